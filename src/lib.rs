@@ -1,0 +1,1 @@
+//! Portcullis: the authorization service that Envoy asks.
