@@ -1,0 +1,30 @@
+//! Who a verified credential belongs to, and under which conditions it may be used.
+//!
+//! An identity is plain data: only a scheme can vouch for one (see [`crate::scheme::Verified`]).
+//! What a verdict depends on besides the credential, such as the client's address, is a
+//! constraint in here, judged at every use, and so no part of a cache key.
+
+use ipnet::IpNet;
+
+/// A verified caller.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Identity {
+    /// The platform's name in the configuration.
+    pub platform: String,
+    /// The account's id in the directory.
+    pub account: Option<String>,
+    /// The user's id in the directory.
+    pub user: Option<String>,
+    /// The login name or e-mail.
+    pub username: Option<String>,
+    /// The scheme's name in the platform.
+    pub scheme: String,
+    /// Granted permissions, one word each (RFC 6749 §3.3).
+    pub scopes: Vec<String>,
+    /// The user's roles.
+    pub roles: Vec<String>,
+    /// When it ends, in Unix seconds.
+    pub expires: Option<u64>,
+    /// Addresses it may be used from; empty: any.
+    pub allowed_addresses: Vec<IpNet>,
+}
