@@ -1,0 +1,389 @@
+//! A request as Portcullis sees it: borrowed, bounded, read one way.
+//!
+//! Everything above judges this view and nothing else, so it knows neither Envoy's protobuf nor any
+//! platform. It answers one kind of question: "what single value stands here?", and refuses
+//! where there could be two answers. It decodes no credential.
+
+pub mod query;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::credential::MAX_CREDENTIAL_BYTES;
+use crate::decision::{Denial, Reason};
+use crate::request::query::Query;
+
+/// One request, with everything that can decide it.
+#[derive(Default)]
+pub struct RequestView<'a> {
+    /// The method, as sent (case matters, RFC 9110 §9.1).
+    pub method: &'a str,
+    /// The authority as sent; [`RequestView::host`] reads it.
+    pub authority: &'a str,
+    /// The scheme that Envoy believes: `http` or `https`.
+    pub scheme: &'a str,
+    /// The path without the query, not decoded.
+    pub path: &'a str,
+    /// The query, split once.
+    pub query: Query<'a>,
+    /// The headers.
+    pub headers: Headers<'a>,
+    /// The direct peer of Envoy's listener; `None` on a Unix socket.
+    pub peer: Option<IpAddr>,
+    /// The platform that the route names (`context_extensions.platform`).
+    pub route_platform: Option<&'a str>,
+}
+
+/// Shows no header and no query: credentials stand there.
+impl fmt::Debug for RequestView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestView")
+            .field("method", &self.method)
+            .field("authority", &self.authority)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> RequestView<'a> {
+    /// Gives the host in lower case, without port and trailing dot.
+    ///
+    /// # Errors
+    /// A denial (400) for an authority that readers could take for different hosts: a list, user
+    /// information, spaces, several ports.
+    pub fn host(&self) -> Result<Cow<'a, str>, Denial> {
+        let refused = || Denial::bad_request("the host is not one host name");
+        let name = match self.authority.strip_prefix('[') {
+            Some(rest) => {
+                let (address, port) = rest.split_once(']').ok_or_else(refused)?;
+                if !port.is_empty() && !port.strip_prefix(':').is_some_and(is_port) {
+                    return Err(refused());
+                }
+                address
+                    .parse::<std::net::Ipv6Addr>()
+                    .map_err(|_| refused())?;
+                address
+            }
+            None => match self.authority.split_once(':') {
+                Some((name, port)) if is_port(port) => name,
+                Some(_) => return Err(refused()),
+                None => self.authority,
+            },
+        };
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'-' | b'_' | b':');
+        if !name.bytes().all(plain) || name.split('.').any(str::is_empty) && !name.is_empty() {
+            return Err(refused());
+        }
+        Ok(if name.bytes().any(|it| it.is_ascii_uppercase()) {
+            Cow::Owned(name.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(name)
+        })
+    }
+
+    /// Gives the client's address as the configuration says it is known, IPv4-mapped IPv6 as IPv4.
+    /// `None` where it is not known: then no address is allowed that must be.
+    #[must_use]
+    pub fn client_address(&self, from: ClientAddress) -> Option<IpAddr> {
+        let address = match from {
+            ClientAddress::Peer => self.peer,
+            ClientAddress::EnvoyExternalAddress => self
+                .headers
+                .single("x-envoy-external-address")
+                .ok()?
+                .and_then(parse_address),
+            ClientAddress::ForwardedFor { trusted_hops } => {
+                let mut seen = Vec::new();
+                for value in self.headers.all("x-forwarded-for") {
+                    seen.extend(std::str::from_utf8(value).ok()?.split(','));
+                }
+                let index = seen.len().checked_sub(trusted_hops.into())?;
+                seen.get(index).copied().and_then(parse_address)
+            }
+        };
+        address.map(|it| it.to_canonical())
+    }
+}
+
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok() && text.bytes().all(|it| it.is_ascii_digit())
+}
+
+fn parse_address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    text.parse()
+        .ok()
+        .or_else(|| text.parse().ok().map(|it: std::net::SocketAddr| it.ip()))
+}
+
+/// How the client's address is known. There is no default where a platform binds anything to
+/// addresses: behind an ingress the peer is the gateway.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ClientAddress {
+    /// `x-envoy-external-address`, which Envoy overwrites under `use_remote_address`.
+    EnvoyExternalAddress,
+    /// The entry of `X-Forwarded-For` that the given number of trusted hops stand behind, counted
+    /// from the right: 1 is the entry that the nearest proxy wrote.
+    ForwardedFor {
+        /// At least 1.
+        trusted_hops: u8,
+    },
+    /// The direct peer: right where Envoy is the edge.
+    Peer,
+}
+
+/// The headers of a request, in the order they arrived.
+#[derive(Default)]
+pub struct Headers<'a>(Vec<(&'a str, &'a [u8])>);
+
+impl fmt::Debug for Headers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Headers(..)")
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a [u8])> for Headers<'a> {
+    fn from_iter<T: IntoIterator<Item = (&'a str, &'a [u8])>>(headers: T) -> Self {
+        Self(headers.into_iter().collect())
+    }
+}
+
+impl<'a> Headers<'a> {
+    /// Gives every value of the header, compared without regard to ASCII case.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.0
+            .iter()
+            .filter(move |it| it.0.eq_ignore_ascii_case(name))
+            .map(|it| it.1)
+    }
+
+    /// Gives the names as they were spelled.
+    pub fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.0.iter().map(|it| it.0)
+    }
+
+    /// Tells whether the header is there with any value.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.all(name).next().is_some()
+    }
+
+    /// As [`Headers::single`], for a header that a verdict depends on and that upstreams may read
+    /// under a name that only looks alike (`_` for `-`): such a name is refused.
+    ///
+    /// # Errors
+    /// As there, and for a look-alike.
+    pub fn single_unmistakable(&self, name: &str) -> Result<Option<&'a str>, Denial> {
+        let alike = |it: &str| folds_to(it, name) && !it.eq_ignore_ascii_case(name);
+        if self.names().any(alike) {
+            return Err(Denial::bad_request(
+                "a header's name can be taken for another's",
+            ));
+        }
+        self.single(name)
+    }
+
+    /// Gives the header's one value, trimmed; `None` where it is absent or empty.
+    ///
+    /// # Errors
+    /// A denial where the value is not one: sent twice, merged by Envoy with a comma, longer than
+    /// any credential, or not printable ASCII (RFC 9110 §5.5).
+    pub fn single(&self, name: &str) -> Result<Option<&'a str>, Denial> {
+        let mut values = self.all(name);
+        let Some(value) = values.next() else {
+            return Ok(None);
+        };
+        if values.next().is_some() || value.contains(&b',') {
+            return Err(malformed(
+                "a header that carries one value was sent with several",
+            ));
+        }
+        if value.len() > MAX_CREDENTIAL_BYTES {
+            return Err(Denial::new(
+                Reason::TooLarge,
+                "a header is longer than any credential",
+            ));
+        }
+        if !value.iter().all(|it| matches!(it, b' '..=b'~')) {
+            return Err(malformed("a header holds bytes that no credential holds"));
+        }
+        let text = std::str::from_utf8(value)
+            .expect("printable ASCII is UTF-8")
+            .trim_matches(' ');
+        Ok(Some(text).filter(|it| !it.is_empty()))
+    }
+}
+
+/// Tells whether an upstream could take one name for the other: case, and `_` for `-`.
+#[must_use]
+pub fn folds_to(sent: &str, name: &str) -> bool {
+    let fold = |it: u8| {
+        if it == b'_' {
+            b'-'
+        } else {
+            it.to_ascii_lowercase()
+        }
+    };
+    sent.len() == name.len() && sent.bytes().map(fold).eq(name.bytes().map(fold))
+}
+
+/// Tells whether the byte may stand in a token (RFC 9110 §5.6.2).
+#[must_use]
+pub fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Headers that Envoy or HTTP itself needs (envoy.proto `OkHttpResponse`): removing or setting
+/// them breaks the request, so they can be neither credential places nor identity headers.
+#[must_use]
+pub fn is_reserved_header(name: &str) -> bool {
+    const NAMES: [&str; 9] = [
+        "connection",
+        "content-length",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "",
+    ];
+    let name = name.to_ascii_lowercase();
+    let prefixes = [":", "proxy-", "x-envoy-", "x-forwarded-"];
+    NAMES.contains(&name.as_str()) || prefixes.iter().any(|it| name.starts_with(it))
+}
+
+fn malformed(detail: &'static str) -> Denial {
+    Denial::new(Reason::Malformed, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn host(authority: &str, want: Option<&str>) {
+        let view = RequestView {
+            authority,
+            ..RequestView::default()
+        };
+        assert_eq!(view.host().ok().as_deref(), want, "{authority}");
+    }
+
+    #[test]
+    fn a_host_is_read_one_way_or_refused() {
+        host("API.example.com", Some("api.example.com"));
+        host("api.example.com:8443", Some("api.example.com"));
+        host("api.example.com.", Some("api.example.com"));
+        host("[::1]:80", Some("::1"));
+        host("", Some(""));
+        for bad in [
+            "a,b",
+            "a b",
+            "user@host",
+            "a:80:90",
+            "a:+80",
+            "a:",
+            "[::1",
+            "[x]",
+            "a..b",
+            "a/b",
+        ] {
+            host(bad, None);
+        }
+    }
+
+    #[test]
+    fn a_header_has_one_value_or_is_refused() {
+        let long = vec![b'a'; MAX_CREDENTIAL_BYTES + 1];
+        let headers: Headers<'_> = [
+            ("one", &b" abc "[..]),
+            ("empty", b""),
+            ("twice", b"a"),
+            ("Twice", b"a"),
+            ("merged", b"a,b"),
+            ("tab", b"a\tb"),
+            ("latin", b"\xe4"),
+            ("long", &long),
+        ]
+        .into_iter()
+        .collect();
+        assert_eq!(headers.single("One").unwrap(), Some("abc"));
+        assert_eq!(headers.single("empty").unwrap(), None);
+        assert_eq!(headers.single("absent").unwrap(), None);
+        for bad in ["twice", "merged", "tab", "latin"] {
+            assert_eq!(
+                headers.single(bad).unwrap_err().reason(),
+                Reason::Malformed,
+                "{bad}"
+            );
+        }
+        assert_eq!(
+            headers.single("long").unwrap_err().reason(),
+            Reason::TooLarge
+        );
+    }
+
+    #[test]
+    fn names_that_upstreams_confuse_are_one() {
+        assert!(folds_to("X_Auth-User", "x-auth-user"));
+        assert!(!folds_to("x-auth-users", "x-auth-user"));
+        assert!(!folds_to("x.auth.user", "x-auth-user"));
+    }
+
+    #[test]
+    fn a_header_that_decides_has_no_look_alike() {
+        let headers: Headers<'_> = [("X_Verb", &b"PUT"[..]), ("x-ok", b"1")]
+            .into_iter()
+            .collect();
+        assert_eq!(
+            headers.single_unmistakable("x-verb").unwrap_err().status(),
+            400
+        );
+        assert_eq!(headers.single_unmistakable("x-ok").unwrap(), Some("1"));
+    }
+
+    #[test]
+    fn the_client_address_comes_from_where_the_configuration_says() {
+        let view = RequestView {
+            peer: "::ffff:10.1.2.3".parse().ok(),
+            headers: [
+                ("x-forwarded-for", &b"6.6.6.6, 1.2.3.4"[..]),
+                ("x-forwarded-for", b"5.6.7.8"),
+                ("x-envoy-external-address", b"9.9.9.9"),
+            ]
+            .into_iter()
+            .collect(),
+            ..RequestView::default()
+        };
+        let check = |from, want: Option<&str>| {
+            assert_eq!(
+                view.client_address(from),
+                want.map(|it| it.parse().unwrap()),
+                "{from:?}"
+            );
+        };
+        check(ClientAddress::Peer, Some("10.1.2.3"));
+        check(ClientAddress::EnvoyExternalAddress, Some("9.9.9.9"));
+        check(
+            ClientAddress::ForwardedFor { trusted_hops: 1 },
+            Some("5.6.7.8"),
+        );
+        check(
+            ClientAddress::ForwardedFor { trusted_hops: 2 },
+            Some("1.2.3.4"),
+        );
+        check(ClientAddress::ForwardedFor { trusted_hops: 4 }, None);
+    }
+
+    proptest! {
+        #[test]
+        fn reading_hostile_text_never_panics(text in ".*", name in "[a-z]{1,3}") {
+            let _ = Query::parse(&text).single(&name);
+            let _ = RequestView { authority: &text, ..RequestView::default() }.host();
+        }
+    }
+}

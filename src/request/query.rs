@@ -1,0 +1,142 @@
+//! The query of a request, read one way.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::credential::MAX_CREDENTIAL_BYTES;
+use crate::decision::{Denial, Reason};
+use crate::request::malformed;
+
+/// The query of a request, split at `&` and at the first `=` of each parameter. `;` separates
+/// nothing. Names are compared decoded and with regard to case.
+#[derive(Default)]
+pub struct Query<'a>(Vec<(&'a str, &'a str)>);
+
+impl fmt::Debug for Query<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Query(..)")
+    }
+}
+
+impl<'a> Query<'a> {
+    /// Splits what stands behind the first `?` of a request target.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Self {
+        let parameters = text.split('&').filter(|it| !it.is_empty());
+        Self(
+            parameters
+                .map(|it| it.split_once('=').unwrap_or((it, "")))
+                .collect(),
+        )
+    }
+
+    /// Gives the parameters as they were sent: names and values, not decoded.
+    pub fn pairs(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.iter().copied()
+    }
+
+    /// Gives the spellings of a parameter's name in this request: Envoy removes parameters by
+    /// their spelling, not by what it decodes to.
+    pub fn spellings(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.0
+            .iter()
+            .map(|it| it.0)
+            .filter(move |it| decodes_to(it, name))
+    }
+
+    /// Gives the parameter's one value, decoded; `None` where it is absent or empty.
+    ///
+    /// # Errors
+    /// A denial where the value is not one: repeated, longer than any credential, badly escaped,
+    /// not printable.
+    pub fn single(&self, name: &str) -> Result<Option<Cow<'a, str>>, Denial> {
+        let mut values = self
+            .0
+            .iter()
+            .filter(|it| decodes_to(it.0, name))
+            .map(|it| it.1);
+        let Some(value) = values.next() else {
+            return Ok(None);
+        };
+        if values.next().is_some() {
+            return Err(malformed(
+                "a query parameter that carries one value was repeated",
+            ));
+        }
+        if value.len() > MAX_CREDENTIAL_BYTES {
+            let detail = "a query parameter is longer than any credential";
+            return Err(Denial::new(Reason::TooLarge, detail));
+        }
+        let refused = || malformed("a query parameter is badly escaped or not printable");
+        let value = decode_parameter(value).ok_or_else(refused)?;
+        if value.chars().any(char::is_control) {
+            return Err(refused());
+        }
+        Ok(Some(value).filter(|it| !it.is_empty()))
+    }
+}
+
+/// Tells whether a spelling decodes to the name, without allocating where nothing is escaped.
+fn decodes_to(spelling: &str, name: &str) -> bool {
+    spelling == name || decode_parameter(spelling).is_some_and(|it| it == name)
+}
+
+/// Decodes `+` and percent escapes (WHATWG URL §5.1). `None` for a bad escape or bytes that are
+/// not UTF-8.
+fn decode_parameter(text: &str) -> Option<Cow<'_, str>> {
+    if !text.bytes().any(|it| matches!(it, b'%' | b'+')) {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => hex(rest.next()?)? << 4 | hex(rest.next()?)?,
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|it| u8::try_from(it).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn parameter(query: &str, want: Result<Option<&str>, Reason>) {
+        let query = Query::parse(query);
+        let got = query.single("jwt");
+        assert_eq!(
+            got.as_ref().map(Option::as_deref).map_err(Denial::reason),
+            want
+        );
+    }
+
+    #[test]
+    fn a_query_parameter_has_one_value_or_is_refused() {
+        parameter("a=1&jwt=x.y&b", Ok(Some("x.y")));
+        parameter("jwt=a%2Bb+c", Ok(Some("a+b c")));
+        parameter("%6awt=x", Ok(Some("x")));
+        parameter("JWT=x", Ok(None));
+        parameter("jwt=", Ok(None));
+        parameter("a=1;jwt=x", Ok(None));
+        parameter("jwt=a&jwt=b", Err(Reason::Malformed));
+        parameter("jwt=a&%6Awt=b", Err(Reason::Malformed));
+        parameter("jwt=%zz", Err(Reason::Malformed));
+        parameter("jwt=%00", Err(Reason::Malformed));
+        parameter("jwt=%ff", Err(Reason::Malformed));
+    }
+
+    #[test]
+    fn a_parameter_is_removed_in_each_spelling_it_was_sent_in() {
+        let query = Query::parse("%6awt=x&a=1&jwt=y");
+        assert_eq!(query.spellings("jwt").collect::<Vec<_>>(), ["%6awt", "jwt"]);
+    }
+}
