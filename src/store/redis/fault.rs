@@ -1,0 +1,181 @@
+//! What went wrong, in words for operators.
+//!
+//! Servers repeat the arguments of a command in some of their messages, and with them values and
+//! the password, so nothing but the code of a message is ever shown.
+
+use redis::{ErrorKind, RedisError, ServerError, Value};
+
+use crate::store::StoreError;
+
+/// Says why there is no connection to `address`, or why it broke.
+pub(super) fn of_connection(address: &str, error: &RedisError) -> StoreError {
+    let cause = match error.kind() {
+        _ if error.is_timeout() => "no connection in time".to_owned(),
+        ErrorKind::Extension | ErrorKind::Server(_) => meaning(error.code().unwrap_or_default()),
+        ErrorKind::Io if !error.is_connection_refusal() && error.is_connection_dropped() => {
+            "the connection was closed".to_owned()
+        }
+        // What the system or TLS says; nobody's data.
+        ErrorKind::Client | ErrorKind::InvalidClientConfig | ErrorKind::Io => error.to_string(),
+        _ => "it does not speak RESP3 (Redis 6 or later, Valkey)".to_owned(),
+    };
+    StoreError::Unavailable(format!("{address}: {cause}"))
+}
+
+/// Says why the answer to a command on `key` is not one of those that it has.
+pub(super) fn of_answer(key: &str, answer: &Value) -> StoreError {
+    match answer {
+        Value::ServerError(error) if error.code() != "WRONGTYPE" => {
+            StoreError::Unavailable(meaning(code_of(error)))
+        }
+        _ => StoreError::Corrupt(format!("{key} holds something else than a record")),
+    }
+}
+
+/// Tells whether the server takes the key for no number, or the sum for too large.
+pub(super) fn is_of_number(error: &ServerError) -> bool {
+    let details = error.details().unwrap_or_default();
+    error.code() == "ERR"
+        && (details.contains("not an integer") || details.contains("would overflow"))
+}
+
+/// Tells whether the server does not know us, which does not end by asking again.
+pub(super) fn is_refusal(error: &RedisError) -> bool {
+    matches!(error.code(), Some("NOAUTH" | "NOPERM" | "WRONGPASS"))
+}
+
+/// Gives the code of an error. What a script may not do comes under a code that says nothing, in
+/// the words of Redis 7.0 or of later ones and Valkey.
+fn code_of(error: &ServerError) -> &str {
+    let details = error.details().unwrap_or_default();
+    let forbidden = [
+        "The user executing the script can't",
+        "ACL failure in script",
+    ];
+    if error.code() == "ERR" && forbidden.iter().any(|begin| details.starts_with(begin)) {
+        return "NOPERM";
+    }
+    error.code()
+}
+
+fn meaning(code: &str) -> String {
+    let meaning = match code {
+        "ASK" | "CROSSSLOT" | "MOVED" | "TRYAGAIN" => "it is one node of a cluster",
+        "BUSY" => "it is busy with a script",
+        "CLUSTERDOWN" => "its cluster is down",
+        "LOADING" => "it is still loading its data",
+        "MASTERDOWN" => "it is a replica that has lost its primary",
+        "MISCONF" => "it takes no writes because it cannot save them to its disk",
+        "NOAUTH" => "it wants a password",
+        "NOPERM" => "its access rules forbid this command or key",
+        "NOREPLICAS" => "it takes no writes because it lacks replicas",
+        "OOM" => "it has no memory left for writes",
+        "READONLY" => "it is a replica, which takes no writes",
+        "WRONGPASS" => "it does not accept the user name or the password",
+        _ => "it answered with an error",
+    };
+    // A code is a word in capitals; anything else may be somebody's data.
+    if (1..=32).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        format!("{meaning} ({code})")
+    } else {
+        meaning.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// What the client makes of the server's message.
+    fn answer(message: &str) -> Value {
+        redis::parse_redis_value(format!("-{message}\r\n").as_bytes()).expect("a message")
+    }
+
+    #[test]
+    fn an_error_of_the_server_is_told_by_its_code_alone() {
+        for (message, want) in [
+            (
+                "BUSY Redis is busy running a script.",
+                "it is busy with a script (BUSY)",
+            ),
+            (
+                "CLUSTERDOWN The cluster is down",
+                "its cluster is down (CLUSTERDOWN)",
+            ),
+            ("ERR invalid secret", "it answered with an error (ERR)"),
+            (
+                "ERR ACL failure in script: User u has no permissions to run the 'incrby' command",
+                "its access rules forbid this command or key (NOPERM)",
+            ),
+            (
+                "ERR The user executing the script can't run this command or subcommand script: 36",
+                "its access rules forbid this command or key (NOPERM)",
+            ),
+            (
+                "LOADING Redis is loading",
+                "it is still loading its data (LOADING)",
+            ),
+            (
+                "MASTERDOWN Link with MASTER is down",
+                "it is a replica that has lost its primary (MASTERDOWN)",
+            ),
+            (
+                "MOVED 3999 127.0.0.1:6381",
+                "it is one node of a cluster (MOVED)",
+            ),
+            ("NEW secret", "it answered with an error (NEW)"),
+            (
+                "OOM command not allowed",
+                "it has no memory left for writes (OOM)",
+            ),
+            (
+                "READONLY You can't",
+                "it is a replica, which takes no writes (READONLY)",
+            ),
+            ("secret", "it answered with an error"),
+        ] {
+            let want = StoreError::Unavailable(want.to_owned());
+            assert_eq!(of_answer("k", &answer(message)), want, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_damage() {
+        let held = StoreError::Corrupt("k holds something else than a record".to_owned());
+        assert_eq!(of_answer("k", &answer("WRONGTYPE Operation")), held);
+        assert_eq!(of_answer("k", &Value::Int(7)), held);
+    }
+
+    #[test]
+    fn a_lost_connection_is_told_without_what_was_sent() {
+        let server = |message| match answer(message) {
+            Value::ServerError(error) => RedisError::from(error),
+            other => panic!("{other:?}"),
+        };
+        let unknown =
+            "ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'u' 'secret'";
+        for (error, want) in [
+            (server(unknown), "it answered with an error (ERR)"),
+            (
+                server("NOAUTH HELLO must be called with the client already authenticated"),
+                "it wants a password (NOAUTH)",
+            ),
+            (io(io::ErrorKind::BrokenPipe), "the connection was closed"),
+            (io(io::ErrorKind::TimedOut), "no connection in time"),
+            (io(io::ErrorKind::ConnectionRefused), "connection refused"),
+            (
+                RedisError::from((ErrorKind::Parse, "secret")),
+                "it does not speak RESP3 (Redis 6 or later, Valkey)",
+            ),
+        ] {
+            let want = StoreError::Unavailable(format!("host:1: {want}"));
+            assert_eq!(of_connection("host:1", &error), want);
+        }
+    }
+
+    fn io(kind: io::ErrorKind) -> RedisError {
+        RedisError::from(io::Error::from(kind))
+    }
+}

@@ -1,0 +1,262 @@
+//! The one connection to the server, made anew whenever it is lost.
+//!
+//! Apart from the commands, which know nothing of attempts and pauses. The keeper of connections
+//! in the `redis` crate is not used: a refused password ends its attempts for good, and callers
+//! wait out its pauses instead of hearing the cause. Here they wait for the first attempt after a
+//! loss, and fail at once with the cause when it has failed.
+//!
+//! A server that does not answer is no reason to connect again: the commands fail at their
+//! timeout, and work as soon as it answers. When the way to it is cut, the kernel ends the
+//! connection (`settings.rs`).
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, Pipeline, PushInfo, PushKind, RedisError, Value};
+use tokio::sync::{Notify, watch};
+use tokio::time;
+
+use super::fault;
+use crate::store::StoreError;
+
+/// How long one attempt to connect may take, with TLS and the password.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How many commands may await their answers; further ones wait their turn, within their time.
+const IN_FLIGHT_MAX: usize = 1024;
+/// The longest that the first pause between attempts may be, and the longest that any may be.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// The same for a server that refuses the password, which seldom changes by itself.
+const PAUSES_REFUSED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// A way to the server, open or not.
+pub(super) struct Link {
+    address: String,
+    status: watch::Receiver<Status>,
+    timeout: Duration,
+}
+
+/// How things stand.
+#[derive(Default)]
+struct Status {
+    /// `None` while the first attempt since the start or the loss is under way.
+    outcome: Option<Result<Connected, StoreError>>,
+    /// Whether there ever was a connection.
+    reached: bool,
+}
+
+#[derive(Clone)]
+struct Connected {
+    connection: MultiplexedConnection,
+    lost: Arc<Notify>,
+}
+
+impl Link {
+    /// Begins to connect, in a task that ends with this value. `timeout` is for one command.
+    pub(super) fn new(client: Client, timeout: Duration) -> Self {
+        let address = client.get_connection_info().addr().to_string();
+        let (sender, status) = watch::channel(Status::default());
+        let link = Self {
+            address: address.clone(),
+            status,
+            timeout,
+        };
+        tokio::spawn(async move {
+            tokio::select! {
+                () = sender.closed() => {}
+                never = keep_connected(&client, &address, &sender) => match never {},
+            }
+        });
+        link
+    }
+
+    /// Gives the server's host and port.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(super) fn was_reached(&self) -> bool {
+        self.status.borrow().reached
+    }
+
+    /// Sends commands together and gives one answer to each, which may be an error of the server.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if they did not come.
+    pub(super) async fn ask(&self, commands: &Pipeline) -> Result<Vec<Value>, StoreError> {
+        let asked = async {
+            let Connected {
+                mut connection,
+                lost,
+            } = self.connected().await?;
+            let count = commands.len();
+            let answers = connection.send_packed_commands(commands, 0, count).await;
+            answers.map_err(|error| {
+                if error.is_unrecoverable_error() {
+                    lost.notify_one();
+                }
+                fault::of_connection(&self.address, &error)
+            })
+        };
+        let answers = time::timeout(self.timeout, asked).await;
+        answers.unwrap_or_else(|_| Err(self.unavailable("no answer in time")))
+    }
+
+    /// Sends one command; as [`Link::ask`].
+    pub(super) async fn ask_one(&self, command: &Pipeline) -> Result<Value, StoreError> {
+        let answer = self.ask(command).await?.pop();
+        answer.ok_or_else(|| self.unavailable("no answer"))
+    }
+
+    async fn connected(&self) -> Result<Connected, StoreError> {
+        let mut status = self.status.clone();
+        loop {
+            if let Some(outcome) = &status.borrow_and_update().outcome {
+                return outcome.clone();
+            }
+            let changed = status.changed().await;
+            changed.map_err(|_| self.unavailable("the task that connects was stopped"))?;
+        }
+    }
+
+    fn unavailable(&self, why: &str) -> StoreError {
+        StoreError::Unavailable(format!("{}: {why}", self.address))
+    }
+}
+
+/// Connects, waits until the connection is lost, and so on. Each cause of a failure is logged once
+/// until there is a connection again.
+async fn keep_connected(
+    client: &Client,
+    address: &str,
+    status: &watch::Sender<Status>,
+) -> Infallible {
+    let mut failures = 0_u32;
+    let mut told = None;
+    loop {
+        let lost = Arc::new(Notify::new());
+        let pauses = match connect(client, &lost).await {
+            Ok(connection) => {
+                tracing::info!(address, "connected to the store");
+                told = None;
+                let begun = Instant::now();
+                stay(Connected { connection, lost }, status).await;
+                // One that does not last counts as a failure, lest we hammer the server.
+                if begun.elapsed() > PAUSES.1 {
+                    failures = 0;
+                }
+                PAUSES
+            }
+            Err(error) => {
+                let cause = fault::of_connection(address, &error);
+                if told.as_ref() != Some(&cause) {
+                    tracing::error!("{cause}; trying again in the background");
+                    told = Some(cause.clone());
+                }
+                status.send_modify(|status| status.outcome = Some(Err(cause)));
+                if fault::is_refusal(&error) {
+                    PAUSES_REFUSED
+                } else {
+                    PAUSES
+                }
+            }
+        };
+        time::sleep(pause_after(failures, pauses)).await;
+        failures = failures.saturating_add(1);
+    }
+}
+
+/// Lends a connection to commands until it is lost.
+async fn stay(connected: Connected, status: &watch::Sender<Status>) {
+    let lost = Arc::clone(&connected.lost);
+    status.send_modify(|status| {
+        status.outcome = Some(Ok(connected));
+        status.reached = true;
+    });
+    lost.notified().await;
+    status.send_modify(|status| status.outcome = None);
+}
+
+async fn connect(client: &Client, lost: &Arc<Notify>) -> Result<MultiplexedConnection, RedisError> {
+    let lost = Arc::clone(lost);
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_concurrency_limit(IN_FLIGHT_MAX)
+        // `Link::ask` has one of its own, which includes the wait for a connection.
+        .set_response_timeout(None)
+        .set_push_sender(move |push: PushInfo| {
+            if push.kind == PushKind::Disconnection {
+                lost.notify_one();
+            }
+            Ok::<(), Infallible>(())
+        });
+    client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await
+}
+
+/// Gives a random pause, so that many processes that lost one server do not come back as one.
+fn pause_after(failures: u32, (first, longest): (Duration, Duration)) -> Duration {
+    let ceiling = first.saturating_mul(1 << failures.min(16)).min(longest);
+    let share = getrandom::u32().unwrap_or(u32::MAX);
+    ceiling.mul_f64(f64::from(share) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::store::redis::settings::Settings;
+
+    #[test]
+    fn pauses_grow_up_to_a_limit_and_differ() {
+        for (failures, longest) in [(0, 50), (1, 100), (2, 200), (7, 5000), (u32::MAX, 5000)] {
+            let longest = Duration::from_millis(longest);
+            let pauses: Vec<_> = (0..100).map(|_| pause_after(failures, PAUSES)).collect();
+            assert!(pauses.iter().all(|pause| *pause <= longest), "{failures}");
+            // All of a hundred in the lower half would be a wonder.
+            assert!(
+                pauses.iter().any(|pause| *pause > longest / 2),
+                "{failures}"
+            );
+            assert!(
+                pauses.iter().any(|pause| *pause < longest / 2),
+                "{failures}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cause_is_told_once_however_many_attempts_fail() {
+        let log = tempfile::NamedTempFile::new().expect("a file");
+        let writer = log.reopen().expect("the same file");
+        let subscriber = tracing_subscriber::fmt().with_writer(writer);
+        let _told = tracing::subscriber::set_default(subscriber.finish());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("the port");
+        let settings = Settings {
+            ca: None,
+            password: None,
+            timeout: Duration::from_secs(10),
+            url: format!("redis://{address}"),
+            username: None,
+        };
+        let timeout = settings.timeout;
+        let link = Link::new(settings.into_client().expect("a client"), timeout);
+
+        for _ in 0..4 {
+            // Closed at once.
+            listener.accept().await.expect("an attempt");
+        }
+        let asked = link.ask(Pipeline::new().cmd("PING")).await;
+        let closed = format!("{address}: the connection was closed");
+        assert_eq!(asked.err(), Some(StoreError::Unavailable(closed.clone())));
+        assert!(!link.was_reached());
+        let log = fs::read_to_string(log.path()).expect("text");
+        assert_eq!(log.matches(&closed).count(), 1, "{log}");
+    }
+}

@@ -1,0 +1,69 @@
+//! What the server's answers mean.
+//!
+//! Apart because everything here is pure. An answer of a shape that its command never has, or of
+//! a key that holds what portcullis does not write, is damage; it is named by its key, never by
+//! what it holds.
+
+use bytes::Bytes;
+use redis::Value;
+
+use super::fault;
+use crate::store::{Cursor, Page, StoreError, VALUE_BYTES_MAX};
+
+/// Reads the answer to GET: `None` if the key is absent.
+pub(super) fn value(key: &str, answer: Value) -> Result<Option<Bytes>, StoreError> {
+    match answer {
+        Value::BulkString(value) if value.len() <= VALUE_BYTES_MAX => Ok(Some(Bytes::from(value))),
+        Value::Nil => Ok(None),
+        other => Err(fault::of_answer(key, &other)),
+    }
+}
+
+/// Reads the answer of a command that did something or not.
+pub(super) fn done(key: &str, answer: Value) -> Result<bool, StoreError> {
+    match answer {
+        Value::Okay | Value::Int(1) => Ok(true),
+        Value::Nil | Value::Int(0) => Ok(false),
+        other => Err(fault::of_answer(key, &other)),
+    }
+}
+
+/// Reads the sum of a counter: `None` if the key cannot be added to.
+pub(super) fn sum(key: &str, answer: Value) -> Result<Option<u64>, StoreError> {
+    match answer {
+        Value::BulkString(digits) => Ok(str::from_utf8(&digits)
+            .ok()
+            .and_then(|digits| digits.parse().ok())),
+        Value::ServerError(error) if fault::is_of_number(&error) => Ok(None),
+        other => Err(fault::of_answer(key, &other)),
+    }
+}
+
+/// Reads the answer to SCAN.
+pub(super) fn page(answer: Value) -> Result<Page, StoreError> {
+    let (next, keys) = match answer {
+        Value::Array(parts) => match <[Value; 2]>::try_from(parts) {
+            Ok([Value::BulkString(next), Value::Array(keys)]) => (next, keys),
+            _ => return Err(undecodable("a page of keys")),
+        },
+        other => return Err(fault::of_answer("a page of keys", &other)),
+    };
+    let keys = keys.into_iter().map(|key| match key {
+        Value::BulkString(key) => text(key, "the name of a key"),
+        _ => Err(undecodable("the name of a key")),
+    });
+    Ok(Page {
+        keys: keys.collect::<Result<_, _>>()?,
+        next: Some(text(next, "a page of keys")?)
+            .filter(|next| next != "0")
+            .map(Cursor),
+    })
+}
+
+fn text(bytes: Vec<u8>, what: &str) -> Result<String, StoreError> {
+    String::from_utf8(bytes).map_err(|_| undecodable(what))
+}
+
+fn undecodable(what: &str) -> StoreError {
+    StoreError::Corrupt(format!("{what} cannot be read"))
+}

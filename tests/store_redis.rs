@@ -1,0 +1,404 @@
+//! What the Redis store does when the server is away, frozen, secured or unwilling.
+//!
+//! What it does when all is well stands in the suite of all stores (`store.rs`).
+
+mod support;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use portcullis::credential::Secret;
+use portcullis::store::redis::{Redis, Settings};
+use portcullis::store::{Change, DeleteIf, PutIf, Store, StoreError, VALUE_BYTES_MAX};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use redis::aio::MultiplexedConnection;
+use redis::{FromRedisValue, cmd};
+use support::free_port;
+use support::redis::{Product, RedisServer};
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::time::{interval, timeout};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const MINUTE: Duration = Duration::from_secs(60);
+/// The timeout of commands where none is to be seen.
+const AMPLE: Duration = Duration::from_secs(10);
+
+fn settings(url: &str, timeout: Duration) -> Settings {
+    Settings {
+        ca: None,
+        password: None,
+        timeout,
+        url: url.to_owned(),
+        username: None,
+    }
+}
+
+fn open(server: &RedisServer) -> Redis {
+    Redis::new(settings(&server.url(), AMPLE)).expect("a store")
+}
+
+async fn get(store: &Redis, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    let found = store.get(&[key.to_owned()]).await?;
+    Ok(found[0].as_ref().map(|value| value.to_vec()))
+}
+
+/// Asks until there is an answer.
+async fn await_answer(store: &Redis) {
+    let mut tick = interval(Duration::from_millis(10));
+    let answered = timeout(PATIENCE, async {
+        while get(store, "k").await.is_err() {
+            tick.tick().await;
+        }
+    });
+    answered.await.expect("the store answers in the end");
+}
+
+/// The same server, without the store.
+async fn connect(server: &RedisServer) -> MultiplexedConnection {
+    let client = redis::Client::open(server.url()).expect("a client");
+    let connection = client.get_multiplexed_async_connection().await;
+    connection.expect("a connection")
+}
+
+async fn ask<T: FromRedisValue>(connection: &mut MultiplexedConnection, words: &[&[u8]]) -> T {
+    let mut command = cmd("");
+    command.clear();
+    command.arg(words);
+    command.query_async(connection).await.expect("an answer")
+}
+
+/// Reads one line of what the server tells of itself.
+async fn info(connection: &mut MultiplexedConnection, name: &str) -> u64 {
+    let info: String = ask(connection, &[b"INFO"]).await;
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.expect("the line").parse().expect("a number")
+}
+
+#[track_caller]
+fn assert_unavailable<T: std::fmt::Debug>(answer: Result<T, StoreError>, want: &str) {
+    match answer {
+        Err(StoreError::Unavailable(cause)) if cause.contains(want) => {}
+        other => panic!("not {want:?}: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn assert_corrupt<T: std::fmt::Debug>(answer: Result<T, StoreError>, case: &str) {
+    match answer {
+        Err(StoreError::Corrupt(_)) => {}
+        other => panic!("{case}: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_at_the_start_is_reached_when_it_comes() {
+    let port = free_port();
+    let store = Redis::new(settings(&format!("redis://127.0.0.1:{port}"), AMPLE));
+    let store = store.expect("a store without its server");
+    let refused = format!("127.0.0.1:{port}: Connection refused");
+    assert_unavailable(get(&store, "k").await, &refused);
+    assert_unavailable(store.put("k", b"v", PutIf::Always, None).await, &refused);
+    assert!(!store.was_reached());
+
+    let mut server = RedisServer::start_at(Product::Redis, port, &[]);
+    await_answer(&store).await;
+    assert!(store.was_reached());
+    server.stop();
+    assert!(store.was_reached(), "it was");
+}
+
+#[tokio::test]
+async fn a_restart_of_the_server_needs_none_of_ours() {
+    let mut server = RedisServer::start(Product::Redis);
+    let store = open(&server);
+    let swap = |old| store.put("k", b"new", PutIf::Equal(old), None);
+    assert_eq!(store.put("k", b"old", PutIf::Always, None).await, Ok(true));
+    assert_eq!(swap(b"old").await, Ok(true));
+    server.stop();
+    assert!(get(&store, "k").await.is_err());
+
+    server.restart();
+    await_answer(&store).await;
+    // It has forgotten the scripts.
+    assert_eq!(store.put("k", b"old", PutIf::Always, None).await, Ok(true));
+    assert_eq!(swap(b"old").await, Ok(true));
+    assert_eq!(store.delete("k", DeleteIf::Equal(b"new")).await, Ok(true));
+    assert_eq!(store.add("n", 2, MINUTE).await, Ok(2));
+}
+
+#[tokio::test]
+async fn a_frozen_server_costs_the_timeout_and_no_connections() {
+    const TIMEOUT: Duration = Duration::from_millis(200);
+    const MARGIN: Duration = Duration::from_millis(300);
+    let server = RedisServer::start(Product::Redis);
+    let store = Redis::new(settings(&server.url(), TIMEOUT)).expect("a store");
+    let mut direct = connect(&server).await;
+    await_answer(&store).await;
+    let connections = info(&mut direct, "total_connections_received").await;
+    let (sender, mut reports) = unbounded_channel();
+    store.watch(Arc::new(move |change| {
+        let _ = sender.send(change == Change::Key("k"));
+    }));
+
+    server.pause();
+    for _ in 0..5 {
+        let begun = Instant::now();
+        assert_unavailable(get(&store, "k").await, "no answer in time");
+        let taken = begun.elapsed();
+        assert!(taken >= TIMEOUT && taken < TIMEOUT + MARGIN, "{taken:?}");
+    }
+    let put = store.put("k", b"v", PutIf::Always, None).await;
+    assert_unavailable(put, "no answer in time");
+    assert_eq!(reports.recv().await, Some(true), "it may have been written");
+
+    server.resume();
+    assert_eq!(get(&store, "k").await, Ok(Some(b"v".to_vec())), "at once");
+    let now = info(&mut direct, "total_connections_received").await;
+    assert_eq!(now, connections, "the connection is the same");
+}
+
+#[tokio::test]
+async fn a_dropped_store_leaves_no_connection() {
+    let server = RedisServer::start(Product::Redis);
+    let store = open(&server);
+    let mut direct = connect(&server).await;
+    await_answer(&store).await;
+    assert_eq!(info(&mut direct, "connected_clients").await, 2);
+    drop(store);
+    let mut tick = interval(Duration::from_millis(10));
+    let gone = timeout(PATIENCE, async {
+        while info(&mut direct, "connected_clients").await != 1 {
+            tick.tick().await;
+        }
+    });
+    gone.await.expect("the connection ends");
+}
+
+#[tokio::test]
+async fn an_unwilling_server_is_a_fault_with_its_reason() {
+    let orphan = ["--replicaof", "127.0.0.1", "1"];
+    let mute = [&orphan[..], &["--replica-serve-stale-data", "no"]].concat();
+    let get = None;
+    let put = Some("hidden-value");
+    for (name, options, asked, want) in [
+        (
+            "full",
+            &["--maxmemory", "1"][..],
+            put,
+            "no memory left for writes (OOM)",
+        ),
+        ("full", &["--maxmemory", "1"], get, ""),
+        (
+            "replica",
+            &orphan,
+            put,
+            "a replica, which takes no writes (READONLY)",
+        ),
+        ("replica", &orphan, get, ""),
+        (
+            "orphan",
+            &mute,
+            get,
+            "a replica that has lost its primary (MASTERDOWN)",
+        ),
+        // The server's own message repeats what was to be written.
+        (
+            "crippled",
+            &["--rename-command", "SET", ""],
+            put,
+            "it answered with an error (ERR)",
+        ),
+        (
+            "locked",
+            &["--requirepass", "hidden-value"],
+            get,
+            "it wants a password (NOAUTH)",
+        ),
+    ] {
+        let server = RedisServer::start_with(Product::Redis, options);
+        let store = open(&server);
+        let answer = match asked {
+            None => store.get(&["k".to_owned()]).await.map(|_| ()),
+            Some(value) => {
+                let put = store.put("k", value.as_bytes(), PutIf::Always, None);
+                put.await.map(|_| ())
+            }
+        };
+        if want.is_empty() {
+            assert_eq!(answer, Ok(()), "{name}");
+            continue;
+        }
+        assert!(
+            !format!("{answer:?}").contains("hidden"),
+            "{name}: {answer:?}"
+        );
+        assert_unavailable(answer, want);
+    }
+}
+
+#[tokio::test]
+async fn what_portcullis_did_not_write_is_corrupt() {
+    let server = RedisServer::start(Product::Redis);
+    let store = open(&server);
+    let mut direct = connect(&server).await;
+    let _: u64 = ask(&mut direct, &[b"LPUSH", b"list", b"hidden"]).await;
+    let large = "v".repeat(VALUE_BYTES_MAX + 1);
+    let _: () = ask(&mut direct, &[b"SET", b"large", large.as_bytes()]).await;
+
+    assert_corrupt(get(&store, "list").await, "get");
+    let put = store.put("list", b"v", PutIf::Equal(b"hidden"), None);
+    assert_corrupt(put.await, "put if equal");
+    let delete = store.delete("list", DeleteIf::Equal(b"hidden"));
+    assert_corrupt(delete.await, "delete if equal");
+    assert_corrupt(store.add("list", 1, MINUTE).await, "add");
+    assert_corrupt(get(&store, "large").await, "a large value");
+    let both = ["large".to_owned(), "absent".to_owned()];
+    assert_corrupt(store.get(&both).await, "one of several");
+    assert_eq!(
+        get(&store, "absent").await,
+        Ok(None),
+        "the connection is whole"
+    );
+
+    let _: () = ask(&mut direct, &[b"SET", b"\xff", b"v"]).await;
+    assert_corrupt(store.scan("", None).await, "a name that is no text");
+}
+
+#[tokio::test]
+async fn a_user_of_the_access_rules_gets_what_they_allow() {
+    // Their words for what a script may not do differ.
+    for product in [Product::Redis, Product::Valkey] {
+        obey_access_rules(product).await;
+    }
+}
+
+async fn obey_access_rules(product: Product) {
+    let mut options = vec![
+        "--user", "default", "off", "--user", "clerk", "on", ">right",
+    ];
+    options.extend([
+        "~pc:*", "+get", "+set", "+del", "+pexpire", "+scan", "+eval", "+evalsha",
+    ]);
+    options.extend([
+        "+exists", "+incrby", "--user", "reader", "on", ">right", "~pc:*", "+get",
+    ]);
+    options.push("+evalsha");
+    options.push("+eval");
+    let server = RedisServer::start_with(product, &options);
+    let login = |username: &str, password: &str| {
+        let login = Settings {
+            password: Some(Secret::new(password.as_bytes())),
+            username: Some(username.to_owned()),
+            ..settings(&server.url(), AMPLE)
+        };
+        Redis::new(login).expect("a store")
+    };
+
+    let clerk = login("clerk", "right");
+    let put = clerk.put("pc:k", b"1", PutIf::Absent, Some(MINUTE));
+    assert_eq!(put.await, Ok(true));
+    let put = clerk.put("pc:k", b"2", PutIf::Equal(b"1"), Some(MINUTE));
+    assert_eq!(put.await, Ok(true));
+    assert_eq!(get(&clerk, "pc:k").await, Ok(Some(b"2".to_vec())));
+    assert_eq!(clerk.add("pc:n", 1, MINUTE).await, Ok(1));
+    assert_eq!(clerk.touch("pc:k", MINUTE).await, Ok(true));
+    assert_eq!(
+        clerk.scan("pc:k", None).await.map(|page| page.keys.len()),
+        Ok(1)
+    );
+    assert_eq!(clerk.delete("pc:k", DeleteIf::Equal(b"2")).await, Ok(true));
+    assert_eq!(clerk.delete("pc:n", DeleteIf::Always).await, Ok(true));
+    let forbidden = "access rules forbid this command or key (NOPERM)";
+    assert_unavailable(get(&clerk, "other").await, forbidden);
+
+    let reader = login("reader", "right");
+    assert_eq!(get(&reader, "pc:k").await, Ok(None));
+    assert_unavailable(reader.delete("pc:k", DeleteIf::Always).await, forbidden);
+    assert_unavailable(reader.add("pc:n", 1, MINUTE).await, forbidden);
+
+    let refused = "does not accept the user name or the password (WRONGPASS)";
+    for (username, password) in [("clerk", "hidden-wrong"), ("nobody", "hidden-wrong")] {
+        let answer = get(&login(username, password), "pc:k").await;
+        assert!(!format!("{answer:?}").contains("hidden"), "{answer:?}");
+        assert_unavailable(answer, refused);
+    }
+}
+
+/// Makes an authority, and a certificate of it for `localhost` with its key, all in PEM.
+fn certificates() -> (String, String, String) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let authority = CertifiedIssuer::self_signed(params, key).expect("an authority");
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    let certificate = params.signed_by(&key, &authority).expect("a certificate");
+    (authority.pem(), certificate.pem(), key.serialize_pem())
+}
+
+#[tokio::test]
+async fn tls_takes_only_the_server_that_its_authority_vouches_for() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (authority, certificate, key) = certificates();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.to_str().expect("a path").to_owned()
+    };
+    let (certificate, key) = (file("certificate", &certificate), file("key", &key));
+    let mut options = vec![
+        "--port",
+        "0",
+        "--tls-port",
+        "{port}",
+        "--tls-auth-clients",
+        "no",
+    ];
+    options.extend(["--tls-cert-file", &certificate, "--tls-key-file", &key]);
+    let ca = file("ca", &authority);
+    options.extend(["--tls-ca-cert-file", &ca]);
+    let server = RedisServer::start_with(Product::Redis, &options);
+
+    let port = server.address().port();
+    let right = Some(authority.into_bytes());
+    let other = Some(certificates().0.into_bytes());
+    for (name, scheme, host, ca, want) in [
+        ("right", "rediss", "localhost", right.clone(), None),
+        (
+            "another authority",
+            "rediss",
+            "localhost",
+            other,
+            Some("certificate"),
+        ),
+        (
+            "authorities of the system",
+            "rediss",
+            "localhost",
+            None,
+            Some("certificate"),
+        ),
+        (
+            "another name",
+            "rediss",
+            "127.0.0.1",
+            right,
+            Some("certificate"),
+        ),
+        ("without TLS", "redis", "localhost", None, Some("localhost")),
+    ] {
+        let settings = Settings {
+            ca,
+            ..settings(&format!("{scheme}://{host}:{port}"), AMPLE)
+        };
+        let store = Redis::new(settings).expect("a store");
+        let answer = get(&store, "k").await;
+        match want {
+            None => assert_eq!(answer, Ok(None), "{name}"),
+            Some(want) => assert_unavailable(answer, want),
+        }
+        assert_eq!(store.was_reached(), want.is_none(), "{name}");
+    }
+}

@@ -1,0 +1,143 @@
+//! A Redis or Valkey server of a test's own, on a free port, empty at the start and after every restart.
+//!
+//! ```ignore
+//! let mut server = RedisServer::start(Product::Valkey);
+//! let config = format!("store: {{ url: {} }}", server.url());
+//! server.pause(); // takes connections and bytes, answers nothing: a hung machine
+//! server.resume(); // … and answers all that was asked meanwhile
+//! server.stop(); // refuses connections: a dead one
+//! server.restart(); // the same address, with nothing in it
+//! ```
+//!
+//! - [`RedisServer::start_with`] takes options of the server's command line, for passwords, TLS, replicas and the like.
+//! - It saves nothing and is killed when its value is dropped, paused or not.
+//! - Ready means that it has said so in its log, so that servers with TLS or passwords need no care.
+//! - The binaries are those that `./tests/run` installs, or what `PORTCULLIS_TEST_REDIS` and `PORTCULLIS_TEST_VALKEY`
+//!   name; a missing one fails the test.
+
+use std::env;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::process::{Process, command};
+use super::{free_port, loopback};
+
+const STARTUP_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What to start.
+#[derive(Clone, Copy, Debug)]
+pub enum Product {
+    Redis,
+    Valkey,
+}
+
+/// A server; dropping it kills it.
+#[derive(Debug)]
+pub struct RedisServer {
+    process: Process,
+    product: Product,
+    port: u16,
+    options: Vec<String>,
+    dir: TempDir,
+}
+
+impl RedisServer {
+    /// Starts one and waits until it takes connections.
+    pub fn start(product: Product) -> Self {
+        Self::start_with(product, &[])
+    }
+
+    /// As [`RedisServer::start`], with further options, in which `{port}` stands for its port. They override its own:
+    /// `--port 0 --tls-port {port}` makes it take TLS only.
+    pub fn start_with(product: Product, options: &[&str]) -> Self {
+        Self::start_at(product, free_port(), options)
+    }
+
+    /// As [`RedisServer::start_with`], on a port that was given by [`free_port`] before.
+    pub fn start_at(product: Product, port: u16, options: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let options = options
+            .iter()
+            .map(|it| it.replace("{port}", &port.to_string()));
+        let options: Vec<_> = options.collect();
+        let process = spawn(product, port, &options, dir.path());
+        Self {
+            process,
+            product,
+            port,
+            options,
+            dir,
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        loopback(self.port)
+    }
+
+    /// Its address as a store URL, without TLS.
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address())
+    }
+
+    /// Freezes it (SIGSTOP).
+    pub fn pause(&self) {
+        self.process.signal("STOP");
+    }
+
+    /// Lets it go on after [`RedisServer::pause`].
+    pub fn resume(&self) {
+        self.process.signal("CONT");
+    }
+
+    /// Ends it in an orderly way; its connections are closed.
+    pub fn stop(&mut self) {
+        self.process.stop();
+    }
+
+    /// Starts it again where it was, after [`RedisServer::stop`] or instead.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.process = spawn(self.product, self.port, &self.options, self.dir.path());
+    }
+}
+
+fn spawn(product: Product, port: u16, options: &[String], dir: &Path) -> Process {
+    let (name, binary) = binary(product);
+    let mut command = command(binary);
+    command
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+        .args(["--save", "", "--appendonly", "no", "--dir"])
+        .arg(dir)
+        .args(options);
+    let process = Process::spawn(name, command);
+    process.await_log("Ready to accept connections", STARTUP_PATIENCE);
+    process
+}
+
+/// The same places as in `./tests/run`.
+fn binary(product: Product) -> (&'static str, PathBuf) {
+    let (name, variable) = match product {
+        Product::Redis => ("redis-server", "PORTCULLIS_TEST_REDIS"),
+        Product::Valkey => ("valkey-server", "PORTCULLIS_TEST_VALKEY"),
+    };
+    let named = env::var_os(variable).map(PathBuf::from);
+    let installed = || {
+        let home = env::var_os("PORTCULLIS_TEST_HOME").map(PathBuf::from);
+        let home = home
+            .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache/portcullis-tests")));
+        home.map(|home| home.join(name))
+    };
+    let path = named
+        .or_else(installed)
+        .unwrap_or_else(|| panic!("HOME, PORTCULLIS_TEST_HOME or {variable} in the environment"));
+    assert!(
+        path.is_file(),
+        "no {name} at {}: run ./tests/run, which installs one, or set {variable}",
+        path.display()
+    );
+    (name, path)
+}
