@@ -1,0 +1,232 @@
+//! The directory: a platform's accounts, users and API keys over the store's single-key primitives.
+//!
+//! This is the key schema, in one place. A record is one key; an index entry (`name → ids`) is
+//! another, and only a hint: the record it names must itself confirm it, so a stale entry never
+//! admits. Hints are therefore written first and removed last, and the record's own write is the
+//! commit. No credential and no personal data stands in a key's name: names are digested.
+//!
+//! ```text
+//! pc:a:PLATFORM:ID            account          pc:i:PLATFORM:KIND:DIGEST   ids, as a JSON list
+//! pc:u:PLATFORM:ID            user
+//! pc:k:PLATFORM:ID            API key          pc:t:PLATFORM:DIGEST        a session's user, as a hint
+//! pc:s:PLATFORM:USER          session          pc:x:PLATFORM:DIGEST        a revoked token
+//! pcu:s:PLATFORM:DIGEST       is there while a session is in use; changes no verdict, so untracked
+//! ```
+//!
+//! It decides nothing; schemes do, reading through [`reads::Reads`].
+
+#[cfg(test)]
+pub(crate) mod bench;
+pub mod check;
+pub mod file;
+pub mod names;
+pub mod operations;
+pub mod pepper;
+pub mod reads;
+pub mod records;
+pub mod revocations;
+pub mod seal;
+pub mod sessions;
+pub mod walk;
+pub mod writing;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use crate::clock::Clock;
+use crate::decision::{Dependency, Fault};
+use crate::directory::names::with_parts;
+use crate::directory::pepper::{Digest, Peppers};
+use crate::directory::reads::Generations;
+use crate::directory::records::{Account, RecordKind, User};
+use crate::proof::Prover;
+use crate::store::{Store, StoreError};
+
+/// How many records one index entry may name: enough for namesakes, few enough to try them all.
+pub const MAX_HINTS: usize = 4;
+
+/// What records are found by, besides their id.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Index {
+    /// An API key by its secret.
+    ApiKey,
+    /// A user by the MD5 of `login@domain:domain:password` (SIP).
+    Ha1b,
+    /// A user by login name or e-mail.
+    Login,
+    /// A user by account and MD5 of `username:password`.
+    Md5,
+    /// A user by account and SHA-1 of `username:password`.
+    Sha1,
+}
+
+impl Index {
+    /// Every index.
+    const ALL: [Self; 5] = [Self::ApiKey, Self::Ha1b, Self::Login, Self::Md5, Self::Sha1];
+
+    /// The kind of records that it names.
+    fn kind(self) -> RecordKind {
+        match self {
+            Self::ApiKey => RecordKind::Key,
+            Self::Ha1b | Self::Login | Self::Md5 | Self::Sha1 => RecordKind::User,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::ApiKey => "key",
+            Self::Ha1b => "ha1b",
+            Self::Login => "login",
+            Self::Md5 => "md5",
+            Self::Sha1 => "sha1",
+        }
+    }
+}
+
+/// The directory of every platform in the process. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Directory(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<dyn Store>,
+    peppers: Peppers,
+    prover: Prover,
+    clock: Clock,
+    generations: Arc<Generations>,
+}
+
+impl Directory {
+    /// Opens the directory in a store, and watches the store from now on.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, peppers: Peppers, prover: Prover, clock: Clock) -> Self {
+        let generations = Arc::new(Generations::default());
+        let raised = Arc::clone(&generations);
+        store.watch(Arc::new(move |change| raised.raise(change)));
+        Self(Arc::new(Inner {
+            store,
+            peppers,
+            prover,
+            clock,
+            generations,
+        }))
+    }
+
+    /// The store underneath.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &*self.0.store
+    }
+
+    /// Proves secrets against stored verifiers.
+    #[must_use]
+    pub fn prover(&self) -> &Prover {
+        &self.0.prover
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Which records have changed how often.
+    #[must_use]
+    pub fn generations(&self) -> &Generations {
+        &self.0.generations
+    }
+
+    /// Gives an account by its id, for whoever is about to change it. Verdicts read through
+    /// [`reads::Reads`].
+    ///
+    /// # Errors
+    /// A fault when the store does not answer or the record cannot be read.
+    pub async fn account(&self, platform: &str, id: &str) -> Result<Option<Account>, Fault> {
+        self.stored(&self.account_key(platform, id)).await
+    }
+
+    /// Gives a user by its id, likewise.
+    ///
+    /// # Errors
+    /// A fault when the store does not answer or the record cannot be read.
+    pub async fn user(&self, platform: &str, id: &str) -> Result<Option<User>, Fault> {
+        self.stored(&self.user_key(platform, id)).await
+    }
+
+    /// Digests what a record is found by, under the newest pepper.
+    #[must_use]
+    pub fn digest(&self, platform: &str, index: Index, values: &[&[u8]]) -> Digest {
+        with_parts(platform, index, values, |it| self.0.peppers.digest(it))
+    }
+
+    fn digests(&self, platform: &str, index: Index, values: &[&[u8]]) -> Vec<Digest> {
+        with_parts(platform, index, values, |it| self.0.peppers.digests(it))
+    }
+
+    /// Everything that a user is found by. Names are digested under each pepper, so that a record
+    /// confirms a hint that was written under the old one.
+    fn user_digests(&self, platform: &str, user: &User) -> Vec<(Index, Digest)> {
+        let names = user.username.iter().chain(&user.email);
+        let names = names.flat_map(|it| self.digests(platform, Index::Login, &[it.as_bytes()]));
+        let legacy = [
+            (Index::Ha1b, &user.ha1b),
+            (Index::Md5, &user.md5),
+            (Index::Sha1, &user.sha1),
+        ];
+        let legacy = legacy
+            .into_iter()
+            .filter_map(|(index, it)| Some((index, it.clone()?)));
+        names.map(|it| (Index::Login, it)).chain(legacy).collect()
+    }
+
+    fn account_key(&self, platform: &str, id: &str) -> String {
+        self.record_key(RecordKind::Account, platform, id)
+    }
+
+    fn user_key(&self, platform: &str, id: &str) -> String {
+        self.record_key(RecordKind::User, platform, id)
+    }
+
+    fn api_key_key(&self, platform: &str, id: &str) -> String {
+        self.record_key(RecordKind::Key, platform, id)
+    }
+
+    fn record_key(&self, kind: RecordKind, platform: &str, id: &str) -> String {
+        format!("pc:{}:{platform}:{id}", kind.letter())
+    }
+
+    fn index_key(&self, platform: &str, index: Index, digest: &Digest) -> String {
+        format!("pc:i:{platform}:{}:{digest}", index.name())
+    }
+
+    async fn stored<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Fault> {
+        let value = self.value(key).await?;
+        value.map(|it| decode(&it)).transpose()
+    }
+
+    async fn value(&self, key: &str) -> Result<Option<Bytes>, Fault> {
+        let mut values = self.values(&[key.to_owned()]).await?;
+        Ok(values.pop().flatten())
+    }
+
+    async fn values(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, Fault> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.0.store.get(keys).await.map_err(store_fault)
+    }
+}
+
+fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, Fault> {
+    serde_json::from_slice(value).map_err(|_| {
+        let detail = "a record of the directory cannot be read; `portcullis store verify` names it";
+        Fault::new(Dependency::Store, detail)
+    })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is used with map_err")]
+fn store_fault(error: StoreError) -> Fault {
+    Fault::new(Dependency::Store, error.to_string())
+}

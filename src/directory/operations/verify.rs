@@ -1,0 +1,292 @@
+//! Looking through the store for what does not fit together, and putting right what can be.
+//!
+//! Nothing found here ever admits anybody: a hint counts only if its record confirms it. What is
+//! found is litter, or a record that its owner cannot be found by. A record that cannot be read is
+//! only named: it is for a backup to bring back. What stands under a pepper that is not configured
+//! is left alone too, since the configuration may be what is wrong. Only the platforms of the
+//! configuration are looked through.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::decision::Fault;
+use crate::directory::operations::send;
+use crate::directory::operations::words::{Line, OperationError};
+use crate::directory::pepper::{Digest, Standing};
+use crate::directory::records::{Account, ApiKey, RecordKind, User};
+use crate::directory::walk::Walk;
+use crate::directory::writing::Record;
+use crate::directory::{Directory, Index, decode, store_fault};
+use crate::store::DeleteIf;
+
+/// What was found, in numbers.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Verified {
+    /// Records looked at.
+    pub records: usize,
+    /// Index entries looked at.
+    pub index_entries: usize,
+    /// Ids in index entries that no record confirms.
+    pub orphaned: usize,
+    /// Records that an index entry lacks.
+    pub unindexed: usize,
+    /// Records and index entries that cannot be read.
+    pub unreadable: usize,
+    /// Records and index entries under a pepper that is not configured.
+    pub unknown_pepper: usize,
+    /// Records under a pepper that is not the newest; the next import or rotation renews them.
+    pub old_pepper: usize,
+    /// How many of the findings were put right.
+    pub repaired: usize,
+    /// Legacy forms of passwords, by platform.
+    pub legacy: BTreeMap<String, Legacy>,
+}
+
+/// How many users have a legacy form of their password stored.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Legacy {
+    /// MD5 of `login@domain:domain:password` (SIP).
+    pub ha1b: usize,
+    /// MD5 of `username:password`.
+    pub md5: usize,
+    /// SHA-1 of `username:password`.
+    pub sha1: usize,
+}
+
+impl Verified {
+    /// How many findings are still so.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        let found = self.orphaned + self.unindexed + self.unreadable + self.unknown_pepper;
+        found.saturating_sub(self.repaired)
+    }
+}
+
+/// Looks through the platforms; each finding is a row.
+pub(super) async fn verify(
+    directory: &Directory,
+    platforms: impl Iterator<Item = &str>,
+    repair: bool,
+    lines: &mpsc::Sender<Line>,
+) -> Result<Verified, OperationError> {
+    let mut verified = Verified::default();
+    for platform in platforms {
+        let mut visit = Visit {
+            directory,
+            platform,
+            repair,
+            lines,
+            verified: &mut verified,
+        };
+        // First, so that what is lost with an unreadable index entry is then written anew.
+        visit.index().await?;
+        visit.records::<Account>().await?;
+        visit.records::<ApiKey>().await?;
+        visit.users().await?;
+    }
+    Ok(verified)
+}
+
+struct Visit<'a> {
+    directory: &'a Directory,
+    platform: &'a str,
+    repair: bool,
+    lines: &'a mpsc::Sender<Line>,
+    verified: &'a mut Verified,
+}
+
+impl Visit<'_> {
+    async fn index(&mut self) -> Result<(), OperationError> {
+        let prefix = format!("pc:i:{}:", self.platform);
+        let mut cursor = None;
+        let mut seen = HashSet::new();
+        loop {
+            let page = self.directory.store().scan(&prefix, cursor).await;
+            let mut page = page.map_err(store_fault)?;
+            // Twice in one page is repaired twice, which does no harm; twice in all is counted so.
+            page.keys.retain(|it| seen.insert(it.clone()));
+            self.index_page(&prefix, &page.keys).await?;
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn index_page(&mut self, prefix: &str, keys: &[String]) -> Result<(), OperationError> {
+        let values = self.directory.values(keys).await?;
+        for (key, value) in keys.iter().zip(values) {
+            let name = key.strip_prefix(prefix).unwrap_or_default();
+            let Some((index, digest)) = parse_index(name) else {
+                continue;
+            };
+            let Some(value) = value else { continue };
+            self.verified.index_entries += 1;
+            if self.directory.0.peppers.standing(&digest) == Standing::Unknown {
+                self.verified.unknown_pepper += 1;
+                self.found("unknown_pepper", "index entry", name, false)
+                    .await?;
+                continue;
+            }
+            let Ok(ids) = decode::<Vec<String>>(&value) else {
+                self.verified.unreadable += 1;
+                let store = self.directory.store();
+                let mut repaired = false;
+                if self.repair {
+                    let deleted = store.delete(key, DeleteIf::Equal(&value)).await;
+                    repaired = deleted.map_err(store_fault)?;
+                }
+                self.found("unreadable", "index entry", name, repaired)
+                    .await?;
+                continue;
+            };
+            for id in ids {
+                match index.kind() {
+                    RecordKind::Account => {}
+                    RecordKind::Key => self.hint::<ApiKey>(key, name, &id).await?,
+                    RecordKind::User => self.hint::<User>(key, name, &id).await?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether the record confirms the hint.
+    async fn hint<R: Record>(
+        &mut self,
+        key: &str,
+        name: &str,
+        id: &str,
+    ) -> Result<(), OperationError> {
+        let (directory, platform) = (self.directory, self.platform);
+        let value = directory
+            .value(&directory.record_key(R::KIND, platform, id))
+            .await?;
+        // Of an unreadable record nobody can tell what it confirms.
+        let confirms = value.is_some_and(|it| {
+            let record = decode::<R>(&it);
+            record.map_or(true, |it| {
+                directory.hints(platform, &it).iter().any(|it| it == key)
+            })
+        });
+        if confirms {
+            return Ok(());
+        }
+        self.verified.orphaned += 1;
+        if self.repair {
+            directory.withdraw_hint::<R>(platform, key, id).await?;
+        }
+        self.found("orphaned", "index entry", name, self.repair)
+            .await
+    }
+
+    async fn users(&mut self) -> Result<(), OperationError> {
+        let legacy = self.records::<User>().await?;
+        self.verified
+            .legacy
+            .insert(self.platform.to_owned(), legacy);
+        Ok(())
+    }
+
+    async fn records<R: Verifiable>(&mut self) -> Result<Legacy, OperationError> {
+        let mut legacy = Legacy::default();
+        let mut walk = Walk::<R>::begin(self.directory, self.platform);
+        while let Some(page) = walk.next().await? {
+            for met in page {
+                self.verified.records += 1;
+                match met.record {
+                    Some(record) => {
+                        record.count_legacy(&mut legacy);
+                        self.record(&record).await?;
+                    }
+                    None => {
+                        self.verified.unreadable += 1;
+                        let kind = R::KIND.to_string();
+                        self.found("unreadable", &kind, &met.id, false).await?;
+                    }
+                }
+            }
+        }
+        Ok(legacy)
+    }
+
+    async fn record<R: Record>(&mut self, record: &R) -> Result<(), OperationError> {
+        let kind = R::KIND.to_string();
+        let peppers = &self.directory.0.peppers;
+        let digests = record.digests();
+        let standings: Vec<_> = digests.iter().map(|it| peppers.standing(it)).collect();
+        if standings.contains(&Standing::Unknown) {
+            self.verified.unknown_pepper += 1;
+            self.found("unknown_pepper", &kind, record.id(), false)
+                .await?;
+        }
+        self.verified.old_pepper += usize::from(standings.contains(&Standing::Old));
+        let hints = self.directory.hints(self.platform, record);
+        if self.is_indexed(&hints, record.id()).await? {
+            return Ok(());
+        }
+        self.verified.unindexed += 1;
+        if self.repair {
+            self.directory.ensure_hints(&hints, record.id()).await?;
+        }
+        self.found("unindexed", &kind, record.id(), self.repair)
+            .await
+    }
+
+    async fn is_indexed(&self, hints: &[String], id: &str) -> Result<bool, Fault> {
+        let names = |value: Option<bytes::Bytes>| {
+            let ids = value.and_then(|it| decode::<Vec<String>>(&it).ok());
+            ids.is_some_and(|ids| ids.iter().any(|it| it == id))
+        };
+        Ok(self.directory.values(hints).await?.into_iter().all(names))
+    }
+
+    async fn found(
+        &mut self,
+        finding: &str,
+        kind: &str,
+        name: &str,
+        repaired: bool,
+    ) -> Result<(), OperationError> {
+        self.verified.repaired += usize::from(repaired);
+        let row = json!({
+            "finding": finding,
+            "platform": self.platform,
+            "kind": kind,
+            "id": name,
+            "repaired": repaired,
+        });
+        match row {
+            Value::Object(row) => send(self.lines, Line::Row(row)).await,
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A record that is looked at.
+trait Verifiable: Record {
+    /// Counts the legacy forms in it.
+    fn count_legacy(&self, _: &mut Legacy) {}
+}
+
+impl Verifiable for Account {}
+
+impl Verifiable for ApiKey {}
+
+impl Verifiable for User {
+    fn count_legacy(&self, legacy: &mut Legacy) {
+        legacy.ha1b += usize::from(self.ha1b.is_some());
+        legacy.md5 += usize::from(self.md5.is_some());
+        legacy.sha1 += usize::from(self.sha1.is_some());
+    }
+}
+
+/// Reads what stands behind the platform in the name of an index entry.
+fn parse_index(name: &str) -> Option<(Index, Digest)> {
+    let (index, digest) = name.split_once(':')?;
+    let index = Index::ALL.into_iter().find(|it| it.name() == index)?;
+    Some((index, Digest::try_from(digest.to_owned()).ok()?))
+}

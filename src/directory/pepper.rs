@@ -1,0 +1,256 @@
+//! The pepper: a key outside the store, without which nothing in the store can be tried.
+//!
+//! Keys, session tokens and legacy hashes stand in the store only as HMAC-SHA-256 under a pepper
+//! (RFC 2104), and so do the names that index them. Several peppers may be in force, newest first:
+//! what is written carries the newest one's id, what is looked up is tried under each.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac as _};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use thiserror::Error;
+
+use crate::credential::Secret;
+
+/// The shortest pepper taken, in bytes: as long as the hash's output (RFC 2104 §3).
+pub const MIN_PEPPER_BYTES: usize = 32;
+
+/// A keyed digest of something secret or personal, with the id of its pepper.
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Digest {
+    pepper: [u8; 4],
+    mac: [u8; 32],
+}
+
+impl Digest {
+    /// Tells whether both are the same, in constant time.
+    #[must_use]
+    pub fn matches(&self, other: &Self) -> bool {
+        self.pepper == other.pepper && self.mac.ct_eq(&other.mac).into()
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.pepper.iter().chain(&self.mac) {
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digest(..)")
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let mut bytes = [0; 36];
+        if text.len() != 2 * bytes.len() || !text.is_ascii() {
+            return Err("a digest has 72 hexadecimal digits");
+        }
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16)
+                .map_err(|_| "a digest has 72 hexadecimal digits")?;
+        }
+        let (pepper, mac) = bytes.split_at(4);
+        Ok(Self {
+            pepper: pepper.try_into().expect("split at 4"),
+            mac: mac.try_into().expect("36 less 4"),
+        })
+    }
+}
+
+/// Why a pepper is not taken.
+#[derive(Debug, Error)]
+pub enum PepperError {
+    /// There is none.
+    #[error("no pepper is configured")]
+    Missing,
+    /// The system gives no randomness.
+    #[error("the operating system gives no randomness: {0}")]
+    Randomness(#[from] getrandom::Error),
+    /// It is too short to be a key.
+    #[error("a pepper has at least {MIN_PEPPER_BYTES} bytes; make one with `openssl rand -hex 32`")]
+    TooShort,
+}
+
+/// The peppers in force, newest first; at least one.
+#[derive(Clone, Debug)]
+pub struct Peppers(Vec<Pepper>);
+
+/// One pepper, with the id that what was written under it carries.
+#[derive(Clone, Debug)]
+pub struct Pepper {
+    id: [u8; 4],
+    key: Secret,
+}
+
+impl Peppers {
+    /// Takes the peppers, newest first.
+    ///
+    /// # Errors
+    /// Where there is none, or one is too short to be a key.
+    pub fn new(keys: Vec<Secret>) -> Result<Self, PepperError> {
+        if keys.is_empty() {
+            return Err(PepperError::Missing);
+        }
+        keys.into_iter()
+            .map(Pepper::new)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// Makes one that lives as long as the process: right for a store that does the same.
+    ///
+    /// # Errors
+    /// Where the operating system gives no randomness.
+    pub fn ephemeral() -> Result<Self, PepperError> {
+        let mut key = [0; MIN_PEPPER_BYTES];
+        getrandom::fill(&mut key)?;
+        Self::new(vec![Secret::new(key)])
+    }
+
+    /// The pepper that everything new is written under.
+    #[must_use]
+    pub fn newest(&self) -> &Pepper {
+        self.0.first().expect("`new` refuses an empty list")
+    }
+
+    /// Gives the peppers, newest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Pepper> {
+        self.0.iter()
+    }
+
+    /// Digests the parts under the newest pepper: what is written.
+    #[must_use]
+    pub fn digest(&self, parts: &[&[u8]]) -> Digest {
+        self.newest().digest(parts)
+    }
+
+    /// Digests the parts under each pepper, newest first: what is looked up.
+    #[must_use]
+    pub fn digests(&self, parts: &[&[u8]]) -> Vec<Digest> {
+        self.0.iter().map(|it| it.digest(parts)).collect()
+    }
+
+    /// Tells under which pepper a digest was made.
+    #[must_use]
+    pub fn standing(&self, digest: &Digest) -> Standing {
+        match self.0.iter().position(|it| it.id == digest.pepper) {
+            Some(0) => Standing::Newest,
+            Some(_) => Standing::Old,
+            None => Standing::Unknown,
+        }
+    }
+}
+
+/// What the pepper of a digest is to us.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// The one that is written with.
+    Newest,
+    /// Another one of those in force.
+    Old,
+    /// None of those in force.
+    Unknown,
+}
+
+impl Pepper {
+    fn new(key: Secret) -> Result<Self, PepperError> {
+        if key.expose().len() < MIN_PEPPER_BYTES {
+            return Err(PepperError::TooShort);
+        }
+        let mut pepper = Self { id: [0; 4], key };
+        // The id tells peppers apart and, being a MAC of public text, tells nothing of the key.
+        let id = pepper.digest(&[b"pepper id"]).mac;
+        pepper.id.copy_from_slice(&id[..4]);
+        Ok(pepper)
+    }
+
+    /// Gives the id, in hexadecimal. It tells nothing of the pepper.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.id.iter().map(|it| format!("{it:02x}")).collect()
+    }
+
+    /// Derives a key for one purpose.
+    pub(super) fn derive(&self, purpose: &[u8]) -> [u8; 32] {
+        self.digest(&[b"key", purpose]).mac
+    }
+
+    fn digest(&self, parts: &[&[u8]]) -> Digest {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.expose())
+            .expect("HMAC takes a key of any length");
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        Digest {
+            pepper: self.id,
+            mac: mac.finalize().into_bytes().into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pepper(fill: u8) -> Secret {
+        Secret::new([fill; MIN_PEPPER_BYTES])
+    }
+
+    #[test]
+    fn a_digest_survives_the_store_and_prints_nothing() {
+        let peppers = Peppers::new(vec![pepper(1)]).unwrap();
+        let digest = peppers.digest(&[b"a", b"b"]);
+        let json = serde_json::to_string(&digest).unwrap();
+        assert!(digest.matches(&serde_json::from_str(&json).unwrap()));
+        assert_eq!(format!("{digest:?}"), "Digest(..)");
+        assert!(!digest.matches(&peppers.digest(&[b"ab"])));
+        for bad in [
+            "\"\"",
+            "\"zz\"",
+            &json[..20],
+            &format!("\"{}\"", "é".repeat(36)),
+        ] {
+            assert!(serde_json::from_str::<Digest>(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_was_written_under_the_old_pepper_is_found_under_both() {
+        let old = Peppers::new(vec![pepper(1)]).unwrap().digest(&[b"key"]);
+        let both = Peppers::new(vec![pepper(2), pepper(1)]).unwrap();
+        assert!(both.digests(&[b"key"]).iter().any(|it| it.matches(&old)));
+        assert!(!both.digest(&[b"key"]).matches(&old));
+        assert_eq!(both.standing(&old), Standing::Old);
+        assert_eq!(both.standing(&both.digest(&[b"key"])), Standing::Newest);
+        let other = Peppers::new(vec![pepper(3)]).unwrap();
+        assert_eq!(other.standing(&old), Standing::Unknown);
+    }
+
+    #[test]
+    fn a_pepper_that_is_no_key_is_refused() {
+        assert!(matches!(Peppers::new(vec![]), Err(PepperError::Missing)));
+        let short = Secret::new([0; MIN_PEPPER_BYTES - 1]);
+        assert!(matches!(
+            Peppers::new(vec![short]),
+            Err(PepperError::TooShort)
+        ));
+    }
+}

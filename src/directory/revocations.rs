@@ -1,0 +1,99 @@
+//! Single tokens that are good no more, kept by digest until they would have ended anyway.
+//!
+//! Apart from generations, which kill every token of a user or account at once. Whoever revokes
+//! and whoever asks name a token by the same parts, so a token is found under any pepper in force.
+
+use std::time::Duration;
+
+use serde::de::IgnoredAny;
+
+use crate::decision::Fault;
+use crate::directory::pepper::Digest;
+use crate::directory::reads::Reads;
+use crate::directory::{Directory, store_fault};
+use crate::store::PutIf;
+
+/// How much longer than its token an entry is kept, in seconds: the greatest leeway that a scheme
+/// may grant to a token's end, and as much again for clocks that differ.
+const SLACK: u64 = 120;
+
+impl Directory {
+    /// Revokes the token of these parts, which ends at `until` in Unix seconds.
+    ///
+    /// # Errors
+    /// A fault when the store does not take it: the token is not revoked then.
+    pub async fn revoke(&self, platform: &str, parts: &[&[u8]], until: u64) -> Result<(), Fault> {
+        let digest = self.0.peppers.digest(&revoked(platform, parts));
+        let left = until.saturating_sub(self.clock().unix_seconds());
+        let ttl = Duration::from_secs(left.saturating_add(SLACK)).min(crate::store::TTL_MAX);
+        let key = self.revocation_key(platform, &digest);
+        self.store()
+            .put(&key, b"1", PutIf::Always, Some(ttl))
+            .await
+            .map_err(store_fault)?;
+        Ok(())
+    }
+
+    fn revocation_key(&self, platform: &str, digest: &Digest) -> String {
+        format!("pc:x:{platform}:{digest}")
+    }
+}
+
+impl Reads {
+    /// Tells whether the token of these parts was revoked.
+    ///
+    /// # Errors
+    /// A fault when the store does not answer.
+    pub async fn is_revoked(&self, parts: &[&[u8]]) -> Result<bool, Fault> {
+        let directory = self.directory();
+        let digests = directory
+            .0
+            .peppers
+            .digests(&revoked(self.platform(), parts));
+        let keys: Vec<_> = digests
+            .iter()
+            .map(|it| directory.revocation_key(self.platform(), it))
+            .collect();
+        let found: Vec<Option<IgnoredAny>> = self.records(keys).await?;
+        Ok(found.iter().any(Option::is_some))
+    }
+}
+
+fn revoked<'p>(platform: &'p str, parts: &[&'p [u8]]) -> Vec<&'p [u8]> {
+    let mut all = vec![platform.as_bytes(), b"revoked"];
+    all.extend_from_slice(parts);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::bench::{Bench, START};
+
+    #[tokio::test]
+    async fn a_revoked_token_stays_so_until_it_has_ended_and_makes_verdicts_stale() {
+        let bench = Bench::new();
+        let parts: [&[u8]; 2] = [b"token", b"a.b.c"];
+        let reads = bench.reads("p");
+        assert!(!reads.is_revoked(&parts).await.unwrap());
+        let notes = reads.finish();
+        assert!(bench.directory.generations().is_current(&notes));
+
+        let revoke = bench.directory.revoke("p", &parts, START + 60);
+        revoke.await.unwrap();
+        assert!(!bench.directory.generations().is_current(&notes));
+        assert!(bench.reads("p").is_revoked(&parts).await.unwrap());
+        let others: [(&str, &[&[u8]]); 3] = [
+            ("q", &parts),
+            ("p", &[b"jti", b"a.b.c"]),
+            ("p", &[b"tokena.b.c"]),
+        ];
+        for (platform, parts) in others {
+            assert!(!bench.reads(platform).is_revoked(parts).await.unwrap());
+        }
+        bench.pass(Duration::from_secs(60 + SLACK - 1));
+        assert!(bench.reads("p").is_revoked(&parts).await.unwrap());
+        bench.pass(Duration::from_secs(1));
+        assert!(!bench.reads("p").is_revoked(&parts).await.unwrap());
+    }
+}

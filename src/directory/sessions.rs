@@ -1,0 +1,422 @@
+//! Sessions: one login of a user that lives at a time, ended by idleness, by a cap, or by hand.
+//!
+//! The whole session is one key, named by its user, and its write is the commit: put if absent, or
+//! compared with the dead one it replaces, so of two logins in a race one wins. A token is good
+//! only while that key names its digest; the entry that leads from the token to the user is a hint.
+//! Idleness is another key, which lives as long as the session may idle and is only ever extended,
+//! never brought back. It is named by the token's digest, not by the user, so that it can stand
+//! before the commit and means nothing to any other session.
+//!
+//! A process that dies between two of these writes leaves nothing that locks the user out: before
+//! the commit all is inert, and a session whose creator has not come to the last write ends after
+//! [`UNCONFIRMED`].
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::credential::Secret;
+use crate::decision::{Dependency, Fault};
+use crate::directory::pepper::Digest;
+use crate::directory::reads::Reads;
+use crate::directory::{Directory, store_fault};
+use crate::store::{DeleteIf, PutIf};
+
+/// How long a verdict about a session may be kept: a request that is answered from memory extends
+/// nothing, so the key of idleness lives this much longer than the session may idle.
+pub const SLACK: Duration = Duration::from_mins(1);
+
+/// How long a session lives whose creator has not confirmed it.
+pub const UNCONFIRMED: Duration = Duration::from_secs(30);
+
+/// How often ending a session that was replaced meanwhile is tried again.
+const END_ATTEMPTS: usize = 16;
+
+/// A session, as its user's key holds it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Session {
+    /// Whose it is.
+    pub user: String,
+    /// The digest of its token.
+    pub token: Digest,
+    /// The only addresses it may be used from; `None`: any.
+    pub address: Option<IpNet>,
+    /// When it was created, in Unix seconds.
+    pub created: u64,
+    /// When it ends however it is used, in Unix seconds.
+    pub ends: u64,
+    /// After how many seconds without use it ends; `None`: only at its end.
+    pub idle_seconds: Option<u64>,
+    /// The generations of the account and the user when it was created; raising one ends it.
+    pub generations: [u64; 2],
+}
+
+/// What a session is to be.
+#[derive(Clone, Debug)]
+pub struct NewSession<'a> {
+    /// The user's id.
+    pub user: &'a str,
+    /// The generations of its account and of it, now.
+    pub generations: [u64; 2],
+    /// The only addresses it may be used from; `None`: any.
+    pub address: Option<IpNet>,
+    /// After how long without use it ends; `None`: only at its end.
+    pub idle: Option<Duration>,
+    /// After how long it ends however it is used.
+    pub cap: Duration,
+}
+
+impl Directory {
+    /// Creates a session for a token that nobody can guess; `false` where the user has a living
+    /// one, also one that a race has just made.
+    ///
+    /// # Errors
+    /// A fault when the store does not take it; no session lives then for long.
+    pub async fn create_session(
+        &self,
+        platform: &str,
+        token: &Secret,
+        new: &NewSession<'_>,
+    ) -> Result<bool, Fault> {
+        let key = self.session_key(platform, new.user);
+        let old = self.value(&key).await?;
+        if let Some(old) = &old {
+            let unreadable = |_| Fault::new(Dependency::Store, "a session cannot be read");
+            let old: Session = serde_json::from_slice(old).map_err(unreadable)?;
+            if self.is_living(platform, &old, new.generations).await? {
+                return Ok(false);
+            }
+        }
+        let session = self.session(platform, token, new);
+        let value = serde_json::to_vec(&session)
+            .map_err(|_| Fault::new(Dependency::Internal, "a session cannot be encoded"))?;
+        self.put_hints(platform, &session, new.cap).await?;
+        let condition = old.as_deref().map_or(PutIf::Absent, PutIf::Equal);
+        let won = self.store().put(&key, &value, condition, Some(new.cap));
+        if !won.await.map_err(store_fault)? {
+            self.delete_hints(platform, &session).await?;
+            return Ok(false);
+        }
+        if self.extend_session(platform, &session).await? {
+            return Ok(true);
+        }
+        let detail = "the store took longer to make a session than it lives unconfirmed";
+        Err(Fault::new(Dependency::Store, detail))
+    }
+
+    /// Destroys the session that the token names, and tells whether there was one.
+    ///
+    /// # Errors
+    /// A fault when the store does not answer.
+    pub async fn destroy_session(&self, platform: &str, token: &Secret) -> Result<bool, Fault> {
+        for digest in self.session_digests(platform, token) {
+            let user: Option<String> = self.stored(&self.token_key(platform, &digest)).await?;
+            let Some(user) = user else { continue };
+            let key = self.session_key(platform, &user);
+            let Some(value) = self.value(&key).await? else {
+                continue;
+            };
+            let named = serde_json::from_slice(&value).ok();
+            let Some(session) = named.filter(|it: &Session| it.token.matches(&digest)) else {
+                continue;
+            };
+            // The record first: without it, what is left is inert.
+            let gone = self.store().delete(&key, DeleteIf::Equal(&value)).await;
+            let gone = gone.map_err(store_fault)?;
+            self.delete_hints(platform, &session).await?;
+            return Ok(gone);
+        }
+        Ok(false)
+    }
+
+    /// Destroys whatever session the user has, and tells whether there was one.
+    ///
+    /// # Errors
+    /// A fault when the store does not answer, or new sessions come faster than they go.
+    pub async fn end_session_of(&self, platform: &str, user: &str) -> Result<bool, Fault> {
+        let key = self.session_key(platform, user);
+        for _ in 0..END_ATTEMPTS {
+            let Some(value) = self.value(&key).await? else {
+                return Ok(false);
+            };
+            let gone = self.store().delete(&key, DeleteIf::Equal(&value)).await;
+            if gone.map_err(store_fault)? {
+                if let Ok(session) = serde_json::from_slice(&value) {
+                    self.delete_hints(platform, &session).await?;
+                }
+                return Ok(true);
+            }
+        }
+        let detail = "sessions of one user come faster than they can be ended";
+        Err(Fault::new(Dependency::Internal, detail))
+    }
+
+    fn session(&self, platform: &str, token: &Secret, new: &NewSession<'_>) -> Session {
+        let now = self.clock().unix_seconds();
+        let parts = session_parts(platform, token);
+        Session {
+            user: new.user.to_owned(),
+            token: self.0.peppers.digest(&parts),
+            address: new.address,
+            created: now,
+            ends: now.saturating_add(new.cap.as_secs()),
+            idle_seconds: new.idle.map(|it| it.as_secs()),
+            generations: new.generations,
+        }
+    }
+
+    async fn is_living(
+        &self,
+        platform: &str,
+        session: &Session,
+        generations: [u64; 2],
+    ) -> Result<bool, Fault> {
+        if session.ends <= self.clock().unix_seconds() || session.generations != generations {
+            return Ok(false);
+        }
+        if session.idle_seconds.is_none() {
+            return Ok(true);
+        }
+        let used = self.value(&self.use_key(platform, &session.token)).await?;
+        Ok(used.is_some())
+    }
+
+    /// Writes what is inert until the session's own key names the digest.
+    async fn put_hints(&self, platform: &str, new: &Session, cap: Duration) -> Result<(), Fault> {
+        let user = serde_json::to_vec(&new.user)
+            .map_err(|_| Fault::new(Dependency::Internal, "an id cannot be encoded"))?;
+        let hint = self.token_key(platform, &new.token);
+        let put = self.store().put(&hint, &user, PutIf::Always, Some(cap));
+        put.await.map_err(store_fault)?;
+        if new.idle_seconds.is_some() {
+            let key = self.use_key(platform, &new.token);
+            let put = self
+                .store()
+                .put(&key, b"1", PutIf::Always, Some(UNCONFIRMED));
+            put.await.map_err(store_fault)?;
+        }
+        Ok(())
+    }
+
+    async fn delete_hints(&self, platform: &str, session: &Session) -> Result<(), Fault> {
+        for key in [
+            self.token_key(platform, &session.token),
+            self.use_key(platform, &session.token),
+        ] {
+            let deleted = self.store().delete(&key, DeleteIf::Always).await;
+            deleted.map_err(store_fault)?;
+        }
+        Ok(())
+    }
+
+    /// Lets the session idle anew from now; `false` where it has ended by idleness.
+    async fn extend_session(&self, platform: &str, session: &Session) -> Result<bool, Fault> {
+        let Some(idle) = session.idle_seconds else {
+            return Ok(true);
+        };
+        let ttl = Duration::from_secs(idle).saturating_add(SLACK);
+        let key = self.use_key(platform, &session.token);
+        self.store().touch(&key, ttl).await.map_err(store_fault)
+    }
+
+    fn session_digests(&self, platform: &str, token: &Secret) -> Vec<Digest> {
+        self.0.peppers.digests(&session_parts(platform, token))
+    }
+
+    pub(super) fn session_key(&self, platform: &str, user: &str) -> String {
+        format!("pc:s:{platform}:{user}")
+    }
+
+    fn token_key(&self, platform: &str, digest: &Digest) -> String {
+        format!("pc:t:{platform}:{digest}")
+    }
+
+    pub(super) fn use_key(&self, platform: &str, digest: &Digest) -> String {
+        format!("pcu:s:{platform}:{digest}")
+    }
+}
+
+impl Reads {
+    /// Gives the session that the token names. Whether it has ended is not judged here.
+    ///
+    /// # Errors
+    /// A fault when the store does not answer or the record cannot be read.
+    pub async fn session(&self, token: &Secret) -> Result<Option<Session>, Fault> {
+        let (directory, platform) = (self.directory(), self.platform());
+        let digests = directory.session_digests(platform, token);
+        let keys: Vec<_> = digests
+            .iter()
+            .map(|it| directory.token_key(platform, it))
+            .collect();
+        let users: Vec<Option<String>> = self.records(keys).await?;
+        let keys: Vec<_> = users
+            .iter()
+            .flatten()
+            .map(|it| directory.session_key(platform, it))
+            .collect();
+        let sessions: Vec<Option<Session>> = self.records(keys).await?;
+        let named = |it: &Session| digests.iter().any(|digest| digest.matches(&it.token));
+        Ok(sessions.into_iter().flatten().find(named))
+    }
+
+    /// Lets the session idle anew from now; `false` where it has ended by idleness. Changes no
+    /// verdict that stands on the session, so nothing is noted.
+    ///
+    /// # Errors
+    /// A fault when the store does not answer.
+    pub async fn extend_session(&self, session: &Session) -> Result<bool, Fault> {
+        self.directory()
+            .extend_session(self.platform(), session)
+            .await
+    }
+}
+
+fn session_parts<'p>(platform: &'p str, token: &'p Secret) -> [&'p [u8]; 3] {
+    [platform.as_bytes(), b"session", token.expose()]
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::directory::bench::Bench;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn new(user: &str) -> NewSession<'_> {
+        NewSession {
+            user,
+            generations: [0, 0],
+            address: None,
+            idle: Some(HOUR),
+            cap: 24 * HOUR,
+        }
+    }
+
+    fn token(text: &str) -> Secret {
+        Secret::new(text.as_bytes())
+    }
+
+    async fn create(bench: &Bench, text: &str) -> bool {
+        let (token, new) = (token(text), new("u"));
+        let created = bench.directory.create_session("p", &token, &new);
+        created.await.unwrap()
+    }
+
+    /// Whether the token is good now; using it, like a scheme does.
+    async fn works(bench: &Bench, text: &str) -> bool {
+        let reads = bench.reads("p");
+        match reads.session(&token(text)).await.unwrap() {
+            Some(session) => reads.extend_session(&session).await.unwrap(),
+            None => false,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_user_has_one_session_until_it_is_destroyed() {
+        let bench = Bench::new();
+        assert!(create(&bench, "one").await);
+        assert!(!create(&bench, "two").await);
+        assert!(works(&bench, "one").await && !works(&bench, "two").await);
+        let other = bench.reads("q").session(&token("one")).await.unwrap();
+        assert_eq!(other, None, "another platform");
+
+        let destroy = |text| {
+            let directory = bench.directory.clone();
+            async move { directory.destroy_session("p", &token(text)).await.unwrap() }
+        };
+        assert!(!destroy("two").await);
+        assert!(destroy("one").await);
+        assert!(!destroy("one").await);
+        assert!(!works(&bench, "one").await);
+        assert!(create(&bench, "two").await);
+        assert!(works(&bench, "two").await);
+        assert!(!destroy("one").await);
+        assert!(works(&bench, "two").await);
+    }
+
+    #[tokio::test]
+    async fn of_many_creates_at_once_one_wins_and_only_its_token_works() {
+        let bench = Bench::new();
+        assert!(create(&bench, "dead").await);
+        bench.pass(25 * HOUR);
+        let mut racers = JoinSet::new();
+        for racer in 0..100 {
+            let directory = bench.directory.clone();
+            racers.spawn(async move {
+                let token = token(&format!("t{racer}"));
+                let won = directory.create_session("p", &token, &new("u")).await;
+                won.unwrap().then_some(format!("t{racer}"))
+            });
+        }
+        let winners: Vec<_> = racers.join_all().await.into_iter().flatten().collect();
+        assert_eq!(winners.len(), 1);
+        for racer in 0..100 {
+            let text = format!("t{racer}");
+            assert_eq!(works(&bench, &text).await, text == winners[0], "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_ends_by_idleness_by_its_cap_and_never_comes_back() {
+        let bench = Bench::new();
+        assert!(create(&bench, "one").await);
+        for _ in 0..23 {
+            bench.pass(HOUR - SLACK);
+            assert!(works(&bench, "one").await);
+        }
+        bench.pass(HOUR + SLACK);
+        assert!(!works(&bench, "one").await, "idle");
+        assert!(create(&bench, "two").await, "an idle one may be replaced");
+        assert!(!works(&bench, "one").await, "not brought back");
+        for _ in 0..24 {
+            bench.pass(HOUR - Duration::from_secs(1));
+            assert!(works(&bench, "two").await);
+        }
+        bench.pass(SLACK);
+        assert!(!works(&bench, "two").await, "the cap");
+    }
+
+    #[tokio::test]
+    async fn a_raised_generation_ends_a_session_for_those_who_create_one() {
+        let bench = Bench::new();
+        assert!(create(&bench, "one").await);
+        let revoked = NewSession {
+            generations: [0, 1],
+            ..new("u")
+        };
+        let two = token("two");
+        let created = bench.directory.create_session("p", &two, &revoked);
+        assert!(created.await.unwrap());
+        assert!(!works(&bench, "one").await && works(&bench, "two").await);
+    }
+
+    #[tokio::test]
+    async fn a_creator_that_dies_between_its_writes_locks_nobody_out() {
+        let bench = Bench::new();
+        let directory = &bench.directory;
+        let session = directory.session("p", &token("hints"), &new("u"));
+        directory.put_hints("p", &session, HOUR).await.unwrap();
+        assert!(!works(&bench, "hints").await, "inert");
+
+        let session = directory.session("p", &token("unconfirmed"), &new("u"));
+        directory.put_hints("p", &session, HOUR).await.unwrap();
+        let (key, value) = (
+            directory.session_key("p", "u"),
+            serde_json::to_vec(&session),
+        );
+        let put = directory
+            .store()
+            .put(&key, value.as_deref().unwrap(), PutIf::Absent, None);
+        assert!(put.await.unwrap());
+        assert!(
+            !create(&bench, "at once").await,
+            "it may still be confirmed"
+        );
+        bench.pass(UNCONFIRMED);
+        assert!(create(&bench, "later").await);
+        assert!(!works(&bench, "unconfirmed").await && works(&bench, "later").await);
+    }
+}
