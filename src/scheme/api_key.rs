@@ -1,0 +1,220 @@
+//! `api_key`: a secret that a program presents, in a header of the platform's choice, behind a word
+//! of `Authorization` (`App KEY` at Infobip), or in the query.
+//!
+//! A key acts for an account, carries its own scopes, and may be bound to addresses and a period.
+//! In the store it is a keyed digest, so a lookup is by digest and costs the same for any key.
+
+use std::sync::Arc;
+
+use futures_core::future::BoxFuture;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::credential::{Credential, Place, Secret};
+use crate::decision::{Denial, Failure, Reason};
+use crate::directory::reads::Reads;
+use crate::document::{Document, Problem};
+use crate::identity::Identity;
+use crate::request::RequestView;
+use crate::scheme::{
+    Challenge, Context, Kind, Reading, Scheme, Source, Verified, earlier, find, open_account,
+    parse_places,
+};
+
+/// The row of [`crate::scheme::ALL`].
+pub const KIND: Kind = Kind {
+    name: "api_key",
+    build,
+    schema: |it| it.subschema_for::<Settings>(),
+};
+
+/// Settings of an `api_key` scheme.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// Where the key may stand, such as `[{ header: x-my-key }, { query: key }]`.
+    from: Vec<Source>,
+}
+
+#[derive(Debug)]
+struct Key {
+    platform: String,
+    name: String,
+    places: Vec<Place>,
+    reading: Reading,
+}
+
+fn build(
+    context: &Context<'_>,
+    settings: &Document,
+    problems: &mut Vec<Problem>,
+) -> Option<Arc<dyn Scheme>> {
+    let read: Settings = settings.read("", problems)?;
+    let places = match parse_places(&read.from) {
+        Ok(places) => places,
+        Err(message) => {
+            problems.push(settings.problem("/from", message));
+            return None;
+        }
+    };
+    Some(Arc::new(Key {
+        platform: context.platform.to_owned(),
+        name: context.name.to_owned(),
+        places,
+        reading: context.reading,
+    }))
+}
+
+impl Scheme for Key {
+    fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    fn decode(&self, request: &RequestView<'_>) -> Result<Option<Credential>, Denial> {
+        let found = find(request, &self.places, self.reading)?;
+        let Some((place, key)) = found else {
+            return Ok(None);
+        };
+        if key.contains(' ') {
+            return Err(Denial::new(Reason::Malformed, "an API key holds no spaces"));
+        }
+        Ok(Some(Credential::new(
+            place,
+            "",
+            Secret::new(key.as_bytes()),
+        )))
+    }
+
+    fn verify<'a>(
+        &'a self,
+        credential: &'a Credential,
+        reads: &'a Reads,
+    ) -> BoxFuture<'a, Result<Verified, Failure>> {
+        Box::pin(async move {
+            let key = reads
+                .api_key(credential.secret())
+                .await?
+                .ok_or_else(|| Denial::new(Reason::Unknown, "no such API key"))?;
+            let now = reads.now();
+            if key.revoked {
+                return Err(Denial::new(Reason::Revoked, "the API key was revoked").into());
+            }
+            if key.disabled {
+                return Err(Denial::new(Reason::Disabled, "the API key is disabled").into());
+            }
+            if key.valid_from.is_some_and(|it| now < it) {
+                return Err(
+                    Denial::new(Reason::NotYetValid, "the API key is not valid yet").into(),
+                );
+            }
+            if key.valid_to.is_some_and(|it| it <= now) {
+                return Err(Denial::new(Reason::Expired, "the API key has expired").into());
+            }
+            let account = open_account(key.account.as_deref(), reads).await?;
+            Ok(Verified::vouch(Identity {
+                platform: self.platform.clone(),
+                account: key.account,
+                scheme: self.name.clone(),
+                scopes: key.scopes,
+                expires: earlier(key.valid_to, account.and_then(|it| it.expires)),
+                allowed_addresses: key.allowed_addresses,
+                ..Identity::default()
+            }))
+        })
+    }
+
+    /// RFC 9110 §11.6.1 wants a challenge with every 401; where no word of `Authorization` is
+    /// read, there is no registered name for one, and `ApiKey` is what servers commonly say.
+    fn challenge(&self) -> Option<Challenge> {
+        let word = self.places.iter().find_map(|it| match it {
+            Place::Authorization(word) => Some(word.as_str()),
+            Place::Header(_) | Place::Query(_) => None,
+        });
+        Some(Challenge {
+            scheme: word.unwrap_or("ApiKey").to_owned(),
+            parameters: "",
+        })
+    }
+
+    fn binds_addresses(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::query::Query;
+    use crate::scheme::Conflict;
+
+    fn infobip(reading: Reading) -> Key {
+        let from = [
+            Source::Authorization("App".into()),
+            Source::Query("apiKey".into()),
+        ];
+        Key {
+            platform: "p".into(),
+            name: "api_key".into(),
+            places: parse_places(&from).unwrap(),
+            reading,
+        }
+    }
+
+    #[track_caller]
+    fn check(
+        reading: Reading,
+        authorization: &str,
+        query: &str,
+        want: Result<Option<&str>, Reason>,
+    ) {
+        let request = RequestView {
+            headers: [("authorization", authorization.as_bytes())]
+                .into_iter()
+                .collect(),
+            query: Query::parse(query),
+            ..RequestView::default()
+        };
+        let got = infobip(reading).decode(&request).map_err(|it| it.reason());
+        let got = got.map(|it| it.map(|it| it.secret().expose_str().unwrap().to_owned()));
+        assert_eq!(
+            got,
+            want.map(|it| it.map(str::to_owned)),
+            "{authorization} ? {query}"
+        );
+    }
+
+    #[test]
+    fn a_key_is_found_behind_its_word_and_in_the_query() {
+        let refuse = Reading::default();
+        check(refuse, "App key-1", "", Ok(Some("key-1")));
+        check(refuse, "app  key-1", "", Ok(Some("key-1")));
+        check(refuse, "", "a=b&apiKey=key-1", Ok(Some("key-1")));
+        check(refuse, "", "apikey=key-1", Ok(None));
+        check(refuse, "Basic key-1", "", Ok(None));
+        check(refuse, "App", "", Err(Reason::Malformed));
+        check(refuse, "App key 1", "", Err(Reason::Malformed));
+        check(refuse, "App key-1", "apiKey=key-1", Ok(Some("key-1")));
+        check(refuse, "App key-1", "apiKey=key-2", Err(Reason::Conflict));
+        let first = Reading {
+            conflict: Conflict::Precedence,
+            ..refuse
+        };
+        check(first, "App key-1", "apiKey=key-2", Ok(Some("key-1")));
+    }
+
+    #[test]
+    fn places_that_cannot_carry_a_credential_are_refused() {
+        let refused = |it: Source| parse_places(&[it]).is_err();
+        assert!(refused(Source::Header("Authorization".into())));
+        assert!(refused(Source::Header("host".into())));
+        assert!(refused(Source::Header(":path".into())));
+        assert!(refused(Source::Header("x-envoy-original-path".into())));
+        assert!(refused(Source::Header("x y".into())));
+        assert!(refused(Source::Authorization(String::new())));
+        assert!(parse_places(&[]).is_err());
+        assert_eq!(
+            parse_places(&[Source::Header("X-My-Key".into())]),
+            Ok(vec![Place::Header("x-my-key".into())])
+        );
+    }
+}

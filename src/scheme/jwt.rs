@@ -1,0 +1,268 @@
+//! `jwt`: a token that says itself whom it stands for, signed (RFC 7519, RFC 7515, RFC 8725).
+//!
+//! The configuration says everything that matters: which keys, each with its algorithm, which
+//! issuer, what must be claimed, and which claims name the user. The token only names; nothing in
+//! it leads to a key or a URL. A valid signature is a proof and remembered as one; whether the
+//! token is still good is asked of the clock and the directory each time.
+//!
+//! Tokens that this project mints carry `gen`, a list of two numbers: the generations of the
+//! account and the user at that time, 0 where there is none. Where the claim is there and the
+//! directory is asked, it must be what the records say now.
+
+mod claims;
+mod settings;
+mod strict_json;
+mod token;
+
+use std::sync::Arc;
+
+use futures_core::future::BoxFuture;
+use serde_json::{Map, Value};
+
+use crate::credential::{Credential, Place, Secret};
+use crate::decision::{Denial, Failure, Reason};
+use crate::directory::reads::Reads;
+use crate::document::{Document, Problem};
+use crate::identity::Identity;
+use crate::keys::{Algorithm, Keys};
+use crate::proof::Prover;
+use crate::request::RequestView;
+use crate::scheme::jwt::claims::{Demands, Named, Names};
+use crate::scheme::jwt::settings::{Asked, Settings, check};
+use crate::scheme::jwt::token::{Token, check_shape};
+use crate::scheme::{
+    Challenge, Context, Kind, Reading, Scheme, Verified, challenge_of, earlier, find, open_account,
+    open_user, parse_places,
+};
+
+/// The row of [`crate::scheme::ALL`].
+pub const KIND: Kind = Kind {
+    name: "jwt",
+    build,
+    schema: |it| it.subschema_for::<Settings>(),
+};
+
+#[derive(Debug)]
+struct Jwt {
+    platform: String,
+    name: String,
+    places: Vec<Place>,
+    reading: Reading,
+    algorithms: Vec<Algorithm>,
+    keys: Keys,
+    demands: Demands,
+    names: Names,
+    directory: Asked,
+}
+
+fn build(
+    context: &Context<'_>,
+    settings: &Document,
+    problems: &mut Vec<Problem>,
+) -> Option<Arc<dyn Scheme>> {
+    let before = problems.len();
+    let read: Settings = settings.read("", problems)?;
+    let mut complain =
+        |pointer: &str, message: &str| problems.push(settings.problem(pointer, message));
+    let places = parse_places(&read.from);
+    if let Err(message) = places {
+        complain("/from", message);
+    }
+    let keys = Keys::load(&read.keys, context.base).unwrap_or_else(|found| {
+        for it in found {
+            let slash = if it.setting.is_empty() { "" } else { "/" };
+            complain(
+                &format!("/keys/{}{slash}{}", it.index, it.setting),
+                &it.message,
+            );
+        }
+        Keys::default()
+    });
+    check(&read, &mut complain);
+    if problems.len() > before {
+        return None;
+    }
+    Some(Arc::new(Jwt {
+        platform: context.platform.to_owned(),
+        name: context.name.to_owned(),
+        places: places.ok()?,
+        reading: context.reading,
+        algorithms: read
+            .algorithms
+            .unwrap_or_else(|| keys.algorithms().collect()),
+        keys,
+        demands: Demands {
+            issuer: read.issuer,
+            audience: read.audience,
+            required: read.required_claims,
+            leeway: read.leeway_seconds,
+        },
+        names: read.claims,
+        directory: read.directory,
+    }))
+}
+
+impl Scheme for Jwt {
+    fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// Looks at the token's shape only: it is parsed where it is not known yet.
+    fn decode(&self, request: &RequestView<'_>) -> Result<Option<Credential>, Denial> {
+        let Some((place, text)) = find(request, &self.places, self.reading)? else {
+            return Ok(None);
+        };
+        check_shape(&text)?;
+        let secret = Secret::new(text.as_bytes());
+        Ok(Some(Credential::new(place, "", secret)))
+    }
+
+    fn verify<'a>(
+        &'a self,
+        credential: &'a Credential,
+        reads: &'a Reads,
+    ) -> BoxFuture<'a, Result<Verified, Failure>> {
+        Box::pin(async move {
+            let text = credential.secret().expose_str();
+            let text = text.ok_or_else(|| denied(Reason::Malformed, "a token is ASCII"))?;
+            let token = Token::parse(text)?;
+            self.check_signature(&token, text, reads.prover())?;
+            let ends = self.demands.check(&token.claims, reads.now())?;
+            let revoked = revocation_parts(&token.claims, text);
+            if reads.is_revoked(&revoked).await? {
+                return Err(denied(Reason::Revoked, "the token was revoked").into());
+            }
+            let named = self.names.read(&token.claims)?;
+            let identity = self.identify(named, token.claims.get("gen"), reads).await?;
+            Ok(Verified::vouch(Identity {
+                expires: earlier(Some(ends), identity.expires),
+                ..identity
+            }))
+        })
+    }
+
+    fn challenge(&self) -> Option<Challenge> {
+        challenge_of(&self.places).filter(|_| !self.keys.is_empty())
+    }
+
+    fn warning(&self) -> Option<&'static str> {
+        let message = "it has no `keys`, so every token is refused; give it the issuer's keys, or \
+                       null to switch it off";
+        self.keys.is_empty().then_some(message)
+    }
+}
+
+impl Jwt {
+    /// Demands the signature of a key that the configuration has for this algorithm.
+    fn check_signature(
+        &self,
+        token: &Token<'_>,
+        text: &str,
+        prover: &Prover,
+    ) -> Result<(), Denial> {
+        let taken = self.algorithms.contains(&token.algorithm);
+        let keys = self.keys.candidates(token.kid.as_deref(), token.algorithm);
+        let mut keys = keys.filter(|_| taken).peekable();
+        if keys.peek().is_none() {
+            return Err(denied(
+                Reason::Unknown,
+                "no key for what the token says it is signed with",
+            ));
+        }
+        let signed = keys.any(|key| {
+            let [algorithm, material] = key.identity();
+            let parts = [b"signature", algorithm, material, text.as_bytes()];
+            prover.remembered(&parts, || {
+                key.has_signed(token.message.as_bytes(), token.signature)
+            })
+        });
+        if signed {
+            return Ok(());
+        }
+        Err(denied(Reason::Wrong, "the signature is not the key's"))
+    }
+
+    /// Asks the directory, as far as the settings say, about whom the token names.
+    async fn identify(
+        &self,
+        named: Named,
+        generations: Option<&Value>,
+        reads: &Reads,
+    ) -> Result<Identity, Failure> {
+        if self.directory == Asked::None {
+            return Ok(self.claimed(named, None));
+        }
+        if let Some(id) = &named.user {
+            if let Some(user) = reads.user(id).await? {
+                let opened = open_user(&self.platform, &self.name, user, reads).await?;
+                if named.account.is_some() && named.account != opened.identity.account {
+                    let detail = "the token's user belongs to another account";
+                    return Err(denied(Reason::AccountMismatch, detail).into());
+                }
+                check_generations(generations, opened.generations)?;
+                return Ok(Identity {
+                    scopes: named.scopes,
+                    ..opened.identity
+                });
+            }
+            if self.directory == Asked::Required {
+                return Err(denied(Reason::Unknown, "the token's user has no record").into());
+            }
+        }
+        let account = open_account(named.account.as_deref(), reads).await?;
+        if account.is_none() && self.directory == Asked::Required {
+            return Err(denied(Reason::Unknown, "the token names nobody with a record").into());
+        }
+        let generation = account.as_ref().map_or(0, |it| it.generation);
+        check_generations(generations, [generation, 0])?;
+        Ok(self.claimed(named, account.and_then(|it| it.expires)))
+    }
+
+    fn claimed(&self, named: Named, expires: Option<u64>) -> Identity {
+        Identity {
+            platform: self.platform.clone(),
+            account: named.account,
+            user: named.user,
+            username: named.username,
+            scheme: self.name.clone(),
+            scopes: named.scopes,
+            roles: named.roles,
+            expires,
+            ..Identity::default()
+        }
+    }
+}
+
+/// Gives what a token is revoked by: its issuer's name for it, or where it has none the whole.
+#[must_use]
+pub fn revocation_parts<'t>(claims: &'t Map<String, Value>, token: &'t str) -> Vec<&'t [u8]> {
+    let claim = |name| claims.get(name).and_then(Value::as_str);
+    match claim("jti").filter(|it| !it.is_empty()) {
+        Some(id) => {
+            let issuer = claim("iss").unwrap_or_default();
+            vec![b"jti", issuer.as_bytes(), id.as_bytes()]
+        }
+        None => vec![b"token", token.as_bytes()],
+    }
+}
+
+fn check_generations(claim: Option<&Value>, now: [u64; 2]) -> Result<(), Denial> {
+    let Some(claim) = claim else { return Ok(()) };
+    let issued: Option<Vec<u64>> = claim
+        .as_array()
+        .and_then(|all| all.iter().map(Value::as_u64).collect());
+    match issued {
+        Some(issued) if issued == now => Ok(()),
+        Some(issued) if issued.len() == now.len() => {
+            Err(denied(Reason::Revoked, "the user's tokens were revoked"))
+        }
+        _ => Err(denied(Reason::Malformed, "`gen` is not two generations")),
+    }
+}
+
+fn denied(reason: Reason, detail: &'static str) -> Denial {
+    Denial::new(reason, detail)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! What a scheme demands of the claims of a token whose signature is right, and whom they name.
+//!
+//! RFC 7519 §4.1, read strictly: times are whole seconds, and a claim of the wrong type is not an
+//! absent one. Whether the named user exists is asked elsewhere.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::decision::{Denial, Reason};
+
+/// The last second of the year 9999: what is later is not a time, but an attempt.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// How many scopes or roles a token may grant.
+const MAX_GRANTS: usize = 256;
+
+/// The longest name of an account or user, in bytes: what the directory takes.
+const MAX_ID_BYTES: usize = 128;
+
+/// Which claims say who is meant.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Names {
+    /// The account's id.
+    pub(super) account: Option<String>,
+    /// The user's id; `sub` unless said otherwise.
+    pub(super) user: Option<String>,
+    /// The login name, for users without a record.
+    pub(super) username: Option<String>,
+    /// Scopes, divided by spaces or as a list; `scope` unless said otherwise.
+    pub(super) scopes: Option<String>,
+    /// Roles, alike, for users without a record.
+    pub(super) roles: Option<String>,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            account: None,
+            user: Some("sub".to_owned()),
+            username: None,
+            scopes: Some("scope".to_owned()),
+            roles: None,
+        }
+    }
+}
+
+/// What is demanded of claims.
+#[derive(Debug)]
+pub(super) struct Demands {
+    /// The one issuer; `None`: any whose key it is.
+    pub(super) issuer: Option<String>,
+    /// Of which one must be meant. A token that is meant for somebody is refused where this is
+    /// empty (RFC 7519 §4.1.3).
+    pub(super) audience: Vec<String>,
+    /// What must be there, besides `exp`.
+    pub(super) required: Vec<String>,
+    /// How far clocks may differ, in seconds.
+    pub(super) leeway: u64,
+}
+
+/// Whom claims name, and what they grant.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    pub(super) account: Option<String>,
+    pub(super) user: Option<String>,
+    pub(super) username: Option<String>,
+    pub(super) scopes: Vec<String>,
+    pub(super) roles: Vec<String>,
+}
+
+impl Demands {
+    /// Gives the end of the token, in Unix seconds, leeway included.
+    ///
+    /// # Errors
+    /// A denial where a demand is not met.
+    pub(super) fn check(&self, claims: &Map<String, Value>, now: u64) -> Result<u64, Denial> {
+        let absent = |name: &String| match claims.get(name) {
+            None | Some(Value::Null) => true,
+            Some(Value::String(it)) => it.is_empty(),
+            Some(_) => false,
+        };
+        if self.required.iter().any(absent) {
+            return Err(malformed("a claim that the scheme requires is not there"));
+        }
+        self.check_parties(claims)?;
+        let ends = time(claims, "exp")?.ok_or_else(|| malformed("the token has no end (`exp`)"))?;
+        let begins = [time(claims, "nbf")?, time(claims, "iat")?];
+        // A token is over in the second that `exp` names (RFC 7519 §4.1.4).
+        let ends = ends.saturating_add(self.leeway);
+        if ends <= now {
+            return Err(Denial::new(Reason::Expired, "the token has expired"));
+        }
+        let latest = now.saturating_add(self.leeway);
+        if begins.into_iter().flatten().any(|it| it > latest) {
+            let detail = "the token is from the future (`nbf`, `iat`)";
+            return Err(Denial::new(Reason::NotYetValid, detail));
+        }
+        Ok(ends)
+    }
+
+    fn check_parties(&self, claims: &Map<String, Value>) -> Result<(), Denial> {
+        if let Some(issuer) = &self.issuer
+            && claims.get("iss").and_then(Value::as_str) != Some(issuer)
+        {
+            return Err(Denial::new(
+                Reason::Unknown,
+                "the token is another issuer's",
+            ));
+        }
+        let ours = |it: &Value| {
+            it.as_str()
+                .is_some_and(|it| self.audience.iter().any(|a| a == it))
+        };
+        let meant = match claims.get("aud") {
+            None => self.audience.is_empty(),
+            Some(Value::Array(all)) => all.iter().all(Value::is_string) && all.iter().any(ours),
+            Some(one) => ours(one),
+        };
+        if meant {
+            return Ok(());
+        }
+        Err(Denial::new(
+            Reason::Unknown,
+            "the token is meant for somebody else (`aud`)",
+        ))
+    }
+}
+
+impl Names {
+    /// Reads whom the claims name.
+    ///
+    /// # Errors
+    /// A denial where a claim has the wrong type, or names nothing that there can be.
+    pub(super) fn read(&self, claims: &Map<String, Value>) -> Result<Named, Denial> {
+        let claim = |name: &Option<String>| claims.get(name.as_ref()?).filter(|it| !it.is_null());
+        Ok(Named {
+            account: claim(&self.account).map(id).transpose()?,
+            user: claim(&self.user).map(id).transpose()?,
+            username: claim(&self.username).map(text).transpose()?,
+            scopes: claim(&self.scopes).map_or(Ok(Vec::new()), words)?,
+            roles: claim(&self.roles).map_or(Ok(Vec::new()), roles)?,
+        })
+    }
+}
+
+/// Reads a `NumericDate` (RFC 7519 §2) as a whole number of seconds.
+fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<u64>, Denial> {
+    let refused = || malformed("a time is not a whole number of seconds");
+    let Some(value) = claims.get(name) else {
+        return Ok(None);
+    };
+    let seconds = value.as_u64().filter(|it| *it <= LAST_SECOND);
+    seconds.map(Some).ok_or_else(refused)
+}
+
+fn id(value: &Value) -> Result<String, Denial> {
+    let id = text(value)?;
+    if (1..=MAX_ID_BYTES).contains(&id.len()) {
+        return Ok(id);
+    }
+    Err(malformed("a claim is no id"))
+}
+
+fn text(value: &Value) -> Result<String, Denial> {
+    let text = value
+        .as_str()
+        .filter(|it| !it.chars().any(char::is_control));
+    text.map(str::to_owned)
+        .ok_or_else(|| malformed("a claim that names somebody is not a text"))
+}
+
+/// RFC 8693 §4.2, and the lists that some issuers write.
+fn words(value: &Value) -> Result<Vec<String>, Denial> {
+    let words = match value {
+        Value::String(words) => words
+            .split(' ')
+            .filter(|it| !it.is_empty())
+            .map(str::to_owned)
+            .collect(),
+        Value::Array(all) => all.iter().map(text).collect::<Result<Vec<_>, _>>()?,
+        _ => return Err(malformed("scopes are neither a text nor a list")),
+    };
+    let whole = |it: &String| !it.is_empty() && it.bytes().all(|b| b.is_ascii_graphic());
+    if words.len() <= MAX_GRANTS && words.iter().all(whole) {
+        return Ok(words);
+    }
+    Err(malformed("a scope is one word of printable ASCII"))
+}
+
+/// A text is one role: roles hold spaces, and commas divide them upstream.
+fn roles(value: &Value) -> Result<Vec<String>, Denial> {
+    let roles = match value {
+        Value::Array(all) => all.iter().map(text).collect::<Result<Vec<_>, _>>()?,
+        one => vec![text(one)?],
+    };
+    if roles.len() <= MAX_GRANTS && roles.iter().all(|it| !it.contains(',')) {
+        return Ok(roles);
+    }
+    Err(malformed("roles cannot be read"))
+}
+
+fn malformed(detail: &'static str) -> Denial {
+    Denial::new(Reason::Malformed, detail)
+}

@@ -1,0 +1,93 @@
+//! What a configuration says about tokens, and what of it cannot be meant.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::keys::{Algorithm, RawKey};
+use crate::scheme::Source;
+use crate::scheme::jwt::claims::Names;
+
+/// The greatest leeway, in seconds: what clocks that are kept at all do not exceed.
+const MAX_LEEWAY: u64 = 60;
+
+/// Settings of a `jwt` scheme.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Settings {
+    /// Where the token may stand, such as `[{ authorization: Bearer }, { query: jwt }]`.
+    pub(super) from: Vec<Source>,
+    /// What `iss` must be.
+    pub(super) issuer: Option<String>,
+    /// Of which `aud` must hold one. Without it, a token with `aud` is refused.
+    #[serde(default)]
+    pub(super) audience: Vec<String>,
+    /// Algorithms taken; those of the keys, if absent.
+    pub(super) algorithms: Option<Vec<Algorithm>>,
+    /// The issuer's keys, 8 at most. Without any, every token is refused.
+    #[serde(default)]
+    pub(super) keys: Vec<RawKey>,
+    /// Claims that must be there; `exp` must in any case.
+    #[serde(default = "generic_claims")]
+    pub(super) required_claims: Vec<String>,
+    /// How far the issuer's clock may differ, 60 at most.
+    #[serde(default)]
+    pub(super) leeway_seconds: u64,
+    /// Which claims say who is meant.
+    #[serde(default)]
+    pub(super) claims: Names,
+    /// Whether the user must have a record.
+    #[serde(default)]
+    pub(super) directory: Asked,
+}
+
+fn generic_claims() -> Vec<String> {
+    ["iss", "aud", "exp"].map(str::to_owned).to_vec()
+}
+
+/// Whether the directory is asked about whom a token names.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Asked {
+    /// No: the token says everything, as with an identity provider that keeps the users.
+    None,
+    /// Where there is a record, it counts.
+    Optional,
+    /// The user, or where the token names none the account, must have a record.
+    #[default]
+    Required,
+}
+
+/// Tells of settings that could not mean what they say.
+pub(super) fn check(read: &Settings, complain: &mut impl FnMut(&str, &str)) {
+    let requires = |name: &str| read.required_claims.iter().any(|it| it == name);
+    if requires("iss") && read.issuer.is_none() {
+        complain(
+            "",
+            "`issuer` is needed, or a list of `required_claims` without `iss`",
+        );
+    }
+    if requires("aud") && read.audience.is_empty() {
+        complain(
+            "",
+            "`audience` is needed, or a list of `required_claims` without `aud`",
+        );
+    }
+    if read.leeway_seconds > MAX_LEEWAY {
+        complain("/leeway_seconds", "at most 60");
+    }
+    let Some(algorithms) = &read.algorithms else {
+        return;
+    };
+    if algorithms.is_empty() {
+        complain(
+            "/algorithms",
+            "name at least one, or leave the key out for those of the keys",
+        );
+    }
+    for (index, key) in read.keys.iter().enumerate() {
+        if !algorithms.contains(&key.algorithm) {
+            let message = "the scheme's `algorithms` do not include this one";
+            complain(&format!("/keys/{index}/algorithm"), message);
+        }
+    }
+}

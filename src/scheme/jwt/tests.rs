@@ -1,0 +1,756 @@
+//! The attacks on tokens that are known (contracts.md §4.1), each with the honest token beside it,
+//! and what the directory says about whom a token names.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use proptest::prelude::{any, proptest};
+use serde_json::json;
+
+use super::*;
+use crate::directory::bench::{Bench, START};
+use crate::directory::records::{Account, User};
+use crate::keys::samples::Maker;
+use crate::scheme::Conflict;
+
+const KAZOO: &str = "
+from: [{ header: x-auth-token }, { query: auth_token }]
+issuer: kazoo
+required_claims: [iss, exp, account_id, identity_sig]
+claims: { account: account_id, user: owner_id }
+";
+
+const HEADER: &str = r#"{"alg":"RS256","typ":"JWT","kid":"k1"}"#;
+
+/// A scheme with its keys, the issuer's other halves, and a directory.
+struct Fixture {
+    bench: Bench,
+    scheme: Arc<dyn Scheme>,
+    rsa: Maker,
+    hmac: Maker,
+    folder: tempfile::TempDir,
+}
+
+fn build_from(settings: &str) -> Result<Arc<dyn Scheme>, Vec<Problem>> {
+    let context = Context {
+        platform: "p",
+        name: "jwt",
+        reading: Reading {
+            conflict: Conflict::Precedence,
+            ..Reading::default()
+        },
+        base: Path::new("/"),
+    };
+    let mut problems = Vec::new();
+    let settings = Document::parse("c.yaml", settings).unwrap();
+    build(&context, &settings, &mut problems).ok_or(problems)
+}
+
+/// Writes the verifier's half of a key, and gives its line of settings.
+fn key(maker: &Maker, folder: &Path, kid: Option<&str>) -> String {
+    let raw = maker.raw(folder, kid);
+    let file = match (&raw.public_key_file, &raw.secret_file) {
+        (Some(file), _) => format!("public_key_file: {file}"),
+        (None, file) => format!("secret_file: {}", file.as_ref().unwrap()),
+    };
+    let kid = kid.map_or(String::new(), |it| format!("kid: {it}, "));
+    format!(
+        "  - {{ {kid}algorithm: {}, {file} }}\n",
+        maker.algorithm.name()
+    )
+}
+
+impl Fixture {
+    /// A scheme with an RSA key `k1` and a nameless HMAC key.
+    async fn new(settings: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (rsa, hmac) = (Maker::new(Algorithm::Rs256), Maker::new(Algorithm::Hs256));
+        let keys = [
+            key(&rsa, folder.path(), Some("k1")),
+            key(&hmac, folder.path(), None),
+        ];
+        let settings = format!("{settings}keys:\n{}", keys.concat());
+        let scheme = build_from(&settings).unwrap();
+        let bench = Bench::new();
+        let account = Account {
+            id: "a1".into(),
+            ..Account::default()
+        };
+        bench.directory.put_account("p", &account).await.unwrap();
+        let user = User {
+            id: "u1".into(),
+            account: Some("a1".into()),
+            username: Some("john".into()),
+            roles: vec!["admin".into()],
+            ..User::default()
+        };
+        bench.directory.put_user("p", &user).await.unwrap();
+        Self {
+            bench,
+            scheme,
+            rsa,
+            hmac,
+            folder,
+        }
+    }
+
+    async fn verify(&self, token: &str) -> Result<Identity, Reason> {
+        let headers = [("x-auth-token", token.as_bytes())].into_iter().collect();
+        let request = RequestView {
+            headers,
+            ..RequestView::default()
+        };
+        let credential = self.scheme.decode(&request).map_err(|it| it.reason())?;
+        let credential = credential.expect("the header is there");
+        let reads = self.bench.reads("p");
+        match self.scheme.verify(&credential, &reads).await {
+            Ok(verified) => Ok(verified.into_identity()),
+            Err(Failure::Denied(denial)) => Err(denial.reason()),
+            Err(Failure::Fault(fault)) => panic!("{fault}"),
+        }
+    }
+
+    #[track_caller]
+    fn same(&self, name: &str, got: &Result<Identity, Reason>, want: Option<Reason>) {
+        let got = got.as_ref().err().copied();
+        assert_eq!(got, want, "{name}");
+    }
+}
+
+/// The claims of an honest token, some of them changed; null takes one away.
+fn claims(changes: Value) -> String {
+    let mut claims = json!({
+        "iss": "kazoo", "exp": START + 3600, "account_id": "a1", "owner_id": "u1",
+        "identity_sig": "c2ln",
+    });
+    let (Value::Object(members), Value::Object(changes)) = (&mut claims, changes) else {
+        panic!("changes are an object");
+    };
+    for (name, value) in changes {
+        match value {
+            Value::Null => members.remove(&name),
+            value => members.insert(name, value),
+        };
+    }
+    claims.to_string()
+}
+
+fn part(text: &str) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(text)
+}
+
+#[tokio::test]
+async fn a_token_chooses_neither_algorithm_nor_key() {
+    let fixture = Fixture::new(KAZOO).await;
+    let honest = claims(json!({}));
+    let good = fixture.rsa.token(HEADER, &honest);
+    let body = good.rsplit_once('.').unwrap().0.split_once('.').unwrap().1;
+    let signature = good.rsplit_once('.').unwrap().1;
+    let alg = |alg: &str| part(&format!(r#"{{"alg":"{alg}","typ":"JWT"}}"#));
+    let pem = Maker::with_secret(fixture.rsa.public_pem().as_bytes());
+    let other = Maker::new(Algorithm::Rs256);
+    let long = "k".repeat(200);
+    let (rsa, hmac) = (&fixture.rsa, &fixture.hmac);
+    let kid = |kid: &str| rsa.token(&format!(r#"{{"alg":"RS256","kid":{kid}}}"#), &honest);
+    let (bad, unknown, wrong) = (Reason::Malformed, Reason::Unknown, Reason::Wrong);
+    let cases = [
+        ("RS256 under its key", good.clone(), None),
+        (
+            "HS256 under its key",
+            hmac.token(r#"{"alg":"HS256"}"#, &honest),
+            None,
+        ),
+        ("no kid", rsa.token(r#"{"alg":"RS256"}"#, &honest), None),
+        ("no alg", rsa.token(r#"{"typ":"JWT"}"#, &honest), Some(bad)),
+        (
+            "K13 none, no signature",
+            format!("{}.{body}.", alg("none")),
+            Some(bad),
+        ),
+        (
+            "none, a signature",
+            format!("{}.{body}.{signature}", alg("none")),
+            Some(bad),
+        ),
+        (
+            "None",
+            format!("{}.{body}.{signature}", alg("None")),
+            Some(bad),
+        ),
+        (
+            "nOnE",
+            format!("{}.{body}.{signature}", alg("nOnE")),
+            Some(bad),
+        ),
+        ("rs256", rsa.token(r#"{"alg":"rs256"}"#, &honest), Some(bad)),
+        (
+            "an empty signature",
+            format!("{}.", good.rsplit_once('.').unwrap().0),
+            Some(bad),
+        ),
+        (
+            "no signature",
+            good.rsplit_once('.').unwrap().0.to_owned(),
+            Some(bad),
+        ),
+        (
+            "K12 HS256 under the public key",
+            pem.token(r#"{"alg":"HS256"}"#, &honest),
+            Some(wrong),
+        ),
+        (
+            "HS256 naming the RSA key",
+            hmac.token(r#"{"alg":"HS256","kid":"k1"}"#, &honest),
+            Some(unknown),
+        ),
+        ("HS256 says RS256", hmac.token(HEADER, &honest), Some(wrong)),
+        (
+            "RS512 under a key for RS256",
+            rsa.token(r#"{"alg":"RS512","kid":"k1"}"#, &honest),
+            Some(unknown),
+        ),
+        (
+            "ES256, for which is no key",
+            rsa.token(r#"{"alg":"ES256"}"#, &honest),
+            Some(unknown),
+        ),
+        (
+            "PS256",
+            rsa.token(r#"{"alg":"PS256","kid":"k1"}"#, &honest),
+            Some(bad),
+        ),
+        ("another RSA key", other.token(HEADER, &honest), Some(wrong)),
+        ("K14 unknown kid", kid(r#""k2""#), Some(unknown)),
+        ("kid of another case", kid(r#""K1""#), Some(unknown)),
+        ("kid is a path", kid(r#""../../dev/null""#), Some(unknown)),
+        ("kid is SQL", kid(r#""k1' OR '1'='1""#), Some(unknown)),
+        ("kid is empty", kid(r#""""#), Some(unknown)),
+        ("kid is huge", kid(&format!(r#""{long}""#)), Some(bad)),
+        ("kid is a number", kid("1"), Some(bad)),
+        ("kid is null", kid("null"), Some(bad)),
+    ];
+    for (name, token, want) in cases {
+        fixture.same(name, &fixture.verify(&token).await, want);
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_wants_to_say_how_to_verify_is_refused() {
+    let fixture = Fixture::new(KAZOO).await;
+    let honest = claims(json!({}));
+    let with = |more: &str| {
+        let header = format!(r#"{{"alg":"RS256","typ":"JWT","kid":"k1"{more}}}"#);
+        fixture.rsa.token(&header, &honest)
+    };
+    let long = format!(r#","x":"{}""#, "x".repeat(1024));
+    let cases = [
+        ("nothing more", "", None),
+        ("a parameter that says nothing", r#","cty":"x""#, None),
+        (
+            "jku",
+            r#","jku":"https://evil.example/keys""#,
+            Some(Reason::Malformed),
+        ),
+        (
+            "x5u",
+            r#","x5u":"https://evil.example/cert""#,
+            Some(Reason::Malformed),
+        ),
+        ("x5c", r#","x5c":["MIIB"]"#, Some(Reason::Malformed)),
+        (
+            "jwk",
+            r#","jwk":{"kty":"oct","k":"AA"}"#,
+            Some(Reason::Malformed),
+        ),
+        ("crit", r#","crit":["exp"]"#, Some(Reason::Malformed)),
+        ("crit, empty", r#","crit":[]"#, Some(Reason::Malformed)),
+        ("b64", r#","b64":false"#, Some(Reason::Malformed)),
+        ("zip", r#","zip":"DEF""#, Some(Reason::Malformed)),
+        ("alg twice", r#","alg":"HS256""#, Some(Reason::Malformed)),
+        (
+            "kid twice, once escaped",
+            r#","\u006bid":"k1""#,
+            Some(Reason::Malformed),
+        ),
+        ("too long", &long, Some(Reason::TooLarge)),
+    ];
+    for (name, more, want) in cases {
+        fixture.same(name, &fixture.verify(&with(more)).await, want);
+    }
+    let types = [
+        (r#""JWT""#, None),
+        (r#""jwt""#, None),
+        (r#""at+JWT""#, None),
+        (r#""JWE""#, Some(Reason::Malformed)),
+        (r#""logout+jwt""#, Some(Reason::Malformed)),
+        ("null", Some(Reason::Malformed)),
+        ("1", Some(Reason::Malformed)),
+    ];
+    for (typ, want) in types {
+        let token = fixture
+            .rsa
+            .token(&format!(r#"{{"alg":"RS256","typ":{typ}}}"#), &honest);
+        fixture.same(typ, &fixture.verify(&token).await, want);
+    }
+}
+
+#[tokio::test]
+async fn only_the_one_spelling_of_a_token_is_read() {
+    let fixture = Fixture::new(KAZOO).await;
+    let honest = claims(json!({}));
+    let rsa = &fixture.rsa;
+    let good = rsa.token(HEADER, &honest);
+    let (message, signature) = good.rsplit_once('.').unwrap();
+    let (header, _) = message.split_once('.').unwrap();
+    let nested = |levels: usize| {
+        let value = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let claims = honest.replacen('{', &format!("{{\"x\":{value},"), 1);
+        rsa.token(HEADER, &claims)
+    };
+    let twice = honest.replacen('{', r#"{"owner_id":"u2","#, 1);
+    let inside = honest.replacen('{', r#"{"x":{"a":1,"a":1},"#, 1);
+    let huge = rsa.token(HEADER, &claims(json!({ "x": "x".repeat(60_000) })));
+    let latin = BASE64_URL_SAFE_NO_PAD.encode(b"{\"iss\":\"\xe4\"}");
+    // 256 bytes leave four bits over in the last digit: it has fifteen more spellings.
+    let last = signature.chars().last().unwrap();
+    let alias = char::from(u8::try_from(last).unwrap() + 1);
+    let aliased = format!("{message}.{}{alias}", &signature[..signature.len() - 1]);
+    let bad = Some(Reason::Malformed);
+    let cases = [
+        ("honest", good.clone(), None),
+        ("I22 ten dots", format!("{good}{}", ".a".repeat(8)), bad),
+        ("four parts", format!("{good}.a"), bad),
+        ("five parts", format!("a.b.{good}"), bad),
+        ("one part", "a".to_owned(), bad),
+        ("dots only", "..".to_owned(), bad),
+        ("no header", good.trim_start_matches(header).to_owned(), bad),
+        ("padded", format!("{good}="), bad),
+        ("a space inside", good.replacen('.', " .", 1), bad),
+        ("standard base64", good.replacen('.', "+.", 1), bad),
+        ("escaped", good.replacen('.', "%2E", 1), bad),
+        ("another spelling of the same signature", aliased, bad),
+        ("I22 60 KB", huge, Some(Reason::TooLarge)),
+        ("as deep as allowed", nested(7), None),
+        ("one deeper", nested(8), bad),
+        ("I22 a thousand deep", nested(1000), bad),
+        ("a claim twice", rsa.token(HEADER, &twice), bad),
+        (
+            "a member twice inside a claim",
+            rsa.token(HEADER, &inside),
+            bad,
+        ),
+        ("claims that are no object", rsa.token(HEADER, "[]"), bad),
+        ("claims that are no JSON", rsa.token(HEADER, "hello"), bad),
+        (
+            "claims that are not UTF-8",
+            format!("{header}.{latin}.{signature}"),
+            bad,
+        ),
+        ("a header that is no JSON", rsa.token("hello", &honest), bad),
+    ];
+    for (name, token, want) in cases {
+        fixture.same(name, &fixture.verify(&token).await, want);
+    }
+}
+
+#[tokio::test]
+async fn claims_are_demanded_as_the_settings_say() {
+    let fixture = Fixture::new(KAZOO).await;
+    let (bad, expired) = (Some(Reason::Malformed), Some(Reason::Expired));
+    let (early, unknown) = (Some(Reason::NotYetValid), Some(Reason::Unknown));
+    let cases = [
+        ("honest", json!({}), None),
+        ("ends in a second", json!({ "exp": START + 1 }), None),
+        ("K10 ends now", json!({ "exp": START }), expired),
+        ("O3 ended in 2020", json!({ "exp": 1_603_812_738 }), expired),
+        ("ended in 1970", json!({ "exp": 0 }), expired),
+        ("K11 no end", json!({ "exp": null }), bad),
+        ("end is a text", json!({ "exp": "4102444800" }), bad),
+        ("end is a fraction", json!({ "exp": 4_102_444_800.5 }), bad),
+        ("end is a float", json!({ "exp": 4_102_444_800.0 }), bad),
+        ("end is negative", json!({ "exp": -1 }), bad),
+        ("end is above i64", json!({ "exp": u64::MAX }), bad),
+        ("end is far above", json!({ "exp": 1e300 }), bad),
+        (
+            "end is after the year 9999",
+            json!({ "exp": 253_402_300_800_u64 }),
+            bad,
+        ),
+        ("end is true", json!({ "exp": true }), bad),
+        ("end is a list", json!({ "exp": [START + 3600] }), bad),
+        ("begins now", json!({ "nbf": START }), None),
+        ("begins in a second", json!({ "nbf": START + 1 }), early),
+        ("beginning is a text", json!({ "nbf": "0" }), bad),
+        ("made now", json!({ "iat": START }), None),
+        ("made in the future", json!({ "iat": START + 1 }), early),
+        ("made at a fraction", json!({ "iat": 1.5 }), bad),
+        (
+            "K15 another issuer",
+            json!({ "iss": "https://evil.example" }),
+            unknown,
+        ),
+        ("a longer issuer", json!({ "iss": "kazoo." }), unknown),
+        ("issuers", json!({ "iss": ["kazoo"] }), unknown),
+        ("no issuer", json!({ "iss": null }), bad),
+        (
+            "no signature of the identity",
+            json!({ "identity_sig": null }),
+            bad,
+        ),
+        (
+            "an empty signature of the identity",
+            json!({ "identity_sig": "" }),
+            bad,
+        ),
+        ("meant for somebody", json!({ "aud": "somebody" }), unknown),
+        (
+            "an account that is a number",
+            json!({ "account_id": 1 }),
+            bad,
+        ),
+        (
+            "a user with a line feed",
+            json!({ "owner_id": "u1\n" }),
+            bad,
+        ),
+        (
+            "a user that is too long",
+            json!({ "owner_id": "u".repeat(129) }),
+            bad,
+        ),
+        ("scopes that are a number", json!({ "scope": 1 }), bad),
+        ("a scope with a space", json!({ "scope": ["a b"] }), bad),
+    ];
+    for (name, changes, want) in cases {
+        let token = fixture.rsa.token(HEADER, &claims(changes));
+        fixture.same(name, &fixture.verify(&token).await, want);
+    }
+    let mut nulled = claims(json!({}));
+    nulled.insert_str(1, r#""nbf":null,"#);
+    let got = fixture.verify(&fixture.rsa.token(HEADER, &nulled)).await;
+    fixture.same("a beginning of null", &got, bad);
+}
+
+#[tokio::test]
+async fn leeway_is_granted_as_stated_and_no_further() {
+    let fixture = Fixture::new(&format!("{KAZOO}leeway_seconds: 60\n")).await;
+    let cases = [
+        ("ended 59 s ago", json!({ "exp": START - 59 }), None),
+        (
+            "ended 60 s ago",
+            json!({ "exp": START - 60 }),
+            Some(Reason::Expired),
+        ),
+        ("made in 60 s", json!({ "iat": START + 60 }), None),
+        (
+            "made in 61 s",
+            json!({ "iat": START + 61 }),
+            Some(Reason::NotYetValid),
+        ),
+    ];
+    for (name, changes, want) in cases {
+        let token = fixture.rsa.token(HEADER, &claims(changes));
+        fixture.same(name, &fixture.verify(&token).await, want);
+    }
+}
+
+#[tokio::test]
+async fn an_audience_is_one_of_ours() {
+    let settings = "
+        { from: [{ header: x-auth-token }], issuer: kazoo, audience: [api, app], directory: none,
+          claims: { roles: groups } }";
+    let document = Document::parse("c.yaml", settings).unwrap();
+    let yaml = serde_saphyr::to_string(&document.value("").unwrap()).unwrap();
+    let fixture = Fixture::new(&yaml).await;
+    let cases = [
+        ("ours", json!("api"), None),
+        ("ours among others", json!(["other", "app"]), None),
+        ("none", json!(null), Some(Reason::Malformed)),
+        ("another", json!("other"), Some(Reason::Unknown)),
+        ("a part", json!("ap"), Some(Reason::Unknown)),
+        ("of no text", json!(["api", 1]), Some(Reason::Unknown)),
+        ("an empty list", json!([]), Some(Reason::Unknown)),
+    ];
+    for (name, aud, want) in cases {
+        let token = fixture.rsa.token(HEADER, &claims(json!({ "aud": aud })));
+        fixture.same(name, &fixture.verify(&token).await, want);
+    }
+    let changes = json!({
+        "aud": "api", "sub": "ext|1", "scope": "a  b", "groups": ["Account Manager"], "gen": "x",
+    });
+    let token = fixture.rsa.token(HEADER, &claims(changes));
+    let identity = fixture.verify(&token).await.unwrap();
+    assert_eq!(identity.user.as_deref(), Some("ext|1"));
+    assert_eq!(identity.scopes, ["a", "b"]);
+    assert_eq!(identity.roles, ["Account Manager"]);
+    assert_eq!(identity.expires, Some(START + 3600));
+}
+
+#[tokio::test]
+async fn the_directory_has_the_last_word_about_whom_a_token_names() {
+    let fixture = Fixture::new(KAZOO).await;
+    let directory = &fixture.bench.directory;
+    let user = |id: &str, account: &str, disabled| User {
+        id: id.into(),
+        account: Some(account.into()),
+        disabled,
+        generation: 2,
+        ..User::default()
+    };
+    let account = |id: &str, disabled, expires| Account {
+        id: id.into(),
+        disabled,
+        expires,
+        generation: 3,
+        ..Account::default()
+    };
+    for it in [
+        user("off", "a1", true),
+        user("shut", "a2", false),
+        user("raised", "a3", false),
+    ] {
+        directory.put_user("p", &it).await.unwrap();
+    }
+    for it in [
+        account("a2", true, None),
+        account("a3", false, Some(START + 60)),
+    ] {
+        directory.put_account("p", &it).await.unwrap();
+    }
+    let mut names = json!({ "account_id": "a3", "owner_id": "raised" });
+    let mut with = |value: Value| {
+        names["gen"] = value;
+        names.clone()
+    };
+    let cases = [
+        ("a user", json!({}), None),
+        ("K: api_auth, an account", json!({ "owner_id": null }), None),
+        (
+            "no such user",
+            json!({ "owner_id": "gone" }),
+            Some(Reason::Unknown),
+        ),
+        (
+            "no such account",
+            json!({ "owner_id": null, "account_id": "gone" }),
+            Some(Reason::Unknown),
+        ),
+        (
+            "another's account",
+            json!({ "account_id": "a2" }),
+            Some(Reason::AccountMismatch),
+        ),
+        (
+            "a disabled user",
+            json!({ "owner_id": "off" }),
+            Some(Reason::Disabled),
+        ),
+        (
+            "a shut account",
+            json!({ "owner_id": "shut", "account_id": "a2" }),
+            Some(Reason::Locked),
+        ),
+        ("the generations of now", with(json!([3, 2])), None),
+        ("an older user", with(json!([3, 1])), Some(Reason::Revoked)),
+        (
+            "an older account",
+            with(json!([2, 2])),
+            Some(Reason::Revoked),
+        ),
+        ("a later user", with(json!([3, 3])), Some(Reason::Revoked)),
+        ("one generation", with(json!([3])), Some(Reason::Malformed)),
+        (
+            "generations that are texts",
+            with(json!(["3", "2"])),
+            Some(Reason::Malformed),
+        ),
+        ("none", with(json!(null)), None),
+    ];
+    for (name, changes, want) in cases {
+        let token = fixture.rsa.token(HEADER, &claims(changes));
+        fixture.same(name, &fixture.verify(&token).await, want);
+    }
+
+    let token = fixture
+        .rsa
+        .token(HEADER, &claims(json!({ "role": "root", "scope": "x" })));
+    let identity = fixture.verify(&token).await.unwrap();
+    assert_eq!(identity.user.as_deref(), Some("u1"));
+    assert_eq!(identity.account.as_deref(), Some("a1"));
+    assert_eq!(identity.username.as_deref(), Some("john"));
+    assert_eq!(
+        (identity.roles, identity.scopes),
+        (vec!["admin".into()], vec!["x".into()])
+    );
+    let token = fixture.rsa.token(HEADER, &claims(with(json!([3, 2]))));
+    let identity = fixture.verify(&token).await.unwrap();
+    assert_eq!(identity.expires, Some(START + 60), "the account ends first");
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_refused_and_its_siblings_are_not() {
+    let fixture = Fixture::new(KAZOO).await;
+    let named = |jti: &str| fixture.rsa.token(HEADER, &claims(json!({ "jti": jti })));
+    let (one, two) = (named("1"), named("2"));
+    let plain = fixture.rsa.token(HEADER, &claims(json!({})));
+    let later = fixture
+        .rsa
+        .token(HEADER, &claims(json!({ "exp": START + 7200 })));
+    for token in [&one, &plain] {
+        assert!(fixture.verify(token).await.is_ok());
+        let parsed = Token::parse(token).unwrap();
+        let parts = revocation_parts(&parsed.claims, token);
+        let revoke = fixture.bench.directory.revoke("p", &parts, START + 3600);
+        revoke.await.unwrap();
+        fixture.same(
+            "revoked",
+            &fixture.verify(token).await,
+            Some(Reason::Revoked),
+        );
+    }
+    for token in [&two, &later] {
+        fixture.same("another", &fixture.verify(token).await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_which_any_one_character_or_bit_differs_is_refused() {
+    let fixture = Fixture::new(KAZOO).await;
+    let good = fixture.hmac.token(r#"{"alg":"HS256"}"#, &claims(json!({})));
+    assert!(fixture.verify(&good).await.is_ok());
+    for index in 0..good.len() {
+        let flipped = (0..7).map(|bit| good.as_bytes()[index] ^ (1 << bit));
+        for byte in flipped.chain(*b"A_.") {
+            let mut bytes = good.clone().into_bytes();
+            bytes[index] = byte;
+            let changed = String::from_utf8(bytes).unwrap();
+            // A header's surrounding spaces do not count.
+            let changed = changed.trim_matches(' ');
+            if changed != good {
+                assert!(fixture.verify(changed).await.is_err(), "{index} {byte}");
+            }
+        }
+    }
+    for shorter in [&good[1..], &good[..good.len() - 1]] {
+        assert!(fixture.verify(shorter).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn infobips_example_is_read_as_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = key(
+        &Maker::with_secret(&[b'k'; 32]),
+        folder.path(),
+        Some("9wokXdhI"),
+    );
+    let settings = format!(
+        "from: [{{ header: x-auth-token }}]\nissuer: infobip.com\nrequired_claims: [iss, exp, sub, \
+         jti]\ndirectory: optional\nkeys:\n{line}"
+    );
+    let fixture = Fixture {
+        scheme: build_from(&settings).unwrap(),
+        ..Fixture::new(KAZOO).await
+    };
+    // contracts.md I19
+    let token = "eyJraWQiOiI5d29rWGRoSSIsInR5cCI6IkpXVCIsImFsZyI6IkhTMjU2In0.eyJzdWIiOiJERDIwMjAiLCJpc3MiOiJpbmZvYmlwLmNvbSIsImV4cCI6NDEwMjQ0NDgwMCwiaWF0IjoxNjMzMDAwODA2LCJqdGkiOiJiMmJmODgyMS01OTcxLTRiOTMtYWVmNy0zM2QwMDNkMjIxNjcifQ.NGE0-OkNCfrEzIcgeoux0HqN1Ejjcptvjoq86foTs80";
+    let identity = fixture.verify(token).await.unwrap();
+    assert_eq!(identity.user.as_deref(), Some("DD2020"));
+    let changed = format!("{}4", token.trim_end_matches('0'));
+    fixture.same(
+        "the last digit",
+        &fixture.verify(&changed).await,
+        Some(Reason::Wrong),
+    );
+
+    let maker = Maker::with_secret(&[b'k'; 32]);
+    let claims = |iss: &str, exp: u64| {
+        let claims =
+            json!({ "sub": "DD2020", "iss": iss, "exp": exp, "iat": 1_633_000_806, "jti": "j" });
+        maker.token(
+            r#"{"kid":"9wokXdhI","typ":"JWT","alg":"HS256"}"#,
+            &claims.to_string(),
+        )
+    };
+    let other = claims("infobip.com.", 4_102_444_800);
+    fixture.same(
+        "issuer",
+        &fixture.verify(&other).await,
+        Some(Reason::Unknown),
+    );
+    let seed = claims("infobip.com", 1_633_004_406);
+    fixture.same("I18", &fixture.verify(&seed).await, Some(Reason::Expired));
+    assert!(fixture.folder.path().exists());
+}
+
+#[test]
+fn settings_that_could_not_mean_what_they_say_are_problems() {
+    let from = "from: [{ authorization: Bearer }]";
+    let own = "required_claims: [exp]";
+    let cases = [
+        (format!("{from}\n{own}"), ""),
+        (from.to_owned(), "`issuer`"),
+        (format!("{from}\nissuer: i"), "`audience`"),
+        (format!("{from}\n{own}\nleeway_seconds: 61"), "at most 60"),
+        (format!("{from}\n{own}\nalgorithms: []"), "at least one"),
+        (
+            format!("{from}\n{own}\nalgorithms: [none]"),
+            "expected one of",
+        ),
+        (
+            format!("{from}\n{own}\nkeys: [{{ algorithm: HS256, secret_file: /nonexistent }}]"),
+            "cannot be read",
+        ),
+        (
+            format!("{from}\n{own}\nalgorithms: [RS256]\nkeys: [{{ algorithm: HS256 }}]"),
+            "do not include",
+        ),
+        (format!("from: []\n{own}"), "at least one place"),
+        (format!("{from}\n{own}\njwks_url: https://x"), "jwks_url"),
+    ];
+    for (settings, want) in cases {
+        match build_from(&settings) {
+            Ok(_) => assert_eq!(want, "", "{settings}"),
+            Err(problems) => {
+                let found = problems.iter().any(|it| it.to_string().contains(want));
+                assert!(!want.is_empty() && found, "{settings}: {problems:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_keys_every_token_is_refused_and_the_operator_is_told() {
+    let scheme = build_from(&format!("{KAZOO}algorithms: [RS256]")).unwrap();
+    assert!(scheme.warning().is_some());
+    assert_eq!(scheme.challenge(), None);
+    let fixture = Fixture::new(KAZOO).await;
+    assert!(fixture.scheme.warning().is_none());
+    let token = fixture.rsa.token(HEADER, &claims(json!({})));
+    let keyless = Fixture { scheme, ..fixture };
+    keyless.same(
+        "a token",
+        &keyless.verify(&token).await,
+        Some(Reason::Unknown),
+    );
+}
+
+proptest! {
+    #[test]
+    fn reading_hostile_text_never_panics(
+        text in ".{0,40}",
+        parts in proptest::collection::vec("[A-Za-z0-9_-]{0,20}", 0..5),
+        header in proptest::collection::vec(any::<u8>(), 0..40),
+        json in "[\\[\\]{}:,\"a0-9.eE+-]{0,40}",
+    ) {
+        let encode = |it: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(it);
+        let _ = Token::parse(&text);
+        let _ = Token::parse(&parts.join("."));
+        let _ = Token::parse(&format!("{}.{}.AA", encode(&header), encode(json.as_bytes())));
+        let claims = format!("{}.{}.AA", part(r#"{"alg":"HS256"}"#), encode(json.as_bytes()));
+        if let Ok(token) = Token::parse(&claims) {
+            let _ = Names::default().read(&token.claims);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Whether whoever was proven may get in at all: users that are switched off, accounts that are shut.
+//!
+//! Apart from the schemes because the answer is the same whatever was presented.
+
+use crate::decision::{Denial, Failure, Reason};
+use crate::directory::reads::Reads;
+use crate::directory::records::{Account, User};
+use crate::identity::Identity;
+
+/// Loads the account that a credential acts for, and denies where it is shut. An account that has
+/// no record shuts nobody out: platforms may keep users and keys only.
+///
+/// # Errors
+/// A denial for a disabled or expired account, a fault when the store does not answer.
+pub(crate) async fn open_account(
+    id: Option<&str>,
+    reads: &Reads,
+) -> Result<Option<Account>, Failure> {
+    let Some(id) = id else { return Ok(None) };
+    let Some(account) = reads.account(id).await? else {
+        return Ok(None);
+    };
+    if account.disabled {
+        return Err(Denial::new(Reason::Locked, "the account is disabled").into());
+    }
+    if account.expires.is_some_and(|it| it <= reads.now()) {
+        return Err(Denial::new(Reason::Locked, "the account has expired").into());
+    }
+    Ok(Some(account))
+}
+
+/// A user who may get in.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// Who it is.
+    pub(crate) identity: Identity,
+    /// The generations of its account and of it; what was issued under others is revoked.
+    pub(crate) generations: [u64; 2],
+}
+
+/// Says who a user is whose credential has been proven, and denies where it may not get in.
+///
+/// # Errors
+/// A denial for a disabled user and for a shut account, a fault when the store does not answer.
+pub(crate) async fn open_user(
+    platform: &str,
+    scheme: &str,
+    user: User,
+    reads: &Reads,
+) -> Result<Opened, Failure> {
+    if user.disabled {
+        return Err(Denial::new(Reason::Disabled, "the user is disabled").into());
+    }
+    let account = open_account(user.account.as_deref(), reads).await?;
+    let generation = account.as_ref().map_or(0, |it| it.generation);
+    Ok(Opened {
+        generations: [generation, user.generation],
+        identity: Identity {
+            platform: platform.to_owned(),
+            username: user.login().map(str::to_owned),
+            account: user.account,
+            user: Some(user.id),
+            scheme: scheme.to_owned(),
+            roles: user.roles,
+            expires: account.and_then(|it| it.expires),
+            ..Identity::default()
+        },
+    })
+}
+
+/// Gives the earlier of two ends.
+pub(crate) fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    one.into_iter().chain(other).min()
+}
