@@ -1,0 +1,550 @@
+//! May this identity do what this request asks? Rules over a request, an identity and facts.
+//!
+//! Pure: no I/O, no clock of its own, so a verdict can be explained and tested as a table. The
+//! first rule that matches decides; where none matches, the answer is no. This is the only place
+//! where a [`Permit`] can be made, and an allow answer cannot be built without one.
+
+pub mod matcher;
+pub mod path;
+pub mod tunnel;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::decision::{Denial, Reason};
+use crate::identity::Identity;
+use crate::policy::matcher::{Matcher, Params, PatternError, Row};
+use crate::policy::path::PathSegments;
+use crate::policy::tunnel::MethodOverride;
+use crate::request::RequestView;
+use crate::trace::{Demands, Fit, Step, Trace};
+
+/// A rule as a configuration writes it.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawRule {
+    /// What metadata, `explain` and logs call it; `rules[N]` where absent.
+    pub name: Option<String>,
+    /// Methods it matches; absent: any.
+    pub methods: Option<Vec<String>>,
+    /// Paths it matches: `/a/b`, `/a/*`, `/a/{name}`, `/a/**`.
+    pub paths: Vec<String>,
+    /// Headers that must be there for it to match.
+    pub with_headers: Vec<String>,
+    /// Segments of which none may stand in what `**` takes, for it to match: names that an
+    /// upstream understands wherever they stand.
+    pub rest_without: Vec<String>,
+    /// `public`: no credential is needed; a bad one is denied all the same.
+    pub allow: Option<Allow>,
+    /// Schemes it accepts, by their names in the platform; absent: any of the platform.
+    pub schemes: Option<Vec<String>>,
+    /// Scopes of which the identity must have one.
+    pub scopes_any: Option<Vec<String>>,
+    /// Roles of which the identity must have one.
+    pub roles_any: Option<Vec<String>>,
+    /// How the identity must be related to what the path names.
+    pub relation: Option<Relation>,
+}
+
+/// What a rule allows beyond identities.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum Allow {
+    /// Requests without any credential.
+    Public,
+}
+
+/// A relation between the identity and what the path names.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum Relation {
+    /// `{account}` in the path is the identity's account.
+    OwnAccount,
+}
+
+/// What an identity may do beyond what it carries, and how requests are read for the rules.
+#[derive(Clone, Debug, Default)]
+pub struct Extras {
+    /// A header that names the account acted for; it must be the identity's own.
+    pub account_header: Option<String>,
+    /// Where a second method may stand.
+    pub method_override: MethodOverride,
+    /// Scopes that a role grants.
+    pub role_scopes: BTreeMap<String, Vec<String>>,
+}
+
+/// A platform's rules, compiled.
+#[derive(Debug)]
+pub struct Policy {
+    matcher: Matcher,
+    rules: Vec<Rule>,
+    extras: Extras,
+}
+
+#[derive(Debug)]
+struct Rule {
+    name: Arc<str>,
+    public: bool,
+    schemes: Option<Vec<String>>,
+    scopes_any: Vec<String>,
+    roles_any: Vec<String>,
+    with_headers: Vec<String>,
+    rest_without: Vec<String>,
+    relation: Option<Relation>,
+}
+
+impl Rule {
+    /// Tells whether the rule matches a request whose method and path fit one of its patterns.
+    fn matches(
+        &self,
+        request: &RequestView<'_>,
+        path: &PathSegments<'_>,
+        params: &Params<'_>,
+    ) -> bool {
+        // `/a/{b}/**` is four parts around its slashes, and two segments stand before the rest.
+        let before_rest = params.pattern().split('/').count().saturating_sub(2);
+        let mut rest = path.iter().skip(before_rest);
+        let unwanted = !self.rest_without.is_empty()
+            && rest.any(|it| self.rest_without.iter().any(|name| name == it));
+        !unwanted
+            && self
+                .with_headers
+                .iter()
+                .all(|it| request.headers.contains(it))
+    }
+
+    fn demands(&self) -> Demands {
+        Demands {
+            public: self.public,
+            schemes: self.schemes.clone(),
+            roles_any: self.roles_any.clone(),
+            scopes_any: self.scopes_any.clone(),
+            relation: self.relation.map(|Relation::OwnAccount| "own_account"),
+        }
+    }
+}
+
+/// What a verdict depends on besides the request and the identity.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts {
+    /// The client's address, where it is known.
+    pub client_address: Option<IpAddr>,
+    /// The time, in Unix seconds.
+    pub now: u64,
+}
+
+/// Leave to pass. Only [`Policy::admit`] makes one.
+#[derive(Clone, Debug)]
+pub struct Permit {
+    identity: Option<Arc<Identity>>,
+    rule: Arc<str>,
+}
+
+impl Permit {
+    /// Whose request it is; `None` on a public rule without credentials.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_deref()
+    }
+
+    /// The rule that let it pass.
+    #[must_use]
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+}
+
+impl Policy {
+    /// Compiles rules, in their order.
+    ///
+    /// # Errors
+    /// Every pattern that cannot be compiled, with the rule it stands in.
+    pub fn build(rules: Vec<RawRule>, extras: Extras) -> Result<Self, Vec<PatternError>> {
+        let row = |rule| {
+            let raw: &RawRule = &rules[rule];
+            raw.paths.iter().map(move |it| Row {
+                rule,
+                methods: raw.methods.as_deref().unwrap_or_default(),
+                pattern: it,
+            })
+        };
+        let matcher = Matcher::build((0..rules.len()).flat_map(row))?;
+        let rules = rules.into_iter().enumerate().map(|(index, raw)| Rule {
+            name: raw.name.unwrap_or_else(|| format!("rules[{index}]")).into(),
+            public: raw.allow == Some(Allow::Public),
+            schemes: raw.schemes,
+            scopes_any: raw.scopes_any.unwrap_or_default(),
+            roles_any: raw.roles_any.unwrap_or_default(),
+            with_headers: raw.with_headers,
+            rest_without: raw.rest_without,
+            relation: raw.relation,
+        });
+        Ok(Self {
+            matcher,
+            rules: rules.collect(),
+            extras,
+        })
+    }
+
+    /// Gives the header that names the account acted for, where the platform has one.
+    #[must_use]
+    pub fn account_header(&self) -> Option<&str> {
+        self.extras.account_header.as_deref()
+    }
+
+    /// Admits the request, if and only if a rule does and the identity's constraints hold. The
+    /// identity, where there is one, was vouched for by a scheme. Every rule that is looked at is told
+    /// to `trace`.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn admit(
+        &self,
+        request: &RequestView<'_>,
+        path: &PathSegments<'_>,
+        identity: Option<Arc<Identity>>,
+        facts: Facts,
+        trace: &impl Trace,
+    ) -> Result<Permit, Denial> {
+        if let Some(identity) = &identity {
+            self.hold_constraints(request, identity, facts)?;
+        }
+        let caller = identity.as_deref();
+        let mut rule = self.rule_for(request.method, request, path, caller, trace)?;
+        if let Some(method) = self.extras.method_override.asked(request)? {
+            // An upstream that honours the override and one that does not must both be safe.
+            rule = self.rule_for(&method, request, path, caller, trace)?;
+        }
+        Ok(Permit {
+            identity,
+            rule: Arc::clone(&rule.name),
+        })
+    }
+
+    fn hold_constraints(
+        &self,
+        request: &RequestView<'_>,
+        identity: &Identity,
+        facts: Facts,
+    ) -> Result<(), Denial> {
+        if identity.expires.is_some_and(|it| it <= facts.now) {
+            return Err(Denial::new(Reason::Expired, "the credential has expired"));
+        }
+        let allowed = &identity.allowed_addresses;
+        let inside = |address: IpAddr| allowed.iter().any(|it| it.contains(&address));
+        if !allowed.is_empty() && !facts.client_address.is_some_and(inside) {
+            return Err(Denial::new(
+                Reason::Address,
+                "the client's address is not among those allowed",
+            ));
+        }
+        if let Some(header) = &self.extras.account_header
+            && let Some(account) = request.headers.single_unmistakable(header)?
+            && identity.account.as_deref() != Some(account)
+        {
+            let detail = "the account header names another account than the credential's";
+            return Err(Denial::new(Reason::AccountMismatch, detail));
+        }
+        Ok(())
+    }
+
+    fn rule_for(
+        &self,
+        method: &str,
+        request: &RequestView<'_>,
+        path: &PathSegments<'_>,
+        identity: Option<&Identity>,
+        trace: &impl Trace,
+    ) -> Result<&Rule, Denial> {
+        let verdict = self.matcher.first(method, path, |index, params| {
+            let rule = &self.rules[index];
+            let matches = rule.matches(request, path, params);
+            let verdict = matches.then(|| self.judge(rule, params, identity));
+            trace.step(|| {
+                let owned = |it: (&str, &str)| (it.0.to_owned(), it.1.to_owned());
+                Step::Rule(Fit {
+                    rule: Arc::clone(&rule.name),
+                    method: method.to_owned(),
+                    pattern: params.pattern().to_owned(),
+                    captures: params.iter().map(owned).collect(),
+                    demands: rule.demands(),
+                    verdict: verdict.clone(),
+                })
+            });
+            verdict.map(|it| it.map(|()| rule))
+        });
+        verdict.unwrap_or_else(|| Err(Denial::new(Reason::NoRule, "no rule matches the request")))
+    }
+
+    fn judge(
+        &self,
+        rule: &Rule,
+        params: &Params<'_>,
+        identity: Option<&Identity>,
+    ) -> Result<(), Denial> {
+        if rule.public {
+            return Ok(());
+        }
+        let Some(identity) = identity else {
+            return Err(Denial::new(Reason::Missing, "no credential was presented"));
+        };
+        let accepts = |it: &Vec<String>| it.contains(&identity.scheme);
+        if !rule.schemes.as_ref().is_none_or(accepts) {
+            let detail = "the rule does not accept this scheme";
+            return Err(Denial::new(Reason::SchemeNotAccepted, detail));
+        }
+        if !rule.roles_any.is_empty()
+            && !rule.roles_any.iter().any(|it| identity.roles.contains(it))
+        {
+            return Err(Denial::new(
+                Reason::Role,
+                "the identity has none of the rule's roles",
+            ));
+        }
+        if !rule.scopes_any.is_empty()
+            && !rule.scopes_any.iter().any(|it| self.grants(identity, it))
+        {
+            return Err(Denial::new(
+                Reason::Scope,
+                "the identity has none of the rule's scopes",
+            ));
+        }
+        match rule.relation {
+            Some(Relation::OwnAccount)
+                if identity.account.is_none()
+                    || params.get("account") != identity.account.as_deref() =>
+            {
+                Err(Denial::new(
+                    Reason::Relation,
+                    "the path names another account",
+                ))
+            }
+            Some(Relation::OwnAccount) | None => Ok(()),
+        }
+    }
+
+    fn grants(&self, identity: &Identity, scope: &String) -> bool {
+        let by_role = |role: &String| self.extras.role_scopes.get(role);
+        identity.scopes.contains(scope)
+            || identity
+                .roles
+                .iter()
+                .filter_map(by_role)
+                .any(|it| it.contains(scope))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::query::Query;
+    use crate::trace::Untraced;
+
+    fn policy() -> Policy {
+        let rules: Vec<RawRule> = serde_json::from_value(serde_json::json!([
+            { "methods": ["OPTIONS"], "paths": ["/**"], "allow": "public", "with_headers": ["origin"] },
+            { "methods": ["GET"], "paths": ["/public/**"], "allow": "public" },
+            { "paths": ["/keys"], "schemes": ["basic"] },
+            { "methods": ["POST"], "paths": ["/sms"], "scopes_any": ["message:send", "sms:manage"] },
+            { "paths": ["/admin/**"], "roles_any": ["admin"] },
+            { "paths": ["/accounts/{account}/**"], "relation": "own_account", "rest_without": ["sup"] },
+            { "name": "anything", "methods": ["GET", "OPTIONS"], "paths": ["/any/**"] },
+        ]))
+        .unwrap();
+        let extras = Extras {
+            account_header: Some("x-account".to_owned()),
+            method_override: MethodOverride {
+                headers: vec!["x-http-method-override".to_owned()],
+                query: vec!["verb".to_owned()],
+            },
+            role_scopes: [("sender".to_owned(), vec!["message:send".to_owned()])].into(),
+        };
+        Policy::build(rules, extras).unwrap()
+    }
+
+    fn identity() -> Identity {
+        Identity {
+            account: Some("a1".into()),
+            scheme: "key".into(),
+            ..Identity::default()
+        }
+    }
+
+    /// `METHOD PATH?QUERY [header: value]…`, judged for the identity.
+    #[track_caller]
+    fn check(request: &str, identity: Option<Identity>, want: Result<&str, Reason>) {
+        let facts = Facts {
+            client_address: "10.1.2.3".parse().ok(),
+            now: 1000,
+        };
+        let mut lines = request.split('\n');
+        let (method, target) = lines.next().unwrap().split_once(' ').unwrap();
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let headers = lines
+            .map(|it| it.split_once(": ").unwrap())
+            .map(|(k, v)| (k, v.as_bytes()));
+        let view = RequestView {
+            method,
+            path,
+            query: Query::parse(query),
+            headers: headers.collect(),
+            ..RequestView::default()
+        };
+        let path = PathSegments::parse(path).unwrap();
+        let got = policy().admit(&view, &path, identity.map(Arc::new), facts, &Untraced);
+        let got = got.map(|it| it.rule().to_owned()).map_err(|it| it.reason());
+        assert_eq!(got, want.map(str::to_owned), "{request}");
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_decides_and_no_rule_denies() {
+        check("GET /public/a", None, Ok("rules[1]"));
+        check("POST /public/a", None, Err(Reason::NoRule));
+        check("GET /nowhere", Some(identity()), Err(Reason::NoRule));
+        check("GET /any/x", None, Err(Reason::Missing));
+        check("GET /any/x", Some(identity()), Ok("anything"));
+        check("OPTIONS /any/x\norigin: https://a", None, Ok("rules[0]"));
+        check("OPTIONS /any/x", None, Err(Reason::Missing));
+    }
+
+    #[test]
+    fn schemes_scopes_roles_and_relations_are_demanded() {
+        let with = |change: fn(&mut Identity)| {
+            let mut it = identity();
+            change(&mut it);
+            Some(it)
+        };
+        check(
+            "GET /keys",
+            Some(identity()),
+            Err(Reason::SchemeNotAccepted),
+        );
+        check(
+            "GET /keys",
+            with(|it| it.scheme = "basic".into()),
+            Ok("rules[2]"),
+        );
+        check("POST /sms", Some(identity()), Err(Reason::Scope));
+        check(
+            "POST /sms",
+            with(|it| it.scopes = vec!["sms:logs:read".into()]),
+            Err(Reason::Scope),
+        );
+        check(
+            "POST /sms",
+            with(|it| it.scopes = vec!["sms:manage".into()]),
+            Ok("rules[3]"),
+        );
+        check(
+            "POST /sms",
+            with(|it| it.roles = vec!["sender".into()]),
+            Ok("rules[3]"),
+        );
+        check(
+            "GET /admin/x",
+            with(|it| it.roles = vec!["user".into()]),
+            Err(Reason::Role),
+        );
+        check(
+            "GET /admin/x",
+            with(|it| it.roles = vec!["admin".into()]),
+            Ok("rules[4]"),
+        );
+        check("GET /accounts/a1/users", Some(identity()), Ok("rules[5]"));
+        check(
+            "GET /accounts/a2/users",
+            Some(identity()),
+            Err(Reason::Relation),
+        );
+        check(
+            "GET /accounts/a1",
+            with(|it| it.account = None),
+            Err(Reason::Relation),
+        );
+    }
+
+    #[test]
+    fn constraints_hold_on_every_use_and_on_public_paths_too() {
+        let with = |change: fn(&mut Identity)| {
+            let mut it = identity();
+            change(&mut it);
+            Some(it)
+        };
+        for path in ["/any/x", "/public/x"] {
+            let request = &format!("GET {path}");
+            check(
+                request,
+                with(|it| it.expires = Some(1000)),
+                Err(Reason::Expired),
+            );
+            let elsewhere = with(|it| it.allowed_addresses = vec!["10.2.0.0/16".parse().unwrap()]);
+            check(request, elsewhere, Err(Reason::Address));
+            let other = &format!("{request}\nx-account: a2");
+            check(other, Some(identity()), Err(Reason::AccountMismatch));
+        }
+        check(
+            "GET /any/x",
+            with(|it| it.expires = Some(1001)),
+            Ok("anything"),
+        );
+        let here = with(|it| it.allowed_addresses = vec!["10.1.0.0/16".parse().unwrap()]);
+        check("GET /any/x", here, Ok("anything"));
+        check(
+            "GET /any/x\nx-account: a1",
+            Some(identity()),
+            Ok("anything"),
+        );
+    }
+
+    #[test]
+    fn an_address_that_is_not_known_is_not_allowed() {
+        let identity = Identity {
+            allowed_addresses: vec!["0.0.0.0/0".parse().unwrap()],
+            ..identity()
+        };
+        let view = RequestView {
+            method: "GET",
+            path: "/any/x",
+            ..RequestView::default()
+        };
+        let path = PathSegments::parse("/any/x").unwrap();
+        let denial = policy().admit(
+            &view,
+            &path,
+            Some(Arc::new(identity)),
+            Facts::default(),
+            &Untraced,
+        );
+        assert_eq!(denial.unwrap_err().reason(), Reason::Address);
+    }
+
+    #[test]
+    fn a_tunnelled_method_is_admitted_only_where_the_sent_one_is_too() {
+        check("GET /public/a?verb=DELETE", None, Err(Reason::NoRule));
+        check(
+            "GET /public/a\nx-http-method-override: delete",
+            None,
+            Err(Reason::NoRule),
+        );
+        check(
+            "GET /any/x?verb=OPTIONS\norigin: https://a",
+            None,
+            Err(Reason::Missing),
+        );
+        check("GET /public/a?verb=get", None, Ok("rules[1]"));
+        check(
+            "GET /public/a?verb=GET&verb=PUT",
+            None,
+            Err(Reason::Malformed),
+        );
+        check(
+            "GET /public/a?verb=PUT\nx-http-method-override: GET",
+            None,
+            Err(Reason::Malformed),
+        );
+    }
+}
