@@ -1,0 +1,204 @@
+//! Who is calling: the schemes of a platform in their order, then the cache, else a verification.
+//!
+//! Absent is not wrong: a request without credentials gives no identity and no denial, and only
+//! the policy makes something of that. A credential that is there and bad is denied, on a public
+//! path too. What several credentials mean is the platform's rule.
+
+use std::sync::Arc;
+
+use crate::cache::{Cache, CacheUse, Outcome};
+use crate::credential::{Credential, Fingerprinter, Place};
+use crate::decision::{Denial, Failure, Reason};
+use crate::directory::Directory;
+use crate::identity::Identity;
+use crate::platform::{NamedScheme, Platform};
+use crate::request::RequestView;
+use crate::scheme::Conflict;
+use crate::trace::{Found, Step, Trace};
+
+/// Finds out who is calling.
+#[derive(Debug)]
+pub struct Authenticator {
+    directory: Directory,
+    cache: Cache,
+    fingerprinter: Fingerprinter,
+    /// Part of every fingerprint: what was verified under other settings is not found under these.
+    generation: u64,
+}
+
+/// What a request's credentials came to.
+#[derive(Debug)]
+pub struct Authenticated {
+    /// An identity; nobody, where no credential was presented; or why not.
+    pub outcome: Result<Option<Arc<Identity>>, Failure>,
+    /// Whether the outcome was known.
+    pub cache: CacheUse,
+    /// The scheme whose credential counted.
+    pub scheme: Option<Arc<str>>,
+}
+
+impl Authenticated {
+    fn without_lookup(outcome: Result<Option<Arc<Identity>>, Denial>) -> Self {
+        Self {
+            outcome: outcome.map_err(Failure::from),
+            cache: CacheUse::None,
+            scheme: None,
+        }
+    }
+}
+
+/// Credentials of one request, each with the scheme that decoded it.
+type Decoded<'p> = Vec<(&'p NamedScheme, Credential)>;
+
+impl Authenticator {
+    /// Makes one for the settings of this generation.
+    #[must_use]
+    pub fn new(
+        directory: Directory,
+        cache: Cache,
+        fingerprinter: Fingerprinter,
+        generation: u64,
+    ) -> Self {
+        Self {
+            directory,
+            cache,
+            fingerprinter,
+            generation,
+        }
+    }
+
+    /// The time, in Unix seconds.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.directory.clock().unix_seconds()
+    }
+
+    /// Finds out who is calling, and tells `trace` every step.
+    pub async fn authenticate(
+        &self,
+        platform: &Platform,
+        request: &RequestView<'_>,
+        trace: &impl Trace,
+    ) -> Authenticated {
+        let found = match find(platform, request, trace) {
+            Ok(found) => found,
+            Err(denial) => return Authenticated::without_lookup(Err(denial)),
+        };
+        let mut agreed: Option<Authenticated> = None;
+        for (scheme, credential) in found {
+            let next = self.outcome(platform, scheme, credential).await;
+            trace.step(|| Step::Verified {
+                scheme: Arc::clone(&scheme.name),
+                outcome: next.outcome.clone().map(|_| ()),
+            });
+            if next.outcome.is_err() {
+                return next;
+            }
+            agreed = Some(match agreed {
+                None => next,
+                Some(first) if agree(&first, &next) => first,
+                Some(_) => {
+                    let detail = "the credentials belong to different users";
+                    return Authenticated::without_lookup(Err(Denial::new(
+                        Reason::Conflict,
+                        detail,
+                    )));
+                }
+            });
+        }
+        agreed.unwrap_or_else(|| Authenticated::without_lookup(Ok(None)))
+    }
+
+    async fn outcome(
+        &self,
+        platform: &Platform,
+        named: &NamedScheme,
+        credential: Credential,
+    ) -> Authenticated {
+        let key = self.fingerprinter.of(&[
+            platform.name.as_bytes(),
+            named.name.as_bytes(),
+            &self.generation.to_be_bytes(),
+            credential.name().as_bytes(),
+            credential.secret().expose(),
+        ]);
+        let done = |outcome: Result<Outcome, _>, cache| Authenticated {
+            outcome: outcome
+                .map_err(Failure::Fault)
+                .and_then(|it| it.map(Some).map_err(Failure::Denied)),
+            cache,
+            scheme: Some(Arc::clone(&named.name)),
+        };
+        if let Some(known) = self.cache.hit(key) {
+            return done(Ok(known), CacheUse::Hit);
+        }
+        let credential = Arc::new(credential);
+        let loaded = self
+            .cache
+            .load(key, &platform.name, &named.scheme, &credential)
+            .await;
+        done(loaded, CacheUse::Miss)
+    }
+}
+
+fn agree(one: &Authenticated, other: &Authenticated) -> bool {
+    match (&one.outcome, &other.outcome) {
+        (Ok(Some(one)), Ok(Some(other))) => {
+            one.account == other.account && one.user == other.user && one.user.is_some()
+        }
+        _ => false,
+    }
+}
+
+/// Decodes every credential that counts under the platform's rule.
+fn find<'p>(
+    platform: &'p Platform,
+    request: &RequestView<'_>,
+    trace: &impl Trace,
+) -> Result<Decoded<'p>, Denial> {
+    // A singleton field (RFC 9110 §11.6.2): two values are refused whatever the schemes read.
+    let authorization = request.headers.single("authorization")?;
+    for place in &platform.unread {
+        let there = match place {
+            Place::Authorization(_) => false,
+            Place::Header(name) => request.headers.all(name).any(|it| !it.is_empty()),
+            Place::Query(name) => request.query.spellings(name).next().is_some(),
+        };
+        if there {
+            let detail = "a credential stands where the upstream reads one and no scheme here does";
+            return Err(Denial::new(Reason::Malformed, detail));
+        }
+    }
+    let mut found: Decoded<'p> = Vec::new();
+    for named in &platform.schemes {
+        let decoded = named.scheme.decode(request);
+        trace.step(|| Step::Scheme {
+            scheme: Arc::clone(&named.name),
+            found: decoded.clone().map(|it| it.as_ref().map(Found::of)),
+        });
+        let Some(credential) = decoded? else {
+            continue;
+        };
+        found.push((named, credential));
+        if platform.conflict == Conflict::Precedence {
+            return Ok(found);
+        }
+    }
+    if found.len() > 1 && platform.conflict == Conflict::Refuse {
+        return Err(Denial::new(
+            Reason::Conflict,
+            "the request carries several credentials",
+        ));
+    }
+    let reads_authorization = platform
+        .places()
+        .any(|it| matches!(it, Place::Authorization(_)));
+    let decoded = found
+        .iter()
+        .any(|it| matches!(it.1.place(), Place::Authorization(_)));
+    if authorization.is_some() && reads_authorization && !decoded {
+        let detail = "no scheme of the platform reads this Authorization";
+        return Err(Denial::new(Reason::Malformed, detail));
+    }
+    Ok(found)
+}

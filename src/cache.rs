@@ -1,0 +1,496 @@
+//! What each credential came to lately: fingerprint → outcome.
+//!
+//! Identities and denials stand in caches of their own, so that a flood of random credentials
+//! cannot push out real ones. An outcome is kept with the generations that it was built on, and a hit compares
+//! them: what changed since is a miss. Concurrent misses of one key share one flight; the flight
+//! runs on a task of its own and lands in the cache even when nobody waits any more. A fault is
+//! never kept.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use moka::sync::Cache as Moka;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::credential::{Credential, Fingerprint};
+use crate::decision::{Denial, Dependency, Failure, Fault};
+use crate::directory::Directory;
+use crate::directory::reads::{Notes, Reads};
+use crate::identity::Identity;
+use crate::scheme::Scheme;
+
+/// How long a verification may take, whoever waits for it: a slow issuer's HTTP answer, at most.
+const FLIGHT: Duration = Duration::from_secs(3);
+
+/// How many credentials are verified at once; further ones are faults, so that a store that hangs
+/// costs bounded memory.
+const MAX_FLIGHTS: usize = 4096;
+
+/// How often a flight that landed stale, because a record changed meanwhile, is flown again.
+const FLIGHTS: usize = 3;
+
+/// Sizes and lifetimes.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Identities kept.
+    pub capacity: u64,
+    /// How long an identity is kept, give or take a tenth.
+    pub ttl: Duration,
+    /// Denials kept.
+    pub denial_capacity: u64,
+    /// How long a denial is kept.
+    pub denial_ttl: Duration,
+}
+
+/// What a credential came to.
+pub type Outcome = Result<Arc<Identity>, Denial>;
+
+/// How an outcome was come by.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum CacheUse {
+    /// From the cache.
+    Hit,
+    /// By verifying.
+    Miss,
+    /// There was no credential to look up.
+    None,
+}
+
+impl CacheUse {
+    /// Gives the name used in metrics and metadata.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::None => "none",
+        }
+    }
+}
+
+/// The caches of all platforms. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Cache(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    limits: Limits,
+    directory: Directory,
+    clock: Clock,
+    identities: Moka<u128, Arc<Entry>>,
+    denials: Moka<u128, Arc<Entry>>,
+    flights: Mutex<HashMap<u128, watch::Receiver<Option<Landing>>>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    outcome: Outcome,
+    notes: Notes,
+    /// The first millisecond in which it counts no more, in Unix milliseconds.
+    ends: u64,
+}
+
+type Landing = Result<Arc<Entry>, Fault>;
+
+impl Cache {
+    /// Makes empty caches before the directory.
+    #[must_use]
+    pub fn new(limits: Limits, directory: Directory) -> Self {
+        let kept = |capacity, ttl: Duration| {
+            Moka::builder()
+                .max_capacity(capacity)
+                .time_to_live(ttl.mul_f64(1.1))
+                .build()
+        };
+        Self(Arc::new(Inner {
+            limits,
+            clock: directory.clock().clone(),
+            identities: kept(limits.capacity, limits.ttl),
+            denials: kept(limits.denial_capacity, limits.denial_ttl),
+            flights: Mutex::default(),
+            directory,
+        }))
+    }
+
+    /// Gives what the credential came to, if that is known and still true.
+    #[must_use]
+    pub fn hit(&self, key: Fingerprint) -> Option<Outcome> {
+        let key = key.as_u128();
+        let entry = self
+            .0
+            .identities
+            .get(&key)
+            .or_else(|| self.0.denials.get(&key))?;
+        self.is_good(&entry).then(|| entry.outcome.clone())
+    }
+
+    /// Gives what the credential comes to, by verifying it or by a flight under way for the same key.
+    ///
+    /// # Errors
+    /// A fault when it cannot be told now.
+    pub async fn load(
+        &self,
+        key: Fingerprint,
+        platform: &str,
+        scheme: &Arc<dyn Scheme>,
+        credential: &Arc<Credential>,
+    ) -> Result<Outcome, Fault> {
+        for _ in 0..FLIGHTS {
+            let mut landing = self.board(key.as_u128(), platform, scheme, credential)?;
+            let landed = landing.wait_for(Option::is_some).await;
+            let landed = landed.ok().and_then(|it| it.clone());
+            let aborted = || Fault::new(Dependency::Internal, "a verification was aborted");
+            let entry = landed.ok_or_else(aborted)??;
+            // A flight that was boarded after a change may have read before it.
+            if self.0.directory.generations().is_current(&entry.notes) {
+                return Ok(entry.outcome.clone());
+            }
+        }
+        Err(Fault::new(
+            Dependency::Store,
+            "the records of a verdict keep changing while it is built",
+        ))
+    }
+
+    /// How many identities and denials are kept, about.
+    #[must_use]
+    pub fn entries(&self) -> (u64, u64) {
+        (
+            self.0.identities.entry_count(),
+            self.0.denials.entry_count(),
+        )
+    }
+
+    fn is_good(&self, entry: &Entry) -> bool {
+        self.now() < entry.ends && self.0.directory.generations().is_current(&entry.notes)
+    }
+
+    fn now(&self) -> u64 {
+        self.0.clock.unix_milliseconds()
+    }
+
+    /// Joins the flight for the key, or starts one.
+    fn board(
+        &self,
+        key: u128,
+        platform: &str,
+        scheme: &Arc<dyn Scheme>,
+        credential: &Arc<Credential>,
+    ) -> Result<watch::Receiver<Option<Landing>>, Fault> {
+        let mut flights = self
+            .0
+            .flights
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(landing) = flights.get(&key).filter(|it| it.has_changed().is_ok()) {
+            return Ok(landing.clone());
+        }
+        if flights.len() >= MAX_FLIGHTS {
+            let detail = "too many credentials are being verified";
+            return Err(Fault::new(Dependency::Internal, detail));
+        }
+        let (sender, receiver) = watch::channel(None);
+        flights.insert(key, receiver.clone());
+        drop(flights);
+        let (cache, platform) = (self.clone(), platform.to_owned());
+        let (scheme, credential) = (Arc::clone(scheme), Arc::clone(credential));
+        tokio::spawn(async move {
+            let arrival = Arrival { cache: &cache, key };
+            let flight = cache.fly(key, &platform, &*scheme, &credential);
+            let late = |_| Fault::new(Dependency::Deadline, "a verification took too long");
+            let landing = tokio::time::timeout(FLIGHT, flight).await.map_err(late);
+            let landing = landing.and_then(|it| it);
+            drop(arrival);
+            sender.send_replace(Some(landing));
+        });
+        Ok(receiver)
+    }
+
+    async fn fly(
+        &self,
+        key: u128,
+        platform: &str,
+        scheme: &dyn Scheme,
+        credential: &Credential,
+    ) -> Landing {
+        let reads = Reads::begin(&self.0.directory, platform);
+        let outcome = match scheme.verify(credential, &reads).await {
+            Ok(verified) => Ok(Arc::new(verified.into_identity())),
+            Err(Failure::Denied(denial)) => Err(denial),
+            Err(Failure::Fault(fault)) => return Err(fault),
+        };
+        let ends = self
+            .now()
+            .saturating_add(self.lifetime(key, &outcome, scheme.kept_at_most()));
+        let entry = Arc::new(Entry {
+            outcome,
+            notes: reads.finish(),
+            ends,
+        });
+        if entry.notes.are_complete() {
+            let (into, other) = match &entry.outcome {
+                Ok(_) => (&self.0.identities, &self.0.denials),
+                Err(_) => (&self.0.denials, &self.0.identities),
+            };
+            other.invalidate(&key);
+            into.insert(key, Arc::clone(&entry));
+        }
+        Ok(entry)
+    }
+
+    /// How long an outcome is good, in milliseconds. What was learnt together must not end
+    /// together, so an identity's lifetime is spread over a tenth either side, by its key.
+    fn lifetime(&self, key: u128, outcome: &Outcome, cap: Option<Duration>) -> u64 {
+        let milliseconds = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
+        match outcome {
+            Ok(identity) => {
+                let spread = 900 + u64::try_from(key % 201).expect("below 201");
+                let ttl = milliseconds(self.0.limits.ttl) * spread / 1000;
+                let left = identity
+                    .expires
+                    .map(|it| it.saturating_mul(1000).saturating_sub(self.now()));
+                let ttl = cap.map_or(ttl, |it| milliseconds(it).min(ttl));
+                left.map_or(ttl, |it| it.min(ttl))
+            }
+            Err(_) => milliseconds(self.0.limits.denial_ttl),
+        }
+    }
+}
+
+/// Takes a flight off the board when it lands, also by a panic: the next request starts anew.
+struct Arrival<'c> {
+    cache: &'c Cache,
+    key: u128,
+}
+
+impl Drop for Arrival<'_> {
+    fn drop(&mut self) {
+        let mut flights = self
+            .cache
+            .0
+            .flights
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        flights.remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::{Fingerprinter, Place, Secret};
+    use crate::decision::Reason;
+    use crate::directory::pepper::Peppers;
+    use crate::directory::records::Account;
+    use crate::proof::Prover;
+    use crate::scheme::scripted::Scripted;
+    use crate::store::embedded::Embedded;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::UNIX_EPOCH;
+
+    struct Bench {
+        cache: Cache,
+        directory: Directory,
+        seconds: Arc<AtomicU64>,
+        key: Fingerprint,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let seconds = Arc::new(AtomicU64::new(1_000_000));
+            let shared = Arc::clone(&seconds);
+            let clock = Clock::from_fn(move || {
+                UNIX_EPOCH + Duration::from_secs(shared.load(Ordering::SeqCst))
+            });
+            let fingerprinter = Fingerprinter::random().unwrap();
+            let store = Arc::new(Embedded::memory(clock.clone()).unwrap());
+            let prover = Prover::new(fingerprinter.clone(), 10, 1).unwrap();
+            let directory = Directory::new(store, Peppers::ephemeral().unwrap(), prover, clock);
+            let limits = Limits {
+                capacity: 100,
+                ttl: Duration::from_secs(60),
+                denial_capacity: 10,
+                denial_ttl: Duration::from_secs(5),
+            };
+            let cache = Cache::new(limits, directory.clone());
+            Self {
+                cache,
+                directory,
+                seconds,
+                key: fingerprinter.of(&[b"k"]),
+            }
+        }
+
+        fn pass(&self, seconds: u64) {
+            self.seconds.fetch_add(seconds, Ordering::SeqCst);
+        }
+
+        async fn change(&self) {
+            let account = Account {
+                id: "a1".into(),
+                ..Account::default()
+            };
+            let disabled = self.seconds.load(Ordering::SeqCst).is_multiple_of(2);
+            self.directory
+                .put_account(
+                    "p",
+                    &Account {
+                        disabled,
+                        ..account
+                    },
+                )
+                .await
+                .unwrap();
+            self.pass(1);
+        }
+
+        async fn load(&self, scheme: &Arc<Scripted>) -> Result<Outcome, Fault> {
+            let scheme: Arc<dyn Scheme> = scheme.clone();
+            let place = Place::Header("x".into());
+            let credential = Arc::new(Credential::new(place, "", Secret::new(*b"s")));
+            self.cache.load(self.key, "p", &scheme, &credential).await
+        }
+    }
+
+    fn john() -> Identity {
+        Identity {
+            user: Some("john".into()),
+            ..Identity::default()
+        }
+    }
+
+    fn scripted(verdicts: Vec<Result<Identity, Failure>>) -> Arc<Scripted> {
+        Arc::new(Scripted::saying(verdicts))
+    }
+
+    #[tokio::test]
+    async fn an_identity_is_kept_until_a_record_it_stands_on_changes() {
+        let bench = Bench::new();
+        let scheme = scripted(vec![Ok(john())]);
+        assert!(bench.cache.hit(bench.key).is_none());
+        assert_eq!(*bench.load(&scheme).await.unwrap().unwrap(), john());
+        assert!(bench.cache.hit(bench.key).is_some());
+        // The account did not exist when it was read: that it does now is a change.
+        bench.change().await;
+        assert!(bench.cache.hit(bench.key).is_none());
+    }
+
+    #[tokio::test]
+    async fn outcomes_end_with_their_lifetime_and_with_the_credential() {
+        let bench = Bench::new();
+        let ends = bench.seconds.load(Ordering::SeqCst) + 10;
+        let short = scripted(vec![Ok(Identity {
+            expires: Some(ends),
+            ..john()
+        })]);
+        bench.load(&short).await.unwrap().unwrap();
+        bench.pass(9);
+        assert!(bench.cache.hit(bench.key).is_some());
+        bench.pass(1);
+        assert!(bench.cache.hit(bench.key).is_none());
+
+        bench
+            .load(&scripted(vec![Ok(john())]))
+            .await
+            .unwrap()
+            .unwrap();
+        bench.pass(53);
+        assert!(bench.cache.hit(bench.key).is_some());
+        bench.pass(14);
+        assert!(bench.cache.hit(bench.key).is_none());
+
+        let denied = scripted(vec![Err(Denial::new(Reason::Unknown, "x").into())]);
+        assert!(bench.load(&denied).await.unwrap().is_err());
+        assert!(bench.cache.hit(bench.key).unwrap().is_err());
+        bench.pass(5);
+        assert!(bench.cache.hit(bench.key).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_fault_is_told_to_whoever_waits_and_never_kept() {
+        let bench = Bench::new();
+        let fault = Fault::new(Dependency::Store, "down");
+        let scheme = scripted(vec![Err(fault.into()), Ok(john())]);
+        assert!(bench.load(&scheme).await.is_err());
+        assert!(bench.cache.hit(bench.key).is_none());
+        assert!(bench.load(&scheme).await.unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn concurrent_misses_of_one_key_are_verified_once() {
+        let bench = Bench::new();
+        let scheme = scripted(vec![Ok(john())]);
+        scheme.close();
+        let release = async {
+            while scheme.asked() == 0 {
+                tokio::task::yield_now().await;
+            }
+            scheme.gate.add_permits(1);
+        };
+        let load = || bench.load(&scheme);
+        let (one, two, three, ()) = tokio::join!(load(), load(), load(), release);
+        assert!([one, two, three].into_iter().all(|it| it.unwrap().is_ok()));
+        assert_eq!(scheme.asked(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_load_in_flight_during_a_change_is_not_believed() {
+        let bench = Bench::new();
+        let revoked = Denial::new(Reason::Disabled, "x");
+        let scheme = scripted(vec![Ok(john()), Err(revoked.into())]);
+        scheme.close();
+        let change = async {
+            while scheme.asked() == 0 {
+                tokio::task::yield_now().await;
+            }
+            // The first flight has read; what it read changes before it lands.
+            bench.change().await;
+            scheme.gate.add_permits(2);
+        };
+        let (outcome, ()) = tokio::join!(bench.load(&scheme), change);
+        assert_eq!(outcome.unwrap().unwrap_err().reason(), Reason::Disabled);
+        assert_eq!(scheme.asked(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_flight_lands_in_the_cache_even_when_nobody_waits_any_more() {
+        let bench = Bench::new();
+        let scheme = scripted(vec![Ok(john())]);
+        scheme.close();
+        let impatient = tokio::time::timeout(Duration::ZERO, bench.load(&scheme)).await;
+        assert!(impatient.is_err());
+        scheme.gate.add_permits(1);
+        while bench.cache.hit(bench.key).is_none() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(scheme.asked(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_denials_does_not_push_out_an_identity() {
+        let bench = Bench::new();
+        bench
+            .load(&scripted(vec![Ok(john())]))
+            .await
+            .unwrap()
+            .unwrap();
+        let denied: Arc<dyn Scheme> = scripted(vec![Err(Denial::new(Reason::Unknown, "x").into())]);
+        let fingerprinter = Fingerprinter::random().unwrap();
+        for index in 0..1000_u32 {
+            let key = fingerprinter.of(&[&index.to_be_bytes()]);
+            let place = Place::Header("x".into());
+            let credential = Arc::new(Credential::new(place, "", Secret::new(*b"s")));
+            bench
+                .cache
+                .load(key, "p", &denied, &credential)
+                .await
+                .unwrap()
+                .unwrap_err();
+        }
+        assert!(bench.cache.hit(bench.key).is_some());
+        bench.cache.0.denials.run_pending_tasks();
+        assert!(bench.cache.entries().1 <= 10);
+    }
+}

@@ -1,0 +1,147 @@
+//! The way of a request: from a view to a verdict.
+//!
+//! One direction, no step reaches back: platform, path, HTTPS, credentials, cache or verification,
+//! policy. Nothing here knows how the request came or how the answer is written, so `explain`,
+//! the demo and the RPC take the same way.
+
+use std::sync::Arc;
+
+use crate::authenticator::{Authenticated, Authenticator};
+use crate::cache::CacheUse;
+use crate::decision::{Denial, Failure, Fault, Reason};
+use crate::platform::https;
+use crate::platform::{Platform, Platforms};
+use crate::policy::path::PathSegments;
+use crate::policy::{Facts, Permit};
+use crate::request::{ClientAddress, RequestView};
+use crate::trace::{Step, Trace};
+
+/// Decides requests.
+#[derive(Debug)]
+pub struct Gate {
+    platforms: Platforms,
+    authenticator: Authenticator,
+    client_address: Option<ClientAddress>,
+}
+
+/// What was decided, and how.
+#[derive(Debug)]
+pub struct Decision {
+    /// Which platform's; `None` where none answers.
+    pub platform: Option<Arc<Platform>>,
+    /// The verdict.
+    pub verdict: Result<Permit, Failure>,
+    /// Whether the outcome was known.
+    pub cache: CacheUse,
+    /// The scheme whose credential counted, if one was found.
+    pub scheme: Option<Arc<str>>,
+}
+
+impl Gate {
+    /// Puts a gate before these platforms.
+    #[must_use]
+    pub fn new(
+        platforms: Platforms,
+        authenticator: Authenticator,
+        client_address: Option<ClientAddress>,
+    ) -> Self {
+        Self {
+            platforms,
+            authenticator,
+            client_address,
+        }
+    }
+
+    /// The platforms behind it.
+    #[must_use]
+    pub fn platforms(&self) -> &Platforms {
+        &self.platforms
+    }
+
+    /// Decides one request, and tells `trace` every step.
+    pub async fn decide(&self, request: &RequestView<'_>, trace: &impl Trace) -> Decision {
+        let platform = match self.platforms.route(request) {
+            Ok(platform) => Arc::clone(platform),
+            Err(denial) => return Decision::early(None, denial),
+        };
+        let path = match self.read(&platform, request, trace) {
+            Ok(path) => path,
+            Err(denial) => return Decision::early(Some(platform), denial),
+        };
+        let found = self
+            .authenticator
+            .authenticate(&platform, request, trace)
+            .await;
+        let Authenticated {
+            outcome,
+            cache,
+            scheme,
+        } = found;
+        let facts = Facts {
+            client_address: self
+                .client_address
+                .and_then(|it| request.client_address(it)),
+            now: self.authenticator.now(),
+        };
+        let admit = |identity: Option<_>| {
+            trace.step(|| Step::Identity(identity.clone()));
+            let policy = &platform.policy;
+            Ok(policy.admit(request, &path, identity, facts, trace)?)
+        };
+        Decision {
+            verdict: outcome.and_then(admit),
+            cache,
+            scheme,
+            platform: Some(platform),
+        }
+    }
+
+    /// Reads what is judged before any credential is looked at.
+    fn read<'r>(
+        &self,
+        platform: &Platform,
+        request: &RequestView<'r>,
+        trace: &impl Trace,
+    ) -> Result<PathSegments<'r>, Denial> {
+        let unclear = |_| {
+            Denial::new(
+                Reason::Path,
+                "readers could take the path for different things",
+            )
+        };
+        let path = PathSegments::parse(request.path);
+        trace.step(|| {
+            let segments = |it: &PathSegments<'_>| it.iter().map(str::to_owned).collect();
+            let read = path.as_ref().map(segments);
+            Step::Path(read.map_err(ToString::to_string))
+        });
+        let path = path.map_err(unclear)?;
+        let https = https::judge(platform, request);
+        trace.step(|| Step::Https(https.clone()));
+        https.map(|()| path)
+    }
+}
+
+impl Decision {
+    /// A denial before any credential was looked at.
+    #[must_use]
+    pub fn early(platform: Option<Arc<Platform>>, denial: Denial) -> Self {
+        Self {
+            platform,
+            verdict: Err(denial.into()),
+            cache: CacheUse::None,
+            scheme: None,
+        }
+    }
+
+    /// A fault because the decision did not come in time.
+    #[must_use]
+    pub fn late(platform: Option<Arc<Platform>>, fault: Fault) -> Self {
+        Self {
+            platform,
+            verdict: Err(fault.into()),
+            cache: CacheUse::None,
+            scheme: None,
+        }
+    }
+}
