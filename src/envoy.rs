@@ -1,0 +1,288 @@
+//! The Check RPC (`envoy.service.auth.v3.Authorization`): bytes in, bytes out.
+//!
+//! With [`view`] and [`answer`] these are the only rooms that know Envoy's protobuf. The codec
+//! hands over the raw message, so a message that cannot be decoded is ours to answer: a gRPC error
+//! would be an allow under `failure_mode_allow`. This is also where a failure becomes an answer,
+//! and the one place where a fault is logged.
+
+pub mod answer;
+pub mod codec;
+pub mod question;
+pub mod reply;
+pub mod view;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tonic::{Request, Response, Status};
+
+use crate::clock::Clock;
+use crate::decision::{Denial, Dependency, Failure, Fault};
+use crate::envoy::answer::Circumstances;
+use crate::envoy::protos::authorization_server::{Authorization, AuthorizationServer};
+use crate::gate::{Decision, Gate};
+use crate::telemetry::{Check, Metrics, Outcome};
+use crate::trace::Untraced;
+
+/// The generated messages and service; `proto/` documents them.
+#[expect(missing_docs, reason = "generated")]
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    missing_debug_implementations,
+    unreachable_pub,
+    unused_qualifications,
+    elided_lifetimes_in_paths
+)]
+pub mod protos {
+    mod packages {
+        include!(concat!(env!("OUT_DIR"), "/protos.rs"));
+    }
+    include!(concat!(
+        env!("OUT_DIR"),
+        "/envoy.service.auth.v3.Authorization.rs"
+    ));
+    pub use packages::envoy::config::core::v3 as core;
+    pub use packages::envoy::service::auth::v3 as auth;
+    pub use packages::envoy::r#type::v3 as r#type;
+    pub use packages::google::rpc;
+}
+
+/// The descriptors of the service, as reflection serves them.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// How much earlier than Envoy's own timeout we answer, so that our answer still counts.
+const HEADROOM: Duration = Duration::from_millis(20);
+
+/// The largest message that is read, in bytes: Envoy's largest headers are 8 MiB by setting and 60 KiB
+/// by default, and no body is asked for.
+pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// What a fault becomes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFault {
+    /// A denial with 503, which stays closed whatever Envoy's `failure_mode_allow` says.
+    #[default]
+    Deny,
+    /// The gRPC status `UNAVAILABLE`, so that Envoy's failure mode decides.
+    GrpcError,
+}
+
+/// The gRPC service that a [`Door`] answers for, as a server and its health checks name it.
+pub type CheckServer = AuthorizationServer<Door>;
+
+/// Answers Checks.
+#[derive(Clone, Debug)]
+pub struct Door(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    gate: Gate,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    deadline: Duration,
+    on_fault: OnFault,
+    /// Random in each process, so that decision ids are unique without drawing one per request.
+    instance: u64,
+    decisions: AtomicU64,
+    told: Told,
+}
+
+/// When faults were last logged, so that an outage is told and does not flood.
+#[derive(Debug, Default)]
+struct Told(Mutex<HashMap<Dependency, (u64, u64)>>);
+
+impl Told {
+    /// Takes note of a fault. Gives how many were not logged before it, if it is to be logged.
+    fn another(&self, dependency: Dependency, second: u64) -> Option<u64> {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match told.get_mut(&dependency) {
+            Some((last, left_out)) if *last == second => {
+                *left_out += 1;
+                None
+            }
+            _ => Some(told.insert(dependency, (second, 0)).map_or(0, |it| it.1)),
+        }
+    }
+}
+
+impl Door {
+    /// Opens the door to a gate.
+    ///
+    /// # Errors
+    /// Where the operating system gives no randomness.
+    pub fn new(
+        gate: Gate,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+        deadline: Duration,
+        on_fault: OnFault,
+    ) -> Result<Self, getrandom::Error> {
+        let instance = getrandom::u64()?;
+        let decisions = AtomicU64::new(0);
+        Ok(Self(Arc::new(Inner {
+            gate,
+            metrics,
+            clock,
+            deadline,
+            on_fault,
+            instance,
+            decisions,
+            told: Told::default(),
+        })))
+    }
+
+    /// Decides the message, and writes the answer.
+    async fn answer(&self, message: Bytes, deadline: Duration) -> Result<Bytes, Status> {
+        let begun = Instant::now();
+        let decoded = if message.len() > MAX_MESSAGE_BYTES {
+            Err(Denial::bad_request(
+                "the CheckRequest is larger than any without a body",
+            ))
+        } else {
+            view::decode(message)
+        };
+        let request = decoded
+            .as_ref()
+            .map_err(Clone::clone)
+            .and_then(|it| it.view());
+        let (decision, request) = match request {
+            Ok(request) => (self.decide(&request, deadline).await, request),
+            Err(denial) => (Decision::early(None, denial), Default::default()),
+        };
+        self.observe(&decision, begun.elapsed());
+        let number = self.0.decisions.fetch_add(1, Ordering::Relaxed);
+        let circumstances = Circumstances {
+            decision_id: format!("{:016x}{number:016x}", self.0.instance),
+            instance: format!("{:016x}", self.0.instance),
+            now: self.0.clock.now(),
+            number,
+        };
+        if let Err(Failure::Fault(fault)) = &decision.verdict {
+            self.tell(fault, &decision, &circumstances.decision_id);
+            if self.0.on_fault == OnFault::GrpcError {
+                return Err(Status::unavailable(
+                    "the authorization service cannot decide now",
+                ));
+            }
+        }
+        Ok(answer::encode(&decision, &request, &circumstances))
+    }
+
+    async fn decide(
+        &self,
+        request: &crate::request::RequestView<'_>,
+        deadline: Duration,
+    ) -> Decision {
+        match tokio::time::timeout(deadline, self.0.gate.decide(request, &Untraced)).await {
+            Ok(decision) => decision,
+            Err(_) => {
+                let late = Fault::new(Dependency::Deadline, "no decision within the time allowed");
+                Decision::late(self.0.gate.platforms().route(request).ok().cloned(), late)
+            }
+        }
+    }
+
+    /// Logs a fault: the first of each second and dependency, with how many were left out since.
+    fn tell(&self, fault: &Fault, decision: &Decision, decision_id: &str) {
+        let dependency = fault.dependency();
+        let Some(left_out) = self.0.told.another(dependency, self.0.clock.unix_seconds()) else {
+            return;
+        };
+        let platform = decision.platform.as_ref().map_or("", |it| &it.name);
+        tracing::error!(
+            platform,
+            dependency = dependency.name(),
+            decision_id,
+            left_out,
+            "a check could not be decided: {fault}"
+        );
+    }
+
+    fn observe(&self, decision: &Decision, took: Duration) {
+        let platform = decision.platform.as_ref().map_or("", |it| &it.name);
+        let outcome = match &decision.verdict {
+            Ok(_) => Outcome::Allow,
+            Err(Failure::Denied(denial)) => {
+                self.0.metrics.count_denial(platform, denial);
+                Outcome::Deny
+            }
+            Err(Failure::Fault(fault)) => {
+                self.0.metrics.count_fault(fault);
+                Outcome::Fault
+            }
+        };
+        let scheme = decision.scheme.as_deref().unwrap_or("");
+        let cache = decision.cache.name();
+        self.0.metrics.count_check(&Check {
+            platform,
+            scheme,
+            outcome,
+            cache,
+            took,
+        });
+    }
+}
+
+#[tonic::async_trait]
+impl Authorization for Door {
+    async fn check(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Status> {
+        let allowed = request
+            .metadata()
+            .get("grpc-timeout")
+            .and_then(|it| it.to_str().ok());
+        let allowed = allowed
+            .and_then(parse_timeout)
+            .map(|it| it.saturating_sub(HEADROOM));
+        let deadline = allowed.map_or(self.0.deadline, |it| it.min(self.0.deadline));
+        self.answer(request.into_inner(), deadline)
+            .await
+            .map(Response::new)
+    }
+}
+
+/// Reads `grpc-timeout`: up to eight digits and a unit (gRPC over HTTP/2, Requests).
+fn parse_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > 8 || !digits.bytes().all(|it| it.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(count * 3600),
+        "M" => Duration::from_secs(count * 60),
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_told_once_a_second_with_how_many_there_were() {
+        let told = Told::default();
+        assert_eq!(told.another(Dependency::Store, 1), Some(0));
+        assert_eq!(told.another(Dependency::Store, 1), None);
+        assert_eq!(told.another(Dependency::Deadline, 1), Some(0));
+        assert_eq!(told.another(Dependency::Store, 1), None);
+        assert_eq!(told.another(Dependency::Store, 2), Some(2));
+    }
+
+    #[test]
+    fn envoys_timeout_is_understood() {
+        assert_eq!(parse_timeout("200m"), Some(Duration::from_millis(200)));
+        assert_eq!(parse_timeout("1S"), Some(Duration::from_secs(1)));
+        for bad in ["", "m", "x", "200", "-1m", "123456789m", "1é"] {
+            assert_eq!(parse_timeout(bad), None, "{bad}");
+        }
+    }
+}
