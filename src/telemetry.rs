@@ -1,0 +1,306 @@
+//! What Portcullis tells its operator: counters, durations, the log.
+//!
+//! Labels come from closed sets only: names in the configuration, reasons, dependencies. Nothing
+//! that a client sends ever becomes a label. This room counts; it does not decide what is worth
+//! counting, and it opens no port.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use crate::decision::{Denial, Fault};
+
+/// Upper bounds of the duration buckets, in seconds: from a hit to Envoy's default timeout.
+const BUCKETS: [f64; 12] = [
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2,
+];
+
+/// What a check came to: the label `outcome`.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Outcome {
+    /// The request may pass.
+    Allow,
+    /// The caller failed.
+    Deny,
+    /// We failed.
+    Fault,
+}
+
+impl Outcome {
+    /// Gives the label's value.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Fault => "fault",
+        }
+    }
+}
+
+/// One check, as it is counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Check<'a> {
+    /// The platform's name, empty where none answered.
+    pub platform: &'a str,
+    /// The scheme's name in the platform, empty where no credential counted.
+    pub scheme: &'a str,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// `hit`, `miss` or `none`.
+    pub cache: &'static str,
+    /// How long it took.
+    pub took: Duration,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct CheckLabels {
+    platform: String,
+    scheme: String,
+    outcome: &'static str,
+    cache: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct DurationLabels {
+    outcome: &'static str,
+    cache: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct DenialLabels {
+    platform: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct FaultLabels {
+    dependency: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct OperationLabels {
+    operation: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct CacheLabels {
+    kind: &'static str,
+}
+
+/// The process's metrics. Dashboards rely on the names, which README.md lists.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    checks: Family<CheckLabels, Counter>,
+    durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
+    denials: Family<DenialLabels, Counter>,
+    faults: Family<FaultLabels, Counter>,
+    cache_entries: Family<CacheLabels, Gauge>,
+    store_durations: Family<OperationLabels, Histogram, fn() -> Histogram>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("portcullis");
+        let histogram: fn() -> Histogram = || Histogram::new(BUCKETS);
+        let metrics = Self {
+            checks: Family::default(),
+            durations: Family::new_with_constructor(histogram),
+            denials: Family::default(),
+            faults: Family::default(),
+            cache_entries: Family::default(),
+            store_durations: Family::new_with_constructor(histogram),
+            registry: Registry::default(),
+        };
+        registry.register("checks", "Decided checks", metrics.checks.clone());
+        registry.register(
+            "check_duration_seconds",
+            "How long checks took",
+            metrics.durations.clone(),
+        );
+        registry.register(
+            "denials",
+            "Denied checks by reason",
+            metrics.denials.clone(),
+        );
+        registry.register(
+            "faults",
+            "Failures of ours by dependency",
+            metrics.faults.clone(),
+        );
+        registry.register(
+            "cache_entries",
+            "Entries in the caches",
+            metrics.cache_entries.clone(),
+        );
+        registry.register(
+            "store_duration_seconds",
+            "How long operations of the store took",
+            metrics.store_durations.clone(),
+        );
+        let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The running build", version);
+        Self {
+            registry,
+            ..metrics
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts a check.
+    pub fn count_check(&self, check: &Check<'_>) {
+        let Check { outcome, cache, .. } = *check;
+        let labels = CheckLabels {
+            platform: check.platform.to_owned(),
+            scheme: check.scheme.to_owned(),
+            outcome: outcome.name(),
+            cache,
+        };
+        self.checks.get_or_create(&labels).inc();
+        let labels = DurationLabels {
+            outcome: outcome.name(),
+            cache,
+        };
+        self.durations
+            .get_or_create(&labels)
+            .observe(check.took.as_secs_f64());
+    }
+
+    /// Counts why a check was denied.
+    pub fn count_denial(&self, platform: &str, denial: &Denial) {
+        let labels = DenialLabels {
+            platform: platform.to_owned(),
+            reason: denial.reason().name(),
+        };
+        self.denials.get_or_create(&labels).inc();
+    }
+
+    /// Counts a failure of ours.
+    pub fn count_fault(&self, fault: &Fault) {
+        self.faults
+            .get_or_create(&FaultLabels {
+                dependency: fault.dependency().name(),
+            })
+            .inc();
+    }
+
+    /// Notes how long an operation of the store took.
+    pub fn note_store_operation(&self, operation: &'static str, took: Duration) {
+        let labels = OperationLabels { operation };
+        self.store_durations
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
+    }
+
+    /// Notes how many entries a cache holds.
+    pub fn note_cache_entries(&self, kind: &'static str, entries: u64) {
+        let entries = i64::try_from(entries).unwrap_or(i64::MAX);
+        self.cache_entries
+            .get_or_create(&CacheLabels { kind })
+            .set(entries);
+    }
+
+    /// Writes everything as Prometheus reads it (the `OpenMetrics` 1.0 text format).
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String does not fail; what was written until then is still worth showing.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Tells why a filter is not a level or `tracing` directives. A misspelt level would silently be
+/// taken for the name of a module.
+///
+/// # Errors
+/// What is wrong.
+pub fn check_filter(filter: &str) -> Result<(), String> {
+    let levels = ["error", "warn", "info", "debug", "trace", "off"];
+    for directive in filter.split(',') {
+        let level = directive.rsplit('=').next().unwrap_or_default();
+        if !levels.contains(&level) {
+            return Err(format!(
+                "a level is one of {}, alone or as TARGET=LEVEL",
+                levels.join(", ")
+            ));
+        }
+    }
+    let parsed = tracing_subscriber::EnvFilter::try_new(filter);
+    parsed.map(drop).map_err(|it| it.to_string())
+}
+
+/// Begins to log to standard error. `filter` is a level, or `tracing` directives.
+///
+/// # Errors
+/// Where the filter cannot be read, or the process logs already.
+pub fn start_log(
+    filter: &str,
+    format: LogFormat,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match format {
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => builder.try_init(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::{Dependency, Reason};
+
+    #[test]
+    fn metrics_have_the_names_that_dashboards_rely_on() {
+        let metrics = Metrics::default();
+        let took = Duration::from_millis(1);
+        let check = Check {
+            platform: "mine",
+            scheme: "key",
+            outcome: Outcome::Allow,
+            cache: "hit",
+            took,
+        };
+        metrics.count_check(&check);
+        metrics.count_denial("mine", &Denial::new(Reason::Wrong, "wrong password"));
+        metrics.count_fault(&Fault::new(Dependency::Store, "down"));
+        metrics.note_cache_entries("identity", 7);
+        metrics.note_store_operation("get", took);
+        let text = metrics.render();
+        for line in [
+            r#"portcullis_checks_total{platform="mine",scheme="key",outcome="allow",cache="hit"} 1"#,
+            r#"portcullis_check_duration_seconds_count{outcome="allow",cache="hit"} 1"#,
+            r#"portcullis_denials_total{platform="mine",reason="wrong"} 1"#,
+            r#"portcullis_faults_total{dependency="store"} 1"#,
+            r#"portcullis_cache_entries{kind="identity"} 7"#,
+            r#"portcullis_store_duration_seconds_count{operation="get"} 1"#,
+            r#"portcullis_build_info{version=""#,
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+    }
+}
