@@ -1,0 +1,234 @@
+//! The configuration: YAML text to parsed types, every problem at once, each at its key.
+//!
+//! [`RawConfig`] is what people write; [`Config`] is what the rest of the process uses, in types
+//! that cannot hold nonsense. Each platform and each scheme reads its own settings; this is the
+//! only place that puts them together. It starts nothing.
+
+mod checked;
+pub mod directory;
+pub mod raw;
+pub mod schema;
+pub mod store;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cache::Limits;
+use crate::config::checked::Checked;
+use crate::config::raw::RawConfig;
+use crate::config::store::StoreSettings;
+use crate::document::{Document, Problem};
+use crate::envoy::OnFault;
+use crate::platform::settings::{build, with_preset};
+use crate::platform::{Platform, Platforms};
+use crate::request::ClientAddress;
+use crate::telemetry::LogFormat;
+
+/// The longest lifetime of an outcome: 30 days, far beyond any sense.
+const MAX_TTL_SECONDS: u64 = 2_592_000;
+
+/// A configuration in force.
+#[derive(Debug)]
+pub struct Config {
+    /// Where Checks are answered.
+    pub grpc: Vec<ListenAddress>,
+    /// Where operators look.
+    pub admin: Option<SocketAddr>,
+    /// The socket by which commands reach the running server.
+    pub control: Option<PathBuf>,
+    /// Sizes and lifetimes of the cache.
+    pub cache: Limits,
+    /// How many proofs are remembered.
+    pub proof_capacity: u64,
+    /// The store to open.
+    pub store: StoreSettings,
+    /// How long a decision may take.
+    pub deadline: Duration,
+    /// What a fault becomes.
+    pub on_fault: OnFault,
+    /// How the client's address is known.
+    pub client_address: Option<ClientAddress>,
+    /// The level or directives of the log.
+    pub log: String,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// The platforms.
+    pub platforms: Platforms,
+    /// What works and may not be meant so.
+    pub warnings: Vec<Problem>,
+    /// Everything as it was resolved: presets merged, variables replaced.
+    pub resolved: serde_json::Value,
+}
+
+/// Where a listener stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ListenAddress {
+    /// An address and port; port 0 is any free one.
+    Tcp(SocketAddr),
+    /// A Unix socket, by its path.
+    Unix(PathBuf),
+}
+
+impl ListenAddress {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        match text.strip_prefix("unix:") {
+            Some("") => Err("name the socket's path behind `unix:`"),
+            Some(path) => Ok(Self::Unix(path.into())),
+            None => text
+                .parse()
+                .map(Self::Tcp)
+                .map_err(|_| "an address is `IP:PORT` or `unix:PATH`"),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// Every problem, where the configuration cannot be put in force.
+    pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
+        let source = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|it| vec![unreadable(&source, &it)])?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        Self::parse(&source, &text, base, |name| std::env::var(name).ok())
+    }
+
+    /// Reads a configuration from text. Relative paths in it are taken from `base`; `variable`
+    /// gives what stands behind `${NAME}`.
+    ///
+    /// # Errors
+    /// Every problem, where the configuration cannot be put in force.
+    pub fn parse(
+        source: &str,
+        text: &str,
+        base: &Path,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut document = Document::parse(source, text)?;
+        let mut problems = document.expand_env(variable);
+        let mut resolved = document.value("").unwrap_or_default();
+        let platforms = read_platforms(&document, base, &mut resolved, &mut problems);
+        let mut rest = document.clone();
+        rest.take("", "platforms");
+        let Some(raw) = rest.read_rest::<RawConfig>("", &mut problems) else {
+            return Err(problems);
+        };
+        if document.count("/platforms") == 0 {
+            problems.push(document.problem("", "`platforms` needs at least one platform"));
+        }
+        let mut warnings = Vec::new();
+        let checked = Checked::of(&document, &raw, &platforms, &mut problems, &mut warnings);
+        let store = StoreSettings::read(&raw.store, base, &document, &mut problems);
+        let Some(store) = store.filter(|_| problems.is_empty()) else {
+            problems.sort_by_key(|it| it.line);
+            return Err(problems);
+        };
+        Ok(Self {
+            grpc: checked.grpc,
+            admin: checked.admin,
+            control: checked.control.map(|it| base.join(it)),
+            cache: Limits {
+                capacity: raw.cache.capacity,
+                ttl: Duration::from_secs(raw.cache.ttl_seconds),
+                denial_capacity: raw.cache.denial_capacity,
+                denial_ttl: Duration::from_secs(raw.cache.denial_ttl_seconds),
+            },
+            proof_capacity: raw.cache.proof_capacity,
+            store,
+            deadline: Duration::from_millis(raw.check.deadline_ms),
+            on_fault: raw.check.on_fault,
+            client_address: checked.client_address,
+            log: raw.telemetry.log,
+            log_format: raw.telemetry.log_format,
+            platforms: Platforms::new(platforms, raw.platform_from),
+            warnings,
+            resolved,
+        })
+    }
+}
+
+fn unreadable(source: &str, error: &std::io::Error) -> Problem {
+    let message = format!("cannot be read: {error}");
+    Problem {
+        source: source.to_owned(),
+        line: None,
+        key: String::new(),
+        message,
+    }
+}
+
+fn read_platforms(
+    document: &Document,
+    base: &Path,
+    resolved: &mut serde_json::Value,
+    problems: &mut Vec<Problem>,
+) -> Vec<Arc<Platform>> {
+    let mut built: Vec<Arc<Platform>> = Vec::new();
+    for index in 0..document.count("/platforms") {
+        let Some(settings) = document.child(&format!("/platforms/{index}")) else {
+            continue;
+        };
+        let merged = with_preset(settings.clone(), problems);
+        if let (Some(place), Some(value)) = (
+            resolved.pointer_mut(&format!("/platforms/{index}")),
+            merged.value(""),
+        ) {
+            *place = value;
+        }
+        let Some(platform) = build(merged, base, problems) else {
+            continue;
+        };
+        if built.iter().any(|it| it.name == platform.name) {
+            problems.push(settings.problem("/name", "another platform has this name"));
+        }
+        if let Some(other) = built.iter().find(|it| it.site.shadows(&platform.site)) {
+            let message = format!(
+                "platform {} has this host with the same prefix, so this one would never be asked",
+                other.name
+            );
+            problems.push(settings.problem("/hosts", &message));
+        }
+        built.push(Arc::new(platform));
+    }
+    built
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(base: &Path, platforms: &str) -> Result<Config, Vec<Problem>> {
+        let text = format!(
+            "listen: {{ grpc: [\"127.0.0.1:0\"] }}\nclient_address: {{ from: peer }}\nplatforms:\n{platforms}"
+        );
+        Config::parse("c.yaml", &text, base, |_| None)
+    }
+
+    #[test]
+    fn a_preset_asks_for_the_keys_of_its_tokens_and_takes_them_from_beside_the_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("secret"), [b'k'; 32]).unwrap();
+        let keyless = |config: &Config| {
+            let about = config.warnings.iter().map(ToString::to_string);
+            about.filter(|it| it.contains("has no `keys`")).count()
+        };
+        let presets = "  - { name: crossbar, preset: crossbar }\n  - { name: opentact, preset: opentact }\n  \
+                       - { name: infobip, preset: infobip }\n";
+        assert_eq!(keyless(&parse(folder.path(), presets).unwrap()), 3);
+
+        let keys = "  - { name: o, preset: opentact, schemes: { jwt: { keys: [{ algorithm: HS256, \
+                    secret_file: secret }] } } }\n";
+        assert_eq!(keyless(&parse(folder.path(), keys).unwrap()), 0);
+        let off = "  - { name: o, preset: opentact, schemes: { jwt: null } }\n";
+        assert_eq!(keyless(&parse(folder.path(), off).unwrap()), 0);
+
+        let problems = parse(Path::new("/nonexistent"), keys).unwrap_err();
+        assert_eq!(
+            problems[0].key,
+            "platforms[0].schemes.jwt.keys[0].secret_file"
+        );
+    }
+}

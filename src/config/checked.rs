@@ -1,0 +1,177 @@
+//! What is checked across keys, once each of them has been read.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::raw::{From, RawClientAddress, RawConfig};
+use crate::config::{ListenAddress, MAX_TTL_SECONDS};
+use crate::document::{Document, Problem};
+use crate::platform::Platform;
+use crate::platform::https::Mode;
+use crate::request::ClientAddress;
+use crate::telemetry::check_filter;
+
+/// What is checked across keys.
+pub(super) struct Checked {
+    pub(super) grpc: Vec<ListenAddress>,
+    pub(super) admin: Option<SocketAddr>,
+    pub(super) control: Option<PathBuf>,
+    pub(super) client_address: Option<ClientAddress>,
+}
+
+impl Checked {
+    pub(super) fn of(
+        document: &Document,
+        raw: &RawConfig,
+        platforms: &[Arc<Platform>],
+        problems: &mut Vec<Problem>,
+        warnings: &mut Vec<Problem>,
+    ) -> Self {
+        let mut complain = |pointer: &str, message: &str| {
+            // What is wrong already is not judged again.
+            let problem = document.problem(pointer, message);
+            if !problems.iter().any(|it| it.key == problem.key) {
+                problems.push(problem);
+            }
+        };
+        let mut grpc = Vec::new();
+        for (index, text) in raw.listen.grpc.iter().enumerate() {
+            match ListenAddress::parse(text) {
+                Ok(address) => grpc.push(address),
+                Err(message) => complain(&format!("/listen/grpc/{index}"), message),
+            }
+        }
+        if raw.listen.grpc.is_empty() {
+            complain(
+                "/listen/grpc",
+                "name at least one address, such as \"127.0.0.1:9001\"",
+            );
+        }
+        let admin = raw
+            .listen
+            .admin
+            .as_ref()
+            .and_then(|it| it.parse::<SocketAddr>().ok());
+        if raw.listen.admin.is_some() && admin.is_none() {
+            complain("/listen/admin", "an address is `IP:PORT`");
+        }
+        let control = raw.listen.control.as_deref().map(ListenAddress::parse);
+        let control = match control {
+            Some(Ok(ListenAddress::Unix(path))) => Some(path),
+            Some(Ok(ListenAddress::Tcp(_)) | Err(_)) => {
+                complain("/listen/control", "the control socket is `unix:PATH`");
+                None
+            }
+            None => None,
+        };
+        for (pointer, value) in [
+            ("/cache/capacity", raw.cache.capacity),
+            ("/cache/ttl_seconds", raw.cache.ttl_seconds),
+            ("/check/deadline_ms", raw.check.deadline_ms),
+        ] {
+            if value == 0 {
+                complain(pointer, "must be above 0");
+            }
+        }
+        let taken = |it: &ListenAddress| match it {
+            ListenAddress::Tcp(address) => address.port() != 0 && Some(*address) == admin,
+            ListenAddress::Unix(_) => false,
+        };
+        if grpc.iter().any(taken) {
+            complain("/listen/admin", "`listen.grpc` has this address too");
+        }
+        if let Err(message) = check_filter(&raw.telemetry.log) {
+            complain("/telemetry/log", &message);
+        }
+        for (pointer, seconds) in [
+            ("/cache/ttl_seconds", raw.cache.ttl_seconds),
+            ("/cache/denial_ttl_seconds", raw.cache.denial_ttl_seconds),
+        ] {
+            if seconds > MAX_TTL_SECONDS {
+                complain(pointer, "at most 2592000 (30 days)");
+            }
+        }
+        let client_address = client_address(raw.client_address.as_ref(), &mut complain);
+        let binding = platforms
+            .iter()
+            .find(|it| it.schemes.iter().any(|it| it.scheme.binds_addresses()));
+        if let (None, Some(platform)) = (&raw.client_address, binding) {
+            let message = format!(
+                "`client_address` is needed: credentials of platform {} may be bound to addresses. Write \
+                 `client_address: {{ from: peer }}` where Envoy is the edge, or `{{ from: x-forwarded-for, \
+                 trusted_hops: 1 }}` or `{{ from: x-envoy-external-address }}` where it is not",
+                platform.name
+            );
+            complain("", &message);
+        }
+        warn(document, admin, platforms, warnings);
+        Self {
+            grpc,
+            admin,
+            control,
+            client_address,
+        }
+    }
+}
+
+fn client_address(
+    raw: Option<&RawClientAddress>,
+    complain: &mut impl FnMut(&str, &str),
+) -> Option<ClientAddress> {
+    let raw = raw?;
+    match (raw.from, raw.trusted_hops) {
+        (From::Peer, None) => Some(ClientAddress::Peer),
+        (From::XEnvoyExternalAddress, None) => Some(ClientAddress::EnvoyExternalAddress),
+        (From::XForwardedFor, Some(trusted_hops @ 1..)) => {
+            Some(ClientAddress::ForwardedFor { trusted_hops })
+        }
+        (From::XForwardedFor, _) => {
+            complain(
+                "/client_address",
+                "`x-forwarded-for` needs `trusted_hops`, 1 or more",
+            );
+            None
+        }
+        (From::Peer | From::XEnvoyExternalAddress, Some(_)) => {
+            complain(
+                "/client_address/trusted_hops",
+                "only `x-forwarded-for` has trusted hops",
+            );
+            None
+        }
+    }
+}
+
+fn warn(
+    document: &Document,
+    admin: Option<SocketAddr>,
+    platforms: &[Arc<Platform>],
+    warnings: &mut Vec<Problem>,
+) {
+    if admin.is_some_and(|it| !it.ip().is_loopback()) {
+        let message =
+            "the admin listener is reachable from other machines; it has no authentication";
+        warnings.push(document.problem("/listen/admin", message));
+    }
+    for (index, platform) in platforms.iter().enumerate() {
+        for named in &platform.schemes {
+            if let Some(message) = named.scheme.warning() {
+                let message = format!(
+                    "scheme {} of platform {}: {message}",
+                    named.name, platform.name
+                );
+                warnings.push(document.problem(&format!("/platforms/{index}"), &message));
+            }
+        }
+        if platform.https.mode != Mode::Off {
+            continue;
+        }
+        let message = format!(
+            "platform {} takes credentials over plain HTTP; set its `https` to `deny` or `redirect` \
+             unless something in front does",
+            platform.name
+        );
+        warnings.push(document.problem(&format!("/platforms/{index}"), &message));
+    }
+}

@@ -1,0 +1,139 @@
+//! The configuration as people write it: serde types without judgement.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::config::store::RawStore;
+use crate::envoy::OnFault;
+use crate::platform::PlatformFrom;
+use crate::telemetry::LogFormat;
+
+/// The configuration file of Portcullis.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawConfig {
+    /// Where it listens.
+    pub listen: RawListen,
+    /// Where the directory is kept.
+    #[serde(default)]
+    pub store: RawStore,
+    /// What is remembered, and for how long.
+    #[serde(default)]
+    pub cache: RawCache,
+    /// How checks are answered.
+    #[serde(default)]
+    pub check: RawCheck,
+    /// How the client's address is known; needed where credentials may be bound to addresses.
+    pub client_address: Option<RawClientAddress>,
+    /// What the operator is told.
+    #[serde(default)]
+    pub telemetry: RawTelemetry,
+    /// Whether hosts count, or only what the route says.
+    #[serde(default)]
+    pub platform_from: PlatformFrom,
+    /// Read by the platforms themselves.
+    #[serde(rename = "platforms")]
+    #[schemars(skip)]
+    _platforms: Option<serde::de::IgnoredAny>,
+}
+
+/// Listeners.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawListen {
+    /// Check, health and reflection: `IP:PORT` or `unix:PATH`.
+    pub grpc: Vec<String>,
+    /// `/metrics`, `/healthz`, `/readyz`: `IP:PORT`; absent: off.
+    pub admin: Option<String>,
+    /// How commands reach the running server: `unix:PATH`, made with mode 0600; absent: off.
+    pub control: Option<String>,
+}
+
+/// The cache.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawCache {
+    /// Identities kept.
+    pub capacity: u64,
+    /// How long an identity is kept, give or take a tenth.
+    pub ttl_seconds: u64,
+    /// Denials kept, apart from identities.
+    pub denial_capacity: u64,
+    /// How long a denial is kept.
+    pub denial_ttl_seconds: u64,
+    /// Proofs kept: that a password matches a hash.
+    pub proof_capacity: u64,
+}
+
+impl Default for RawCache {
+    fn default() -> Self {
+        Self {
+            capacity: 100_000,
+            ttl_seconds: 60,
+            denial_capacity: 20_000,
+            denial_ttl_seconds: 5,
+            proof_capacity: 100_000,
+        }
+    }
+}
+
+/// Checks.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawCheck {
+    /// How long a decision may take, in milliseconds; never longer than Envoy waits, less 20 ms.
+    pub deadline_ms: u64,
+    /// What a failure of ours becomes.
+    pub on_fault: OnFault,
+}
+
+impl Default for RawCheck {
+    fn default() -> Self {
+        Self {
+            deadline_ms: 150,
+            on_fault: OnFault::Deny,
+        }
+    }
+}
+
+/// How the client's address is known.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawClientAddress {
+    /// Where it is read.
+    pub from: From,
+    /// For `x-forwarded-for`: which entry from the right is the client's, 1 for the one that the
+    /// nearest proxy wrote.
+    pub trusted_hops: Option<u8>,
+}
+
+/// Where the client's address is read.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum From {
+    /// The peer of Envoy's listener: where Envoy is the edge.
+    Peer,
+    /// The header that Envoy overwrites under `use_remote_address: true`.
+    XEnvoyExternalAddress,
+    /// The header of that name, with `trusted_hops`.
+    XForwardedFor,
+}
+
+/// Logs.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawTelemetry {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or `tracing` directives.
+    pub log: String,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+}
+
+impl Default for RawTelemetry {
+    fn default() -> Self {
+        Self {
+            log: "info".to_owned(),
+            log_format: LogFormat::Json,
+        }
+    }
+}

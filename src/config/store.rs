@@ -1,0 +1,205 @@
+//! The store's settings: which one, and what it is written under.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::config::directory::DirectorySource;
+use crate::credential::Secret;
+use crate::directory::pepper::Peppers;
+use crate::document::{Document, Problem};
+use crate::store::redis;
+
+/// The most that a file with a secret may hold, in bytes.
+const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
+
+/// The store, as a configuration writes it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawStore {
+    /// `memory:`, `embedded:PATH` for a file, `redis://HOST[:PORT][/DATABASE]`, or `rediss://` for
+    /// TLS.
+    pub url: String,
+    /// The user of the Redis server's access rules; absent: its default user.
+    pub username: Option<String>,
+    /// A file with the password for the Redis server.
+    pub password_file: Option<String>,
+    /// A file with the certificates (PEM) that vouch for the Redis server's; absent: the system's.
+    pub ca_file: Option<String>,
+    /// How long an operation of the Redis server may take, in milliseconds.
+    pub timeout_ms: u64,
+    /// Files with the peppers that the store is written under, newest first, 32 bytes or more each.
+    /// `memory:` makes its own.
+    pub pepper_files: Vec<String>,
+    /// What a `memory:` store is filled with at start.
+    pub directory_file: Option<String>,
+}
+
+impl Default for RawStore {
+    fn default() -> Self {
+        Self {
+            url: "memory:".to_owned(),
+            username: None,
+            password_file: None,
+            ca_file: None,
+            timeout_ms: 50,
+            pepper_files: Vec::new(),
+            directory_file: None,
+        }
+    }
+}
+
+/// The store to open.
+#[derive(Debug)]
+pub struct StoreSettings {
+    /// Which.
+    pub kind: StoreKind,
+    /// What it is written under; `None`: made for this run, for a store that ends with it.
+    pub peppers: Option<Peppers>,
+    /// What a `memory:` store is filled with.
+    pub directory: Option<DirectorySource>,
+}
+
+/// A kind of store.
+#[derive(Debug)]
+pub enum StoreKind {
+    /// In a file of this process.
+    Embedded(PathBuf),
+    /// In this process's memory.
+    Memory,
+    /// In a Redis or Valkey server.
+    Redis(redis::Settings),
+}
+
+impl StoreSettings {
+    /// Checks the settings and reads the files that they name, relative to `base`; `None` where
+    /// they have problems, which are added.
+    pub fn read(
+        raw: &RawStore,
+        base: &Path,
+        document: &Document,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Self> {
+        let mut complain = |pointer: &str, message: &str| {
+            problems.push(document.problem(&format!("/store{pointer}"), message));
+        };
+        let kind = match raw.url.split_once(':') {
+            Some(("memory", "")) => StoreKind::Memory,
+            Some(("embedded", path)) if !path.is_empty() => StoreKind::Embedded(base.join(path)),
+            Some(("redis" | "rediss", _)) => {
+                StoreKind::Redis(redis_settings(raw, base, &mut complain)?)
+            }
+            _ => {
+                complain(
+                    "/url",
+                    "a store is `memory:`, `embedded:PATH`, `redis://HOST` or `rediss://HOST`",
+                );
+                return None;
+            }
+        };
+        let in_memory = matches!(kind, StoreKind::Memory);
+        let remote = [
+            ("/username", raw.username.is_some()),
+            ("/password_file", raw.password_file.is_some()),
+            ("/ca_file", raw.ca_file.is_some()),
+        ];
+        for (pointer, given) in remote {
+            if given && !matches!(kind, StoreKind::Redis(_)) {
+                complain(pointer, "only a Redis store has one");
+            }
+        }
+        if !in_memory && raw.directory_file.is_some() {
+            complain(
+                "/directory_file",
+                "only a `memory:` store is filled from a file; use `portcullis import`",
+            );
+        }
+        let mut keys = Vec::new();
+        for (index, file) in raw.pepper_files.iter().enumerate() {
+            match read_secret(&base.join(file)) {
+                Ok(secret) => keys.push(secret),
+                Err(message) => complain(&format!("/pepper_files/{index}"), &message),
+            }
+        }
+        if keys.len() < raw.pepper_files.len() {
+            return None;
+        }
+        let peppers = match (in_memory && keys.is_empty()).then_some(None) {
+            Some(none) => none,
+            None => match Peppers::new(keys) {
+                Ok(peppers) => Some(peppers),
+                Err(error) => {
+                    complain("/pepper_files", &error.to_string());
+                    return None;
+                }
+            },
+        };
+        let directory = raw
+            .directory_file
+            .as_ref()
+            .map(|it| DirectorySource::File(base.join(it)));
+        Some(Self {
+            kind,
+            peppers,
+            directory,
+        })
+    }
+}
+
+fn redis_settings(
+    raw: &RawStore,
+    base: &Path,
+    complain: &mut impl FnMut(&str, &str),
+) -> Option<redis::Settings> {
+    if raw.url.contains(['@', '?', '#']) {
+        complain(
+            "/url",
+            "user name and password have settings of their own, `username` and `password_file`",
+        );
+        return None;
+    }
+    if raw.timeout_ms == 0 {
+        complain("/timeout_ms", "must be above 0");
+    }
+    let mut read = |pointer: &str, file: &Option<String>| match file
+        .as_ref()
+        .map(|it| read_secret(&base.join(it)))
+    {
+        None => Some(None),
+        Some(Ok(secret)) => Some(Some(secret)),
+        Some(Err(message)) => {
+            complain(pointer, &message);
+            None
+        }
+    };
+    let (password, ca) = (
+        read("/password_file", &raw.password_file)?,
+        read("/ca_file", &raw.ca_file)?,
+    );
+    Some(redis::Settings {
+        ca: ca.map(|it| it.expose().to_vec()),
+        password,
+        timeout: Duration::from_millis(raw.timeout_ms),
+        url: raw.url.clone(),
+        username: raw.username.clone(),
+    })
+}
+
+/// Reads a file that holds a secret; the line feed that editors put at the end is not part of it.
+///
+/// # Errors
+/// What is wrong, without the contents.
+pub fn read_secret(path: &Path) -> Result<Secret, String> {
+    let failed = |it: std::io::Error| format!("{} cannot be read: {it}", path.display());
+    let bytes = std::fs::metadata(path).map_err(failed)?.len();
+    if bytes > MAX_SECRET_FILE_BYTES {
+        return Err(format!("{} holds more than a secret", path.display()));
+    }
+    let mut secret = std::fs::read(path).map_err(failed)?;
+    while secret.last().is_some_and(|it| matches!(it, b'\n' | b'\r')) {
+        secret.pop();
+    }
+    Ok(Secret::new(secret))
+}

@@ -1,0 +1,396 @@
+//! `portcullis config …`, and `serve` with what it cannot take: the commands as they are typed, their output and how
+//! they end.
+//!
+//! A configuration or directory that is wrong is told of as a whole, each problem as `FILE:LINE: KEY: MESSAGE`, ends
+//! with 2 and starts nothing. The wording of messages is free; of each only a telling word is demanded.
+
+mod support;
+
+/// In `tests/config/`.
+mod config {
+    mod schema;
+}
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use support::sample;
+
+/// A configuration that is good, and takes a directory.
+const GOOD: &str = r#"listen:
+  grpc: ["127.0.0.1:{port}", "unix:{dir}/check.sock"]
+store: { directory_file: directory.yaml }
+client_address: { from: peer }
+platforms:
+  - { name: mine, preset: infobip, hosts: ["api.example.com"], https: deny, schemes: { oauth2: null } }
+"#;
+
+/// A directory for files, and a port that is taken, so that whoever tries to listen on it says so.
+struct Site {
+    dir: TempDir,
+    taken: TcpListener,
+}
+
+impl Site {
+    fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().expect("a temporary directory"),
+            taken: TcpListener::bind("127.0.0.1:0").expect("a loopback port"),
+        }
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let port = self.taken.local_addr().expect("an address").port();
+        let text = text
+            .replace("{port}", &port.to_string())
+            .replace("{dir}", &self.dir.path().display().to_string());
+        fs::write(self.dir.path().join(name), text).expect("a writable temporary directory");
+    }
+
+    /// Runs the product in the directory.
+    fn run(&self, arguments: &[&str]) -> Ended {
+        run(self.dir.path(), arguments)
+    }
+}
+
+/// How a command ended.
+#[derive(Debug)]
+struct Ended {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn run(dir: &Path, arguments: &[&str]) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.args(arguments).current_dir(dir);
+    command.env("PORTCULLIS_TEST_HOST", "from-environment.example.com");
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().expect("the product runs");
+    Ended {
+        code: status.code().expect("it was not killed"),
+        out: String::from_utf8(stdout).expect("text"),
+        err: String::from_utf8(stderr).expect("text"),
+    }
+}
+
+fn portcullis(arguments: &[&str]) -> Ended {
+    Site::new().run(arguments)
+}
+
+/// Expects exactly these problems, by line: where each is, and a word of its message.
+#[track_caller]
+fn problems(ended: &Ended, want: &[(&str, &str)]) {
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert_eq!(ended.out, "", "{ended:?}");
+    let mut lines = ended.err.lines();
+    let head = lines.next().expect("a heading");
+    let heading = format!("portcullis: {} problem", want.len());
+    assert!(head.starts_with(&heading), "{}", ended.err);
+    for (line, (place, word)) in lines.by_ref().zip(want) {
+        let message = line.trim().strip_prefix(place);
+        let told = message.is_some_and(|it| it.starts_with(": ") && it.contains(word));
+        assert!(
+            told,
+            "{line}\nis not {place}: … {word} …, in\n{}",
+            ended.err
+        );
+    }
+    assert_eq!(lines.next(), None, "{}", ended.err);
+}
+
+#[test]
+fn every_problem_of_a_configuration_is_told_at_once_and_nothing_is_started() {
+    let site = Site::new();
+    site.write(
+        "bad.yaml",
+        r#"listen:
+  grpc: ["127.0.0.1:{port}", "127.0.0.1:99999", "unix:"]
+  admin: nowhere
+cache: { capacity: 0 }
+client_address: { from: x-forwarded-for }
+platforms:
+  - name: "a b"
+    hosts: ["*.*"]
+    schemes:
+      one: { kind: basic, form: sha256 }
+      two: { kind: api_key, from: [{ header: host }] }
+      three: { kind: magic }
+    rules:
+      - { paths: [relative] }
+      - { paths: ["/a"], schemes: [four] }
+      - { paths: ["/b"], allow: public, roles_any: [x] }
+      - { paths: ["/c"], relation: own_account }
+    errors:
+      - { for: [teapot], body: { a: "{secret}" } }
+    identity_headers: { user: content-length, account: x-same, scopes: X_Same }
+    https: { mode: redirect, status: 200 }
+  - { name: opentact, preset: opentact }
+  - { name: opentact, preset: opentact }
+"#,
+    );
+    let want = [
+        ("bad.yaml:2: listen.grpc[1]", "IP:PORT"),
+        ("bad.yaml:2: listen.grpc[2]", "path"),
+        ("bad.yaml:3: listen.admin", "IP:PORT"),
+        ("bad.yaml:4: cache.capacity", "above 0"),
+        ("bad.yaml:5: client_address", "trusted_hops"),
+        ("bad.yaml:7: platforms[0].name", "letters"),
+        ("bad.yaml:8: platforms[0].hosts[0]", "host"),
+        ("bad.yaml:10: platforms[0].schemes.one.form", "md5"),
+        ("bad.yaml:11: platforms[0].schemes.two.from", "header"),
+        ("bad.yaml:12: platforms[0].schemes.three", "api_key"),
+        ("bad.yaml:14: platforms[0].rules[0].paths", "/"),
+        ("bad.yaml:15: platforms[0].rules[1].schemes[0]", "no scheme"),
+        ("bad.yaml:16: platforms[0].rules[2].allow", "public"),
+        ("bad.yaml:17: platforms[0].rules[3].relation", "{account}"),
+        ("bad.yaml:19: platforms[0].errors[0]", "teapot"),
+        ("bad.yaml:20: platforms[0].identity_headers.user", "header"),
+        (
+            "bad.yaml:20: platforms[0].identity_headers.scopes",
+            "one name",
+        ),
+        ("bad.yaml:21: platforms[0].https.status", "302"),
+        ("bad.yaml:23: platforms[2].name", "another platform"),
+    ];
+    problems(&site.run(&["config", "check", "bad.yaml"]), &want);
+    problems(&site.run(&["config", "show", "bad.yaml"]), &want);
+    problems(&site.run(&["serve", "--config", "bad.yaml"]), &want);
+}
+
+#[test]
+fn what_cannot_be_read_is_told_at_its_line() {
+    let read = |text: &str| {
+        let site = Site::new();
+        site.write("c.yaml", text);
+        site.run(&["serve", "--config", "c.yaml"])
+    };
+    problems(&read("listen: ["), &[("c.yaml:1", "unclosed")]);
+    problems(&read("a: 1\nb: 2\na: 3\n"), &[("c.yaml:3: a", "twice")]);
+    problems(&read("{}"), &[("c.yaml:1: listen", "missing")]);
+    problems(
+        &read(
+            &GOOD
+                .replace("from: peer", "form: peer")
+                .replace("store:", "stroe:"),
+        ),
+        &[
+            ("c.yaml:3: stroe", "unknown key"),
+            ("c.yaml:4: client_address.form", "unknown key"),
+            ("c.yaml:4: client_address.from", "missing"),
+        ],
+    );
+    problems(
+        &read(&GOOD.replace("directory.yaml", "\"${PORTCULLIS_TEST_NOBODY}\"")),
+        &[("c.yaml:3: store.directory_file", "PORTCULLIS_TEST_NOBODY")],
+    );
+    // What stands in a wrong place may be a secret.
+    let misplaced = read(&format!(
+        "{GOOD}check: hidden-password\ncache: {{ ttl_seconds: hidden }}\n"
+    ));
+    problems(
+        &misplaced,
+        &[
+            ("c.yaml:7: check", "expected"),
+            ("c.yaml:8: cache.ttl_seconds", "expected"),
+        ],
+    );
+    assert!(!misplaced.err.contains("hidden"), "{}", misplaced.err);
+    problems(
+        &portcullis(&["serve", "--config", "nowhere.yaml"]),
+        &[("nowhere.yaml", "cannot be read")],
+    );
+}
+
+#[test]
+fn every_problem_of_a_directory_is_told_at_once_and_nothing_is_started() {
+    let site = Site::new();
+    site.write("c.yaml", GOOD);
+    site.write(
+        "directory.yaml",
+        r#"mine:
+  accounts:
+    - { id: acc-1, enabled: perhaps }
+  users:
+    - { id: u-1, username: "a:b", password: hidden-password }
+    - { id: u-2, username: c, pasword: hidden-password }
+  api_keys:
+    - { id: k-1, secret: short-hidden }
+    - { id: k-2, secret: hidden-secret-000001, allowed_ips: [10.0.0.0/33], valid_from: 2020-01-01 }
+yours: {}
+"#,
+    );
+    let want = [
+        ("directory.yaml:3: mine.accounts[0].enabled", "true"),
+        ("directory.yaml:5: mine.users[0].username", "RFC 7617"),
+        ("directory.yaml:6: mine.users[1].pasword", "unknown key"),
+        ("directory.yaml:8: mine.api_keys[0].secret", "16"),
+        (
+            "directory.yaml:9: mine.api_keys[1].allowed_ips[0]",
+            "10.0.0.0/8",
+        ),
+        ("directory.yaml:9: mine.api_keys[1].valid_from", "zone"),
+        ("directory.yaml:10: yours", "not a platform"),
+    ];
+    for arguments in [
+        ["config", "check", "c.yaml"],
+        ["serve", "--config", "c.yaml"],
+    ] {
+        let ended = site.run(&arguments);
+        let relative = Ended {
+            err: ended.err.replace("./directory.yaml", "directory.yaml"),
+            ..ended
+        };
+        problems(&relative, &want);
+        assert!(!relative.err.contains("hidden"), "{}", relative.err);
+    }
+    assert!(!site.dir.path().join("check.sock").exists());
+
+    fs::remove_file(site.dir.path().join("directory.yaml")).expect("it was there");
+    let absent = site.run(&["serve", "--config", "c.yaml"]);
+    assert_eq!(absent.code, 2);
+    assert!(
+        absent.err.contains("directory.yaml: cannot be read"),
+        "{}",
+        absent.err
+    );
+}
+
+#[test]
+fn a_good_configuration_is_good_and_a_taken_port_is_another_failure() {
+    let site = Site::new();
+    site.write("c.yaml", GOOD);
+    site.write(
+        "directory.yaml",
+        "mine: { users: [{ id: u, username: u, password: p }] }",
+    );
+    let checked = site.run(&["config", "check", "c.yaml"]);
+    assert_eq!((checked.code, checked.err.as_str()), (0, ""), "{checked:?}");
+    assert!(checked.out.contains("c.yaml: good"));
+
+    let taken = site.run(&["serve", "--config", "c.yaml"]);
+    assert_eq!(taken.code, 1, "{taken:?}");
+    assert!(
+        taken.err.contains("cannot listen on 127.0.0.1:"),
+        "{}",
+        taken.err
+    );
+}
+
+#[test]
+fn what_works_and_may_not_be_meant_so_is_warned_of() {
+    let site = Site::new();
+    site.write("directory.yaml", "");
+    let open = GOOD
+        .replace("https: deny", "https: off")
+        .replace(", schemes: { oauth2: null }", "")
+        .replace("store:", "  admin: 0.0.0.0:0\nstore:");
+    site.write("c.yaml", &open);
+    let checked = site.run(&["config", "check", "c.yaml"]);
+    assert_eq!(checked.code, 0, "{checked:?}");
+    let warnings: Vec<_> = checked.err.lines().collect();
+    let [admin, keyless, https] = warnings.as_slice() else {
+        panic!("{}", checked.err);
+    };
+    assert!(
+        admin.contains("warning: c.yaml:3: listen.admin: "),
+        "{admin}"
+    );
+    assert!(
+        keyless.contains("warning: c.yaml:7: platforms[0]: scheme oauth2 of platform mine: "),
+        "{keyless}"
+    );
+    assert!(
+        https.contains("warning: c.yaml:7: platforms[0]: "),
+        "{https}"
+    );
+
+    let unclear = GOOD.replace("client_address: { from: peer }\n", "");
+    site.write("c.yaml", &unclear);
+    problems(
+        &site.run(&["config", "check", "c.yaml"]),
+        &[("c.yaml:1", "client_address")],
+    );
+}
+
+#[test]
+fn a_configuration_is_shown_as_it_is_resolved_and_can_be_used_so() {
+    let site = Site::new();
+    site.write("directory.yaml", sample::DIRECTORY);
+    site.write(
+        "c.yaml",
+        &GOOD.replace("api.example.com", "${PORTCULLIS_TEST_HOST}"),
+    );
+    let shown = site.run(&["config", "show", "c.yaml"]);
+    assert_eq!(shown.code, 0, "{shown:?}");
+    let value: Value = serde_saphyr::from_str(&shown.out).expect("YAML");
+    let platform = &value["platforms"][0];
+    assert_eq!(platform["hosts"][0], "from-environment.example.com");
+    assert_eq!(platform["https"], "deny");
+    assert_eq!(platform["schemes"]["api_key"]["from"][1]["query"], "apiKey");
+    assert!(
+        platform["rules"]
+            .as_array()
+            .is_some_and(|it| it.len() > 100)
+    );
+    for secret in ["openSesame", sample::SENDER_KEY] {
+        assert!(!shown.out.contains(secret));
+    }
+
+    site.write(
+        "shown.yaml",
+        &shown.out.replace("directory.yaml", "none.yaml"),
+    );
+    site.write("none.yaml", "");
+    let again = site.run(&["config", "check", "shown.yaml"]);
+    assert_eq!(again.code, 0, "{again:?}");
+}
+
+#[test]
+fn presets_are_listed_and_printed_as_they_can_be_read() {
+    let listed = portcullis(&["config", "presets"]);
+    assert_eq!(
+        (listed.code, listed.out.as_str()),
+        (0, "crossbar\ninfobip\nopentact\n")
+    );
+    for name in listed.out.lines() {
+        let printed = portcullis(&["config", "presets", name]);
+        let preset: Value = serde_saphyr::from_str(&printed.out).expect("YAML");
+        for key in ["schemes", "rules", "errors"] {
+            assert!(!preset[key].is_null(), "{name} has no {key}");
+        }
+    }
+    let unknown = portcullis(&["config", "presets", "nobody"]);
+    assert_eq!(unknown.code, 2);
+    assert!(unknown.err.contains("nobody"));
+}
+
+#[test]
+fn wrong_usage_is_told_with_what_is_right() {
+    for arguments in [
+        &[][..],
+        &["serve"],
+        &["srve"],
+        &["config"],
+        &["config", "check"],
+    ] {
+        let ended = portcullis(arguments);
+        assert_eq!(ended.code, 2, "{arguments:?}");
+        assert!(
+            ended.err.contains("Usage: portcullis"),
+            "{arguments:?}: {}",
+            ended.err
+        );
+    }
+    let help = portcullis(&["--help"]);
+    assert_eq!(help.code, 0);
+    assert!(help.out.contains("portcullis serve --config"));
+}
