@@ -1,1 +1,46 @@
 //! Portcullis: the authorization service that Envoy asks.
+//!
+//! The way of a request, and the rooms it passes (a file uses only what stands on its own floor or
+//! below; `tests/layers.rs` keeps that):
+//!
+//! ```text
+//! CheckRequest ─▶ envoy::view ─▶ gate ─▶ platform ─▶ authenticator ─▶ scheme.decode ─▶ cache
+//! CheckResponse ◀─ envoy::answer ◀────── policy.admit ◀── identity ◀── scheme.verify ◀── miss
+//! ```
+//!
+//! | floor | rooms | about |
+//! |---|---|---|
+//! | 5 | [`cli`], [`serve`], [`control`], [`config`] | commands, listeners, settings |
+//! | 4 | [`envoy`], [`admin`] | the edges: Envoy's protobuf, HTTP for operators |
+//! | 3 | [`gate`], [`authenticator`], [`platform`], [`policy`], [`cache`] | deciding |
+//! | 2 | [`scheme`] | decoding and vouching |
+//! | 1 | [`directory`], [`store`], [`proof`], [`keys`] | records, proofs, keys |
+//! | 0 | [`credential`], [`request`], [`identity`], [`decision`], [`document`], [`clock`], [`telemetry`], [`trace`] | words |
+
+// Generated messages name what reads them by a path that also holds where tests include them.
+extern crate self as portcullis;
+
+pub mod admin;
+pub mod authenticator;
+pub mod cache;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod credential;
+pub mod decision;
+pub mod directory;
+pub mod document;
+pub mod envoy;
+pub mod gate;
+pub mod identity;
+pub mod keys;
+pub mod platform;
+pub mod policy;
+pub mod proof;
+pub mod request;
+pub mod scheme;
+pub mod serve;
+pub mod store;
+pub mod telemetry;
+pub mod trace;

@@ -1,0 +1,232 @@
+//! The running service: wires a configuration to listeners, and stops in order.
+//!
+//! Listeners are bound once the directory file can be read and before its passwords are hashed, so
+//! that a taken port is told at once; they answer when the directory is filled, and are ready once
+//! the store was reached. On stop, health says so first, then connections are let finish.
+
+pub mod listeners;
+pub mod opening;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tonic::server::NamedService;
+use tonic::transport::server::Router;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::admin::{self, Readiness};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::decision::Fault;
+use crate::directory::Directory;
+use crate::directory::check::CheckError;
+use crate::directory::pepper::PepperError;
+use crate::document::Problem;
+use crate::envoy::{CheckServer, DESCRIPTORS, Door};
+use crate::serve::listeners::Listeners;
+use crate::serve::opening::{Opened, open, read_directory};
+use crate::store::StoreError;
+use crate::telemetry::Metrics;
+
+/// How long open connections may take to finish after a stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long to wait before an unreachable store is asked again; doubled up to 64 times.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+
+/// Where tonic gives up on a message, in bytes. Far above what is read (`envoy::MAX_MESSAGE_BYTES`),
+/// so that too large a message is ours to deny: a gRPC error is an allow under `failure_mode_allow`.
+const MAX_FRAME_BYTES: usize = 64 * 1024 * 1024;
+
+/// Why the service did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A task of the start was aborted.
+    #[error("the start was aborted")]
+    Aborted,
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; is it in use, or not this machine's?")]
+    Bind {
+        /// As configured.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The store was written under other peppers.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    /// The directory file cannot be taken.
+    #[error("the directory file cannot be taken")]
+    Directory(Vec<Problem>),
+    /// The directory could not be filled.
+    #[error("the directory cannot be filled: {0}")]
+    Fault(#[from] Fault),
+    /// The pepper cannot be used.
+    #[error(transparent)]
+    Pepper(#[from] PepperError),
+    /// The operating system gives no randomness.
+    #[error("the operating system gives no randomness: {0}")]
+    Randomness(#[from] getrandom::Error),
+    /// Reflection cannot be served.
+    #[error("the service's own descriptors cannot be read: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A running service.
+#[derive(Debug)]
+pub struct Running {
+    /// Where Checks are answered over TCP, ports as bound.
+    pub grpc: Vec<SocketAddr>,
+    /// Where operators look, port as bound.
+    pub admin: Option<SocketAddr>,
+    /// Every listener, in words.
+    pub listening: Vec<String>,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+    state: State,
+    /// Tells that the store, once reached, turned out to be another's.
+    refused: mpsc::Receiver<StartError>,
+}
+
+/// Starts the service.
+///
+/// # Errors
+/// Why it cannot run with this configuration, here and now.
+pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> {
+    // Before anything else: a directory that cannot be taken starts nothing.
+    let file = read_directory(&config)?;
+    let listeners = Listeners::bind(&config).await?;
+    let metrics = Arc::new(Metrics::default());
+    let (deadline, on_fault) = (config.deadline, config.on_fault);
+    let Opened {
+        directory,
+        cache,
+        gate,
+        operations,
+    } = open(config, file, clock.clone(), &metrics).await?;
+    let door = Door::new(gate, Arc::clone(&metrics), clock, deadline, on_fault)?;
+    let readiness = Readiness::default();
+    let (health, routes) = routes(door).await?;
+    let admin = admin::router(metrics, cache, readiness.clone());
+    let state = State { readiness, health };
+    state.set(false).await;
+    let (stop, stopped) = watch::channel(false);
+    let (grpc, admin_address) = (listeners.grpc_addresses(), listeners.admin_address());
+    let listening = listeners.in_words();
+    let tasks = listeners.serve(&routes, admin, operations, &stopped);
+    let refused = mpsc::channel(1).1;
+    let mut running = Running {
+        grpc,
+        admin: admin_address,
+        listening,
+        stop,
+        tasks,
+        state,
+        refused,
+    };
+    match directory.confirm_peppers().await {
+        Ok(()) => running.state.set(true).await,
+        Err(CheckError::Fault(fault)) => {
+            tracing::error!("the store cannot be reached yet: {fault}; trying again");
+            running.confirm_later(directory);
+        }
+        Err(wrong @ CheckError::Wrong { .. }) => return Err(wrong.into()),
+    }
+    Ok(running)
+}
+
+/// Whether Checks may be sent here, as each kind of health check asks for it.
+#[derive(Clone, Debug)]
+struct State {
+    readiness: Readiness,
+    health: HealthReporter,
+}
+
+impl State {
+    async fn set(&self, ready: bool) {
+        self.readiness.set(ready);
+        let status = if ready {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        };
+        for service in ["", <CheckServer as NamedService>::NAME] {
+            self.health.set_service_status(service, status).await;
+        }
+    }
+}
+
+impl Running {
+    /// Serves until `end` is over, then says so to health checks and lets connections finish.
+    ///
+    /// # Errors
+    /// Where it turns out that the store cannot be used with this configuration.
+    pub async fn until(mut self, end: impl Future<Output = ()>) -> Result<(), StartError> {
+        let ended = tokio::select! {
+            () = end => Ok(()),
+            Some(wrong) = self.refused.recv() => Err(wrong),
+        };
+        self.state.set(false).await;
+        self.stop.send_replace(true);
+        let finished = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, finished).await.is_err() {
+            tracing::warn!("some connections did not finish in time and are closed");
+        }
+        tracing::info!("stopped");
+        ended
+    }
+
+    /// Asks the store again until it answers. Until then every check that needs it is a fault.
+    fn confirm_later(&mut self, directory: Directory) {
+        let (refuse, refused) = mpsc::channel(1);
+        self.refused = refused;
+        let state = self.state.clone();
+        tokio::spawn(async move {
+            for wait in (0..).map(|attempt: u32| FIRST_RETRY * 2_u32.pow(attempt.min(6))) {
+                // Spread, so that sidecars that lost the store together do not come back together.
+                let spread = getrandom::u32().unwrap_or(0) % 1000;
+                tokio::time::sleep(wait / 2 + wait.mul_f64(f64::from(spread) / 2000.0)).await;
+                match directory.confirm_peppers().await {
+                    Ok(()) => {
+                        tracing::info!("the store is reached");
+                        return state.set(true).await;
+                    }
+                    Err(CheckError::Fault(_)) => {}
+                    Err(wrong @ CheckError::Wrong { .. }) => {
+                        let _ = refuse.send(wrong.into()).await;
+                        return;
+                    }
+                }
+            }
+        });
+    }
+}
+
+async fn routes(door: Door) -> Result<(HealthReporter, Router), StartError> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    // Tools of before 2023 ask for this version only.
+    let old_reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1alpha()?;
+    let routes = tonic::transport::Server::builder()
+        .add_service(CheckServer::new(door).max_decoding_message_size(MAX_FRAME_BYTES))
+        .add_service(health_service)
+        .add_service(reflection)
+        .add_service(old_reflection);
+    Ok((health, routes))
+}

@@ -1,0 +1,159 @@
+//! The listeners: bound first, served later, ended together.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::transport::server::{Router, TcpIncoming};
+
+use crate::config::{Config, ListenAddress};
+use crate::control::ControlSocket;
+use crate::directory::operations::Operations;
+use crate::serve::StartError;
+
+/// Bound sockets, not yet served.
+#[derive(Debug)]
+pub struct Listeners {
+    tcp: Vec<TcpListener>,
+    unix: Vec<UnixListener>,
+    admin: Option<TcpListener>,
+    control: Option<ControlSocket>,
+}
+
+impl Listeners {
+    /// Binds every address of the configuration.
+    ///
+    /// # Errors
+    /// The first one that cannot be bound.
+    pub async fn bind(config: &Config) -> Result<Self, StartError> {
+        let (mut tcp, mut unix) = (Vec::new(), Vec::new());
+        for address in &config.grpc {
+            match address {
+                ListenAddress::Tcp(address) => tcp.push(bind_tcp(*address).await?),
+                ListenAddress::Unix(path) => unix.push(bind_unix(path).await?),
+            }
+        }
+        let admin = match config.admin {
+            Some(address) => Some(bind_tcp(address).await?),
+            None => None,
+        };
+        let control = match &config.control {
+            Some(path) => Some(bind_control(path).await?),
+            None => None,
+        };
+        Ok(Self {
+            tcp,
+            unix,
+            admin,
+            control,
+        })
+    }
+
+    /// Where gRPC is answered over TCP, ports as bound.
+    #[must_use]
+    pub fn grpc_addresses(&self) -> Vec<SocketAddr> {
+        self.tcp
+            .iter()
+            .filter_map(|it| it.local_addr().ok())
+            .collect()
+    }
+
+    /// Where operators look, port as bound.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().and_then(|it| it.local_addr().ok())
+    }
+
+    /// Names every listener, for the log.
+    #[must_use]
+    pub fn in_words(&self) -> Vec<String> {
+        let tcp = self
+            .grpc_addresses()
+            .into_iter()
+            .map(|it| format!("grpc {it}"));
+        let path =
+            |it: &UnixListener| Some(it.local_addr().ok()?.as_pathname()?.display().to_string());
+        let unix = self
+            .unix
+            .iter()
+            .filter_map(path)
+            .map(|it| format!("grpc unix:{it}"));
+        let admin = self.admin_address().map(|it| format!("admin http://{it}"));
+        tcp.chain(unix).chain(admin).collect()
+    }
+
+    /// Serves on each listener until `stopped` says so.
+    #[must_use]
+    pub fn serve(
+        self,
+        routes: &Router,
+        admin: axum::Router,
+        operations: Operations,
+        stopped: &watch::Receiver<bool>,
+    ) -> JoinSet<()> {
+        let end = || {
+            let mut stopped = stopped.clone();
+            async move {
+                let _ = stopped.wait_for(|it| *it).await;
+            }
+        };
+        let mut tasks = JoinSet::new();
+        for listener in self.tcp {
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            let served = routes.clone().serve_with_incoming_shutdown(incoming, end());
+            tasks.spawn(async { tell_end(served.await) });
+        }
+        for listener in self.unix {
+            let incoming = UnixListenerStream::new(listener);
+            let served = routes.clone().serve_with_incoming_shutdown(incoming, end());
+            tasks.spawn(async { tell_end(served.await) });
+        }
+        if let Some(listener) = self.admin {
+            let served = axum::serve(listener, admin).with_graceful_shutdown(end());
+            tasks.spawn(async { tell_end(served.await) });
+        }
+        if let Some(control) = self.control {
+            tasks.spawn(control.serve(operations, end()));
+        }
+        tasks
+    }
+}
+
+fn tell_end<E: std::fmt::Display>(result: Result<(), E>) {
+    if let Err(error) = result {
+        tracing::error!("a listener ended: {error}");
+    }
+}
+
+async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let failed = |source| StartError::Bind {
+        address: address.to_string(),
+        source,
+    };
+    TcpListener::bind(address).await.map_err(failed)
+}
+
+async fn bind_control(path: &Path) -> Result<ControlSocket, StartError> {
+    let failed = |source| StartError::Bind {
+        address: format!("unix:{}", path.display()),
+        source,
+    };
+    ControlSocket::bind(path).await.map_err(failed)
+}
+
+/// Binds a Unix socket. One that a dead process left behind is removed; one that answers is not.
+async fn bind_unix(path: &PathBuf) -> Result<UnixListener, StartError> {
+    let failed = |source| StartError::Bind {
+        address: format!("unix:{}", path.display()),
+        source,
+    };
+    let left = std::fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket());
+    if left && UnixStream::connect(path).await.is_err() {
+        std::fs::remove_file(path).map_err(failed)?;
+    }
+    UnixListener::bind(path).map_err(failed)
+}

@@ -1,0 +1,147 @@
+//! From a configuration to an open store, a directory and a gate: what every command that decides
+//! or manages needs, with listeners or without.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::authenticator::Authenticator;
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::config::store::{StoreKind, StoreSettings};
+use crate::credential::Fingerprinter;
+use crate::directory::Directory;
+use crate::directory::file::{DirectoryFile, Existing, Forms};
+use crate::directory::operations::Operations;
+use crate::directory::pepper::Peppers;
+use crate::gate::Gate;
+use crate::platform::Platforms;
+use crate::proof::Prover;
+use crate::scheme::StoredForm;
+use crate::serve::StartError;
+use crate::store::Store;
+use crate::store::embedded::Embedded;
+use crate::store::metered::Metered;
+use crate::store::redis::Redis;
+use crate::telemetry::Metrics;
+
+/// How long an outcome counts where other processes write to the store and nobody tells this one.
+const UNWATCHED: Duration = Duration::from_secs(1);
+
+/// What decides, ready to be asked.
+#[derive(Debug)]
+pub struct Opened {
+    /// The directory in its store.
+    pub directory: Directory,
+    /// The cache before it.
+    pub cache: Cache,
+    /// The platforms, behind their gate.
+    pub gate: Gate,
+    /// What operators may ask of the directory.
+    pub operations: Operations,
+}
+
+/// Reads the directory file of a configuration that names one.
+///
+/// # Errors
+/// Every problem of the file.
+pub fn read_directory(config: &Config) -> Result<Option<DirectoryFile>, StartError> {
+    let source = config.store.directory.as_ref();
+    source
+        .map(|it| it.parse(&config.platforms))
+        .transpose()
+        .map_err(StartError::Directory)
+}
+
+/// Opens the store of a configuration, fills it where it begins empty, and puts the gate before it.
+/// Whether a remote store can be reached is not asked here.
+///
+/// # Errors
+/// Why that cannot be done, here and now.
+pub async fn open(
+    config: Config,
+    file: Option<DirectoryFile>,
+    clock: Clock,
+    metrics: &Arc<Metrics>,
+) -> Result<Opened, StartError> {
+    let metered = |store| Arc::new(Metered::new(store, Arc::clone(metrics))) as _;
+    open_behind(config, file, clock, metered).await
+}
+
+/// As [`open`], with the store behind whatever `before` puts there.
+///
+/// # Errors
+/// Why that cannot be done, here and now.
+pub async fn open_behind(
+    config: Config,
+    file: Option<DirectoryFile>,
+    clock: Clock,
+    before: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
+) -> Result<Opened, StartError> {
+    let fingerprinter = Fingerprinter::random()?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let prover = Prover::new(fingerprinter.clone(), config.proof_capacity, cores)?;
+    let StoreSettings { kind, peppers, .. } = config.store;
+    let peppers = match peppers {
+        Some(peppers) => peppers,
+        None => Peppers::ephemeral()?,
+    };
+    let mut limits = config.cache;
+    if matches!(kind, StoreKind::Redis(_)) {
+        limits.ttl = limits.ttl.min(UNWATCHED);
+        limits.denial_ttl = limits.denial_ttl.min(UNWATCHED);
+    }
+    let store = before(open_store(kind, clock.clone()).await?);
+    let directory = Directory::new(store, peppers, prover, clock);
+    if let Some(file) = file {
+        let forms = |name: &str| forms(&config.platforms, name);
+        let imported = file.import(&directory, Existing::Replace, forms, |_| ());
+        let records = imported.await?.records;
+        tracing::info!(records, "the directory is filled");
+    }
+    let names = config.platforms.iter().map(|it| it.name.to_string());
+    let forms = names.map(|it| {
+        let forms = forms(&config.platforms, &it);
+        (it, forms)
+    });
+    let operations = Operations::new(directory.clone(), forms.collect());
+    let cache = Cache::new(limits, directory.clone());
+    let authenticator = Authenticator::new(directory.clone(), cache.clone(), fingerprinter, 0);
+    let gate = Gate::new(config.platforms, authenticator, config.client_address);
+    Ok(Opened {
+        directory,
+        cache,
+        gate,
+        operations,
+    })
+}
+
+async fn open_store(kind: StoreKind, clock: Clock) -> Result<Arc<dyn Store>, StartError> {
+    Ok(match kind {
+        StoreKind::Embedded(path) => {
+            let opened = tokio::task::spawn_blocking(move || Embedded::open(&path, clock)).await;
+            Arc::new(opened.map_err(|_| StartError::Aborted)??)
+        }
+        StoreKind::Memory => Arc::new(Embedded::memory(clock)?),
+        StoreKind::Redis(settings) => Arc::new(Redis::new(settings)?),
+    })
+}
+
+/// The forms of passwords that a platform's schemes verify against; others are not stored.
+#[must_use]
+pub fn forms(platforms: &Platforms, name: &str) -> Forms {
+    let mut forms = Forms::default();
+    let platform = platforms.iter().filter(|it| &*it.name == name);
+    for form in platform
+        .flat_map(|it| &it.schemes)
+        .filter_map(|it| it.scheme.stored_form())
+    {
+        match form {
+            StoredForm::Argon2 => forms.argon2 = true,
+            StoredForm::Ha1b => forms.ha1b = true,
+            StoredForm::Md5 => forms.md5 = true,
+            StoredForm::Sha1 => forms.sha1 = true,
+        }
+    }
+    forms
+}
