@@ -1,0 +1,161 @@
+//! How a command reaches the directory, and what it says when it does not.
+//!
+//! The directory of a `memory:` or `embedded:` store is inside the running server, which the
+//! command finds by the control socket of the configuration. In a Redis it is the command's as much
+//! as any server's, which hears of what changes. Here are no words about what an operation came to;
+//! each command has its own.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::sync::mpsc;
+
+use crate::cli::serve::start_error;
+use crate::cli::{CommandError, block_on};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::config::store::StoreKind;
+use crate::control::client::{AskError, ask};
+use crate::directory::operations::words::{Line, Operation, OperationError, Outcome};
+use crate::serve::opening::open;
+use crate::telemetry::Metrics;
+
+/// How many lines may wait to be printed.
+const LINES_AHEAD: usize = 64;
+
+/// What every command on the directory takes.
+#[derive(Args, Debug)]
+pub struct Common {
+    /// The configuration file of the server.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Answer in JSON, for machines: one object, or one a line for lists.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which platform is meant.
+#[derive(Args, Debug)]
+pub struct OnPlatform {
+    /// The platform; may be left out where the configuration has one.
+    #[arg(long, value_name = "NAME")]
+    pub platform: Option<String>,
+}
+
+/// The way to the directory.
+#[derive(Debug)]
+pub struct Reach {
+    config: Config,
+    file: PathBuf,
+}
+
+impl Reach {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn open(file: &Path) -> Result<Self, CommandError> {
+        let config = Config::load(file).map_err(|it| CommandError::problems(&it))?;
+        Ok(Self {
+            config,
+            file: file.to_owned(),
+        })
+    }
+
+    /// Gives the platform that is meant.
+    ///
+    /// # Errors
+    /// Where the configuration has no such one, or several and none was named.
+    pub fn platform(&self, named: &OnPlatform) -> Result<String, CommandError> {
+        let names: Vec<_> = self.config.platforms.iter().map(|it| &*it.name).collect();
+        match (&named.platform, names.as_slice()) {
+            (Some(named), names) if names.contains(&named.as_str()) => Ok(named.clone()),
+            (None, [only]) => Ok((*only).to_owned()),
+            (Some(_), names) => Err(CommandError::usage(format!(
+                "no such platform; the configuration has {}",
+                names.join(", ")
+            ))),
+            (None, names) => Err(CommandError::usage(format!(
+                "name the platform, as in `--platform {}`; the configuration has {}",
+                names.first().unwrap_or(&"NAME"),
+                names.join(", ")
+            ))),
+        }
+    }
+
+    /// Has an operation performed, and gives the lines before the last to `on_line` as they come.
+    ///
+    /// # Errors
+    /// Why it was not performed.
+    pub fn ask(
+        self,
+        operation: Operation,
+        on_line: impl FnMut(Line),
+    ) -> Result<Outcome, CommandError> {
+        if matches!(self.config.store.kind, StoreKind::Redis(_)) {
+            return block_on(perform(self.config, operation, on_line));
+        }
+        let Some(socket) = &self.config.control else {
+            return Err(CommandError::usage(format!(
+                "{} has no `listen.control`, by which commands reach the running server: add \
+                 `control: \"unix:/run/portcullis/control.sock\"` and start the server again",
+                self.file.display()
+            )));
+        };
+        ask(socket, &operation, on_line).map_err(|error| self.explain(socket, error))
+    }
+
+    fn explain(&self, socket: &Path, error: AskError) -> CommandError {
+        match error {
+            AskError::Absent(error) => CommandError::failed(format!(
+                "no server answers on unix:{} ({error}). The directory belongs to the running \
+                 server: start it with `portcullis serve --config {}`, or run this as a user who \
+                 may open the socket",
+                socket.display(),
+                self.file.display()
+            )),
+            AskError::Operation(error) => not_performed(error),
+            AskError::CutOff => CommandError::failed(error),
+            AskError::TooLarge => CommandError::usage(error),
+        }
+    }
+}
+
+/// Performs an operation in this process, on a store that is everybody's.
+async fn perform(
+    config: Config,
+    operation: Operation,
+    mut on_line: impl FnMut(Line),
+) -> Result<Outcome, CommandError> {
+    let metrics = Arc::new(Metrics::default());
+    let opened = open(config, None, Clock::system(), &metrics).await;
+    let opened = opened.map_err(start_error)?;
+    let confirmed = opened.directory.confirm_peppers().await;
+    confirmed.map_err(|it| start_error(it.into()))?;
+    let (sender, mut lines) = mpsc::channel(LINES_AHEAD);
+    let work = async move { opened.operations.perform(operation, &sender).await };
+    let print = async {
+        while let Some(line) = lines.recv().await {
+            on_line(line);
+        }
+    };
+    let (outcome, ()) = tokio::join!(work, print);
+    outcome.map_err(not_performed)
+}
+
+fn not_performed(error: OperationError) -> CommandError {
+    match error {
+        OperationError::Problems(problems) => {
+            CommandError::listed(&problems, "nothing was written")
+        }
+        error @ (OperationError::Fault(_) | OperationError::Refused(_)) => {
+            CommandError::failed(error)
+        }
+    }
+}
+
+/// Tells that an answer is none to what was asked.
+pub fn strange() -> CommandError {
+    CommandError::failed("the server answered something else; is it of the same version?")
+}

@@ -1,0 +1,93 @@
+//! `portcullis store`: the store underneath the directory.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::cli::reach::{Common, Reach, strange};
+use crate::cli::table::{Column, Table, cell};
+use crate::cli::{CommandError, say};
+use crate::directory::operations::verify::Verified;
+use crate::directory::operations::words::{Line, Operation, Outcome};
+
+const COLUMNS: &[Column] = &[
+    ("FINDING", |it| cell(it, "finding")),
+    ("PLATFORM", |it| cell(it, "platform")),
+    ("KIND", |it| cell(it, "kind")),
+    ("REPAIRED", |it| cell(it, "repaired")),
+    ("ID", |it| cell(it, "id")),
+];
+
+/// Look after the store.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Find index entries without a record, records without their index entries, what cannot be
+    /// read, what stands under an old or unknown pepper, and legacy forms; 1 if anything is left.
+    Verify(Verify),
+}
+
+/// What to verify.
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// Put right what can be: index entries. Records are never touched.
+    #[arg(long)]
+    repair: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Command {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Why it failed, or that something is left to be put right.
+    pub fn run(self) -> Result<(), CommandError> {
+        let Self::Verify(verify) = self;
+        let (json, repair) = (verify.common.json, verify.repair);
+        let reach = Reach::open(&verify.common.config)?;
+        let mut table = Table::new(COLUMNS);
+        let outcome = reach.ask(Operation::Verify { repair }, |line| match line {
+            Line::Row(row) if json => say(Value::Object(row)),
+            Line::Row(row) => table.add(&row),
+            _ => {}
+        })?;
+        table.finish();
+        let Outcome::Verified(verified) = outcome else {
+            return Err(strange());
+        };
+        if json {
+            say(json!({ "summary": verified }));
+        } else {
+            print(&verified);
+        }
+        match verified.left() {
+            0 => Ok(()),
+            left if repair => Err(CommandError::failed(format!("{left} findings are left"))),
+            left => Err(CommandError::failed(format!(
+                "{left} findings; `--repair` puts right what concerns index entries"
+            ))),
+        }
+    }
+}
+
+fn print(verified: &Verified) {
+    say(format!(
+        "{} records and {} index entries: {} orphaned, {} unindexed, {} unreadable, {} under an \
+         unknown pepper, {} under an old one; {} repaired",
+        verified.records,
+        verified.index_entries,
+        verified.orphaned,
+        verified.unindexed,
+        verified.unreadable,
+        verified.unknown_pepper,
+        verified.old_pepper,
+        verified.repaired,
+    ));
+    for (platform, legacy) in &verified.legacy {
+        if legacy.ha1b + legacy.md5 + legacy.sha1 > 0 {
+            say(format!(
+                "{platform}: legacy forms left: {} ha1b, {} md5, {} sha1",
+                legacy.ha1b, legacy.md5, legacy.sha1
+            ));
+        }
+    }
+}
