@@ -1,0 +1,19 @@
+//! The product as its users meet it: a client, a real Envoy, `portcullis serve`, and an application behind.
+//!
+//! Nearly every test is a table of requests, each with all that the application must see of it or all that the client
+//! must be answered: `envoy/table.rs` explains how to read one. The configuration and the directory are in
+//! `tests/support/sample/`. What only a broken or a hostile Envoy could send is in `tests/check.rs`.
+
+mod support;
+
+/// In `tests/envoy/`.
+mod envoy {
+    mod crossbar;
+    mod deployment;
+    mod infobip;
+    mod mine;
+    mod opentact;
+    mod paths;
+    mod spoofs;
+    mod table;
+}

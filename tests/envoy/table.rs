@@ -1,0 +1,233 @@
+//! Tables of requests and what must come of them.
+//!
+//! A row is a name, a request, and a transcript: either what reached the application,
+//!
+//! ```text
+//! GET /orders/1 reached the upstream
+//! x-auth-platform: mine
+//! ```
+//!
+//! with every header that Envoy did not add itself, and the body, where there is one; or what the client was answered while nothing reached it,
+//!
+//! ```text
+//! 401
+//! content-type: application/json
+//!
+//! {"trouble":"missing"}
+//! ```
+//!
+//! with every header but Envoy's own. Transcripts are compared as a whole, so a header too many is a failure as much as
+//! one that lacks. Each row goes through both listeners, Envoy's usual one and the one with `encode_raw_headers`; the
+//! second usually meets a warm cache, and must be answered the same.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::support::client::{Client, Request};
+use crate::support::envoy::Envoy;
+use crate::support::http::{Response, visible};
+use crate::support::sample::{CONFIG, DIRECTORY};
+use crate::support::server::Server;
+use crate::support::upstream::{Seen, Upstream};
+
+/// Headers that every request reaches the upstream with, and that are the same however it is decided.
+const ENVOYS_REQUEST_HEADERS: [&str; 5] = [
+    "content-length",
+    "host",
+    "x-envoy-expected-rq-timeout-ms",
+    "x-forwarded-proto",
+    "x-request-id",
+];
+
+const ENVOYS_RESPONSE_HEADERS: [&str; 4] = ["connection", "content-length", "date", "server"];
+
+/// What stands in the golden bodies for what differs from answer to answer.
+const GOLDEN_ID: &str = "0b7f6b8e3f8f4d0c9a55f3d1c2b4a697";
+const GOLDEN_NODE: &str = "node-1";
+const GOLDEN_TIME: &str = "2026-11-22T17:04:05Z";
+
+/// A server with the sample configuration, an Envoy before it, and the upstream of that.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) server: Server,
+    pub(crate) upstream: Upstream,
+    pub(crate) envoy: Envoy,
+}
+
+/// The one that all tables share: it starts with the first of them and ends with the process.
+pub(crate) fn world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| {
+        let server = Server::start_with(CONFIG, &[("directory.yaml", DIRECTORY)]);
+        let upstream = Upstream::start();
+        let envoy = Envoy::builder(server.grpc(), upstream.address())
+            .check_timeout(Duration::from_secs(20))
+            .host("*", &[])
+            .host("by-route.example.com", &[("platform", "mine")])
+            .host("astray.example.com", &[("platform", "nobody")])
+            .start();
+        World {
+            server,
+            upstream,
+            envoy,
+        }
+    })
+}
+
+/// A request and what must come of it.
+#[derive(Debug)]
+pub(crate) struct Row {
+    name: String,
+    request: Request,
+    want: String,
+    from: IpAddr,
+}
+
+/// Makes a row.
+pub(crate) fn row(name: impl Into<String>, request: Request, want: impl Into<String>) -> Row {
+    Row {
+        name: name.into(),
+        request,
+        want: want.into(),
+        from: Ipv4Addr::LOCALHOST.into(),
+    }
+}
+
+impl Row {
+    /// Sends the request from another address than 127.0.0.1.
+    pub(crate) fn from(self, address: [u8; 4]) -> Self {
+        let from = address.into();
+        Self { from, ..self }
+    }
+}
+
+/// Begins a request to one of the hosts.
+pub(crate) fn to(host: &str, method: &str, target: impl AsRef<[u8]>) -> Request {
+    Request::new(method, target).header("host", host)
+}
+
+/// The transcript of a request that reached the upstream: its line, and headers as `name: value` lines by name.
+pub(crate) fn reached(line: &str, headers: &str) -> String {
+    let headers = headers.trim();
+    let between = if headers.is_empty() { "" } else { "\n" };
+    format!("{line} reached the upstream{between}{headers}")
+}
+
+/// The transcript of an answer.
+pub(crate) fn answered(status: u16, headers: &str, body: &str) -> String {
+    format!("{status}\n{}\n\n{body}", headers.trim())
+}
+
+/// Reads a body that was written from a platform's contract, by its name under `tests/golden/`.
+pub(crate) fn golden(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name);
+    let text = fs::read_to_string(&path);
+    let text = text.unwrap_or_else(|error| panic!("no {}: {error}", path.display()));
+    text.strip_suffix('\n')
+        .expect("a line feed that the body does not have")
+        .to_owned()
+}
+
+/// Sends every row through both listeners; panics with all that came out otherwise than it should.
+pub(crate) async fn check(rows: impl IntoIterator<Item = Row>) {
+    let mut failures = String::new();
+    for row in rows {
+        let envoy = &world().envoy;
+        for (listener, address) in [
+            ("plain", envoy.plain()),
+            ("raw_headers", envoy.raw_headers()),
+        ] {
+            let id = fresh_id();
+            let request = row.request.clone().header("x-request-id", &id);
+            let mut client = Client::connect_from(row.from, address).await;
+            let response = client.exchange(&request.to_bytes()).await;
+            let got = transcript(&response, &id);
+            let want = row.want.replace(GOLDEN_ID, &id);
+            if got != want {
+                let name = &row.name;
+                failures += &format!("== {name} ({listener})\n-- want\n{want}\n-- got\n{got}\n\n");
+            }
+        }
+    }
+    let log = || world().server.log();
+    assert!(failures.is_empty(), "\n{failures}{}", log());
+}
+
+/// Gives what reached the upstream of the request with this id.
+pub(crate) fn seen(id: &str) -> Vec<Seen> {
+    let mut seen = world().upstream.seen();
+    seen.retain(|it| it.headers_named("x-request-id") == [id]);
+    seen
+}
+
+/// Makes an id by which one request is found again.
+pub(crate) fn fresh_id() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("test-{}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn transcript(response: &Response, id: &str) -> String {
+    let answer = answer(response);
+    match (response.status, seen(id).as_slice()) {
+        (200, [seen]) => {
+            let line = [seen.method.as_slice(), b" ", &seen.path].concat();
+            let body = if seen.body.is_empty() { "" } else { "\n\n" };
+            reached(&visible(&line), &added(seen)) + body + &visible(&seen.body)
+        }
+        (_, []) => answer,
+        (_, seen) => format!("{answer}\n\nand yet this reached the upstream: {seen:#?}"),
+    }
+}
+
+/// All headers that reached the upstream, but Envoy's own.
+fn added(seen: &Seen) -> String {
+    let mut lines: Vec<_> = seen
+        .headers
+        .iter()
+        .map(|(name, value)| (visible(name), visible(value)))
+        .filter(|(name, _)| !ENVOYS_REQUEST_HEADERS.contains(&name.as_str()))
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    lines.sort();
+    lines.join("\n")
+}
+
+/// All that the client was answered, but for Envoy's own headers; the time and the node as in the golden bodies.
+fn answer(response: &Response) -> String {
+    let mut lines: Vec<_> = response
+        .headers
+        .iter()
+        .filter(|(name, _)| !ENVOYS_RESPONSE_HEADERS.contains(&name.as_str()))
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    lines.sort();
+    let mut body = response.text().to_owned();
+    if let Some(time) = field(&body, "timestamp") {
+        let parsed: Timestamp = time.parse().expect("a timestamp in RFC 3339");
+        let age = Timestamp::now().duration_since(parsed).as_secs();
+        assert!((-1..60).contains(&age), "{time} is not the time");
+        assert_eq!(time.len(), GOLDEN_TIME.len(), "{time}");
+        body = body.replace(&time, GOLDEN_TIME);
+    }
+    if let Some(node) = field(&body, "node") {
+        let digits = node.bytes().all(|it| it.is_ascii_hexdigit());
+        assert!(digits && node.len() == 16, "{node} names no process");
+        body = body.replace(&node, GOLDEN_NODE);
+    }
+    answered(response.status, &lines.join("\n"), &body)
+}
+
+/// The text of a JSON field, found without a parser, since the bytes count.
+fn field(body: &str, name: &str) -> Option<String> {
+    let (_, rest) = body.split_once(&format!("\"{name}\":\""))?;
+    let (value, _) = rest.split_once('"')?;
+    Some(value.to_owned())
+}

@@ -1,0 +1,151 @@
+//! The configuration that a [`Builder`] stands for, in Envoy's words.
+//!
+//! Apart from [`super`], which runs the process: here is all that names Envoy's extensions, and nothing that runs.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use super::{Builder, CheckAddress, PLAIN, RAW_HEADERS};
+
+impl Builder {
+    /// Writes out the bootstrap configuration: one listener for each encoding of headers.
+    pub(super) fn config(&self) -> Value {
+        let mut clusters = vec![
+            self.check_cluster(),
+            cluster("upstream", &socket_address(self.upstream)),
+        ];
+        for (index, (_, to)) in self.routes.iter().enumerate() {
+            clusters.push(cluster(&format!("route_{index}"), &socket_address(*to)));
+        }
+        json!({
+            "admin": { "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } } },
+            "static_resources": {
+                "listeners": [self.listener(PLAIN, false), self.listener(RAW_HEADERS, true)],
+                "clusters": clusters,
+            },
+        })
+    }
+
+    fn listener(&self, name: &str, encode_raw_headers: bool) -> Value {
+        let manager = json!({
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            "stat_prefix": name,
+            "normalize_path": self.normalize_paths,
+            "merge_slashes": self.normalize_paths,
+            "route_config": { "virtual_hosts": self.virtual_hosts() },
+            "access_log": [access_log()],
+            "http_filters": [
+                self.ext_authz(encode_raw_headers),
+                {
+                    "name": "envoy.filters.http.router",
+                    "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
+                },
+            ],
+        });
+        json!({
+            "name": name,
+            "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } },
+            "filter_chains": [{
+                "filters": [{ "name": "envoy.filters.network.http_connection_manager", "typed_config": manager }],
+            }],
+        })
+    }
+
+    fn ext_authz(&self, encode_raw_headers: bool) -> Value {
+        json!({
+            "name": "envoy.filters.http.ext_authz",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+                "transport_api_version": "V3",
+                "encode_raw_headers": encode_raw_headers,
+                "failure_mode_allow": self.failure_mode_allow,
+                "grpc_service": {
+                    "envoy_grpc": { "cluster_name": "check" },
+                    "timeout": format!("{}s", self.check_timeout.as_secs_f64()),
+                },
+            },
+        })
+    }
+
+    fn virtual_hosts(&self) -> Vec<Value> {
+        let mut hosts: Vec<_> = self
+            .hosts
+            .iter()
+            .map(|(domain, context)| self.virtual_host(domain, context))
+            .collect();
+        if self.hosts.iter().all(|(domain, _)| domain != "*") {
+            hosts.push(self.virtual_host("*", &json!({})));
+        }
+        hosts
+    }
+
+    fn virtual_host(&self, domain: &str, context_extensions: &Value) -> Value {
+        let mut routes: Vec<_> = self
+            .routes
+            .iter()
+            .enumerate()
+            .map(|(index, (prefix, _))| route(prefix, &format!("route_{index}")))
+            .collect();
+        routes.push(route("/", "upstream"));
+        json!({
+            "name": domain,
+            "domains": [domain],
+            "routes": routes,
+            "typed_per_filter_config": {
+                "envoy.filters.http.ext_authz": {
+                    "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
+                    "check_settings": { "context_extensions": context_extensions },
+                },
+            },
+        })
+    }
+
+    fn check_cluster(&self) -> Value {
+        let address = match &self.check {
+            CheckAddress::Tcp(address) => socket_address(*address),
+            CheckAddress::Unix(path) => json!({ "pipe": { "path": path } }),
+        };
+        let mut cluster = cluster("check", &address);
+        // Envoy speaks HTTP/1.1 to a cluster that does not say so.
+        cluster["typed_extension_protocol_options"] = json!({
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": { "http2_protocol_options": {} },
+            },
+        });
+        cluster
+    }
+}
+
+fn route(prefix: &str, cluster: &str) -> Value {
+    json!({ "match": { "prefix": prefix }, "route": { "cluster": cluster } })
+}
+
+fn cluster(name: &str, address: &Value) -> Value {
+    json!({
+        "name": name,
+        "type": "STATIC",
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": address } }] }],
+        },
+    })
+}
+
+fn socket_address(address: SocketAddr) -> Value {
+    json!({ "socket_address": { "address": address.ip(), "port_value": address.port() } })
+}
+
+/// One line a request, with why Envoy answered as it did: the first thing to look at when a test fails.
+fn access_log() -> Value {
+    let format = "%PROTOCOL% %REQ(:METHOD)% %REQ(:AUTHORITY)% %REQ(:PATH)% -> \
+                  %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% in %DURATION% ms\n";
+    json!({
+        "name": "envoy.access_loggers.stdout",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+            "log_format": { "text_format_source": { "inline_string": format } },
+        },
+    })
+}

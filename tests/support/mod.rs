@@ -1,0 +1,70 @@
+//! What the integration tests stand on: the real server, a real Envoy, an upstream that tells what reached it, and a
+//! client that sends exactly the bytes it is told to.
+//!
+//! ```text
+//! Client ──HTTP/1.1──▶ Envoy ──────────▶ Upstream      what reached it: upstream.seen()
+//!                        │ Check (gRPC)
+//!                        ▼
+//!                      Server  ◀── CheckClient          the same question without an Envoy, as raw bytes
+//! ```
+//!
+//! A test starts what it needs and lets it go out of scope:
+//!
+//! ```ignore
+//! let server = Server::start(CONFIG);
+//! let upstream = Upstream::start();
+//! let envoy = Envoy::builder(server.grpc(), upstream.address()).start();
+//! let request = Request::new("GET", "/v2/accounts").header("host", "crossbar.example.com");
+//! let response = client::exchange(envoy.plain(), &request).await;
+//! assert_eq!(response.status, 401);
+//! assert!(upstream.seen().is_empty());
+//! ```
+//!
+//! - Every process ([`process`]) runs in a session of its own, dies with the value that holds it and also when the
+//!   test process is killed, and its output is printed when the test that holds it fails.
+//! - [`redis`] starts the Redis and Valkey servers that several servers can share as their store.
+//! - Nothing here is ever skipped: a missing Envoy, Redis or Valkey fails the test and names `./tests/run`, which
+//!   installs it.
+//! - Everything binds loopback ports that are free at the time; tests run in parallel.
+//! - Every wait has an end, and says what it waited for.
+//! - Starting a process blocks the thread for its start-up (well under a second); all else that waits is `async`.
+//!
+//! Every test file compiles its own copy of this module and uses a part of it, hence the allowances below.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+
+pub mod check;
+pub mod client;
+pub mod envoy;
+pub mod http;
+pub mod process;
+pub mod redis;
+pub mod sample;
+pub mod server;
+pub mod spoofs;
+pub mod upstream;
+
+use std::collections::HashSet;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Mutex;
+
+/// Finds a loopback port that nothing listens on, and never gives the same one twice in a test process.
+///
+/// For processes that cannot be told to choose one themselves. Nothing keeps it free until they bind it; the kernel
+/// hands outgoing connections ports of the other parity first, so that a clash is rare.
+pub fn free_port() -> u16 {
+    static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port");
+        let port = listener.local_addr().expect("the port just bound").port();
+        let mut given = GIVEN.lock().expect("no test panics while choosing a port");
+        if given.get_or_insert_default().insert(port) {
+            return port;
+        }
+    }
+}
+
+/// Makes the address of a port on 127.0.0.1.
+pub fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
