@@ -1,0 +1,42 @@
+//! c: the floor. A server that answers every Check with the same bytes and reads nothing.
+//!
+//! The same tonic, service, codec and runtime as `portcullis serve`, so that what Portcullis costs above c is
+//! what deciding costs. Where `serve` changes its runtime or listener, c changes with it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use bytes::Bytes;
+use portcullis::envoy::protos::authorization_server::{Authorization, AuthorizationServer};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+
+/// Serves at `address` until the process is killed, answering with what stands in the file.
+pub fn serve(address: SocketAddr, answer: &Path) {
+    let answer = Bytes::from(std::fs::read(answer).expect("the file with the answer"));
+    let runtime = Runtime::new().expect("threads");
+    let served = runtime.block_on(async {
+        let listener = TcpListener::bind(address)
+            .await
+            .expect("the address is free");
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        Server::builder()
+            .add_service(AuthorizationServer::new(Constant(answer)))
+            .serve_with_incoming(incoming)
+            .await
+    });
+    served.expect("a listener that lasts");
+}
+
+#[derive(Debug)]
+struct Constant(Bytes);
+
+#[tonic::async_trait]
+impl Authorization for Constant {
+    async fn check(&self, _: Request<Bytes>) -> Result<Response<Bytes>, Status> {
+        Ok(Response::new(self.0.clone()))
+    }
+}
