@@ -1,0 +1,224 @@
+//! README.md says what is true: its files are those of `deploy/envoy/`, its requests get its
+//! answers from a real Envoy and the real server, and its tables name what there is.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use portcullis::decision::Reason;
+use support::client::{Request, exchange};
+use support::envoy::Configured;
+use support::http::{Response, fetch};
+use support::server::Server;
+use support::{free_port, loopback};
+
+/// The ports that the files name.
+const EDGE: &str = "8080";
+const STAND_IN: &str = "8000";
+const GRPC: &str = "9001";
+const ADMIN: &str = "9003";
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Gives the fenced blocks of the README that have this info string.
+fn blocks(info: &str) -> Vec<String> {
+    let readme = read("README.md");
+    let mut blocks = Vec::new();
+    let mut lines = readme.lines();
+    while let Some(line) = lines.next() {
+        let Some(opened) = line.strip_prefix("```") else {
+            continue;
+        };
+        let block: Vec<_> = lines.by_ref().take_while(|it| *it != "```").collect();
+        if opened == info {
+            blocks.push(block.join("\n"));
+        }
+    }
+    blocks
+}
+
+/// A request as the README writes it, and the lines of the answer that it shows.
+struct Example {
+    request: Request,
+    answer: Vec<String>,
+}
+
+/// Gives the `$ curl …` commands of the blocks with this info string.
+fn examples(info: &str) -> Vec<Example> {
+    let mut examples: Vec<Example> = Vec::new();
+    for block in blocks(info) {
+        for line in block.lines() {
+            if let Some(command) = line.strip_prefix("$ curl ") {
+                let (request, answer) = (curl(command), Vec::new());
+                examples.push(Example { request, answer });
+            } else {
+                let example = examples.last_mut().expect("a command before its answer");
+                example.answer.push(line.to_owned());
+            }
+        }
+    }
+    assert!(!examples.is_empty(), "README.md has blocks `{info}`");
+    examples
+}
+
+/// Reads a command as a shell and curl do, as far as the README goes.
+fn curl(command: &str) -> Request {
+    let (mut method, mut headers, mut target) = ("GET".to_owned(), Vec::new(), None);
+    let mut words = words(command).into_iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "-i" | "--path-as-is" => {}
+            "-H" => headers.push(words.next().expect("a header behind -H")),
+            "-X" => method = words.next().expect("a method behind -X"),
+            url => {
+                let base = format!("http://localhost:{EDGE}");
+                let path = url.strip_prefix(&base);
+                target = Some(
+                    path.unwrap_or_else(|| panic!("not an option or a URL: {url}"))
+                        .to_owned(),
+                );
+            }
+        }
+    }
+    let mut request = Request::new(&method, target.expect("a URL"))
+        .header("host", format!("localhost:{EDGE}"))
+        .header("accept", "*/*");
+    for header in headers {
+        let (name, value) = header.split_once(": ").expect("`name: value`");
+        request = request.header(name, value);
+    }
+    request
+}
+
+/// Divides a command into words; single quotes keep them together.
+fn words(command: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (index, part) in command.split('\'').enumerate() {
+        if index % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_whitespace().map(str::to_owned));
+        }
+    }
+    words
+}
+
+/// Compares an answer with the lines shown: the status, some headers, and the whole body.
+fn check(shown: &[String], got: &Response) {
+    let mut lines = shown.iter();
+    let status = lines.next().expect("a status line");
+    let wanted = format!("HTTP/1.1 {} ", got.status);
+    assert!(
+        status.starts_with(&wanted),
+        "{status} is not {wanted}: {got:?}"
+    );
+    for header in lines.by_ref().take_while(|it| !it.is_empty()) {
+        let (name, value) = header.split_once(": ").expect("`name: value`");
+        assert_eq!(got.header(name), Some(value), "{got:?}");
+    }
+    let body: Vec<_> = lines.map(String::as_str).collect();
+    assert_eq!(got.text().trim_end(), body.join("\n").trim_end());
+}
+
+#[tokio::test]
+async fn the_requests_of_the_readme_get_its_answers() {
+    let config = read("deploy/envoy/portcullis.yaml")
+        .replace(&format!(":{GRPC}\""), ":{grpc}\"")
+        .replace(&format!(":{ADMIN}\""), ":{admin}\"");
+    let directory = read("deploy/envoy/directory.yaml");
+    let mut server = Server::start_with(&config, &[("directory.yaml", &directory)]);
+    let (edge, stand_in) = (free_port(), free_port());
+    let envoy = read("deploy/envoy/envoy.yaml")
+        .replace(
+            &format!("port_value: {EDGE} "),
+            &format!("port_value: {edge} "),
+        )
+        .replace(
+            &format!("port_value: {STAND_IN} "),
+            &format!("port_value: {stand_in} "),
+        )
+        .replace(
+            &format!("port_value: {GRPC} "),
+            &format!("port_value: {} ", server.grpc().port()),
+        );
+    let _envoy = Configured::start(&envoy, loopback(edge));
+
+    for example in examples("console") {
+        let got = exchange(loopback(edge), &example.request).await;
+        check(&example.answer, &got);
+    }
+    let readme = read("README.md");
+    let metrics = fetch(server.admin(), "/metrics").expect("metrics");
+    for line in metrics.text().lines() {
+        let name = line
+            .strip_prefix("# TYPE ")
+            .and_then(|it| it.split(' ').next());
+        if let Some(name) = name {
+            assert!(
+                readme.contains(&format!("`{name}")),
+                "README.md has no {name}"
+            );
+        }
+    }
+
+    server.stop();
+    for example in examples("console down") {
+        let got = exchange(loopback(edge), &example.request).await;
+        check(&example.answer, &got);
+    }
+}
+
+#[test]
+fn the_files_in_the_readme_are_the_files() {
+    let readme = read("README.md");
+    for name in ["portcullis.yaml", "directory.yaml", "envoy.yaml"] {
+        let path = format!("deploy/envoy/{name}");
+        let block = format!("`{path}`:\n\n```yaml\n{}```\n", read(&path));
+        assert!(
+            readme.contains(&block),
+            "README.md and {path} differ: copy the file into the block behind \"`{path}`:\""
+        );
+    }
+}
+
+#[test]
+fn the_readme_names_every_reason_with_its_status() {
+    let readme = read("README.md");
+    for reason in Reason::ALL {
+        let row = readme
+            .lines()
+            .find(|it| it.starts_with(&format!("| {} |", reason.status())));
+        let row = row.unwrap_or_else(|| panic!("README.md has no row for {}", reason.status()));
+        let name = reason.name();
+        assert!(row.contains(&format!("`{name}`")), "{name} is not in {row}");
+    }
+}
+
+#[test]
+fn the_readme_tells_the_limits_that_hold() {
+    let readme = read("README.md");
+    for (name, value) in [
+        (
+            "credential::MAX_CREDENTIAL_BYTES",
+            portcullis::credential::MAX_CREDENTIAL_BYTES,
+        ),
+        ("directory::MAX_HINTS", portcullis::directory::MAX_HINTS),
+        ("document::MAX_BYTES", portcullis::document::MAX_BYTES),
+        (
+            "policy::path::MAX_PATH_BYTES",
+            portcullis::policy::path::MAX_PATH_BYTES,
+        ),
+        (
+            "policy::path::MAX_SEGMENTS",
+            portcullis::policy::path::MAX_SEGMENTS,
+        ),
+        ("store::VALUE_BYTES_MAX", portcullis::store::VALUE_BYTES_MAX),
+    ] {
+        let row = format!("| `{name}` | {value} |");
+        assert!(readme.contains(&row), "README.md has no row {row}");
+    }
+}
