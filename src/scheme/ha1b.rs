@@ -197,7 +197,7 @@ mod tests {
             }
         };
         assert_eq!(user(HA1B).await, Ok("u".to_owned()));
-        // HA1 of the same login, and HA1B where the domain is left out (contracts.md O7).
+        // HA1 of the same login, and HA1B where the domain is left out.
         assert_eq!(
             user("7f643f2ac14a1bc2acd37e13080c2389").await,
             Err(Reason::Unknown)

@@ -216,7 +216,7 @@ mod tests {
         );
         let other = TOKEN.replace('2', "3");
         assert_eq!(verify(&bench, &other).await, Err(Reason::Unknown));
-        // contracts.md I17
+        // Infobip: 60 minutes of inactivity.
         bench.pass(Duration::from_mins(59));
         assert!(verify(&bench, TOKEN).await.is_ok());
         bench.pass(Duration::from_mins(61));

@@ -1,4 +1,4 @@
-//! The attacks on tokens that are known (contracts.md §4.1), each with the honest token beside it,
+//! The attacks on tokens that are known, each with the honest token beside it,
 //! and what the directory says about whom a token names.
 
 use std::path::Path;
@@ -653,7 +653,7 @@ async fn infobips_example_is_read_as_published() {
         scheme: build_from(&settings).unwrap(),
         ..Fixture::new(KAZOO).await
     };
-    // contracts.md I19
+    // Vector I19: the claims of the published sample, with a later end.
     let token = "eyJraWQiOiI5d29rWGRoSSIsInR5cCI6IkpXVCIsImFsZyI6IkhTMjU2In0.eyJzdWIiOiJERDIwMjAiLCJpc3MiOiJpbmZvYmlwLmNvbSIsImV4cCI6NDEwMjQ0NDgwMCwiaWF0IjoxNjMzMDAwODA2LCJqdGkiOiJiMmJmODgyMS01OTcxLTRiOTMtYWVmNy0zM2QwMDNkMjIxNjcifQ.NGE0-OkNCfrEzIcgeoux0HqN1Ejjcptvjoq86foTs80";
     let identity = fixture.verify(token).await.unwrap();
     assert_eq!(identity.user.as_deref(), Some("DD2020"));
