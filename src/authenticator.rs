@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use crate::cache::{Cache, CacheUse, Outcome};
 use crate::credential::{Credential, Fingerprinter, Place};
-use crate::decision::{Denial, Failure, Reason};
+use crate::decision::{Denial, Failure, Fault, Reason};
 use crate::directory::Directory;
-use crate::identity::Identity;
+use crate::identity::{Identity, Lineage};
 use crate::platform::{NamedScheme, Platform};
 use crate::request::RequestView;
 use crate::scheme::Conflict;
@@ -71,6 +71,17 @@ impl Authenticator {
     #[must_use]
     pub fn now(&self) -> u64 {
         self.directory.clock().unix_seconds()
+    }
+
+    /// Tells where an account stands.
+    ///
+    /// # Errors
+    /// A fault when it cannot be told now.
+    pub async fn lineage(&self, platform: &str, account: &str) -> Result<Arc<Lineage>, Fault> {
+        let key = self
+            .fingerprinter
+            .of(&[b"lineage", platform.as_bytes(), account.as_bytes()]);
+        self.cache.lineage(key, platform, account).await
     }
 
     /// Finds out who is calling, and tells `trace` every step.

@@ -6,6 +6,8 @@
 //! runs on a task of its own and lands in the cache even when nobody waits any more. A fault is
 //! never kept.
 
+mod facts;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,6 +15,7 @@ use std::time::Duration;
 use moka::sync::Cache as Moka;
 use tokio::sync::watch;
 
+use crate::cache::facts::Known;
 use crate::clock::Clock;
 use crate::credential::{Credential, Fingerprint};
 use crate::decision::{Denial, Dependency, Failure, Fault};
@@ -81,6 +84,7 @@ struct Inner {
     clock: Clock,
     identities: Moka<u128, Arc<Entry>>,
     denials: Moka<u128, Arc<Entry>>,
+    lineages: Moka<u128, Arc<Known>>,
     flights: Mutex<HashMap<u128, watch::Receiver<Option<Landing>>>>,
 }
 
@@ -109,6 +113,7 @@ impl Cache {
             clock: directory.clock().clone(),
             identities: kept(limits.capacity, limits.ttl),
             denials: kept(limits.denial_capacity, limits.denial_ttl),
+            lineages: facts::kept(limits.capacity, limits.ttl),
             flights: Mutex::default(),
             directory,
         }))

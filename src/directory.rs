@@ -120,6 +120,12 @@ impl Directory {
         &*self.0.store
     }
 
+    /// The peppers that it is kept under.
+    #[must_use]
+    pub fn peppers(&self) -> &Peppers {
+        &self.0.peppers
+    }
+
     /// Proves secrets against stored verifiers.
     #[must_use]
     pub fn prover(&self) -> &Prover {

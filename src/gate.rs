@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use crate::authenticator::{Authenticated, Authenticator};
 use crate::cache::CacheUse;
-use crate::decision::{Denial, Failure, Fault, Reason};
+use crate::decision::{Denial, Dependency, Failure, Fault, Reason};
+use crate::identity::{Identity, Lineage};
 use crate::platform::https;
 use crate::platform::{Platform, Platforms};
 use crate::policy::path::PathSegments;
-use crate::policy::{Facts, Permit};
+use crate::policy::{Facts, Permit, Refusal};
 use crate::request::{ClientAddress, RequestView};
 use crate::trace::{Step, Trace};
 
@@ -77,22 +78,50 @@ impl Gate {
             cache,
             scheme,
         } = found;
-        let facts = Facts {
-            client_address: self
-                .client_address
-                .and_then(|it| request.client_address(it)),
-            now: self.authenticator.now(),
-        };
-        let admit = |identity: Option<_>| {
-            trace.step(|| Step::Identity(identity.clone()));
-            let policy = &platform.policy;
-            Ok(policy.admit(request, &path, identity, facts, trace)?)
+        let verdict = match outcome {
+            Ok(identity) => self.admit(&platform, request, &path, identity, trace).await,
+            Err(failure) => Err(failure),
         };
         Decision {
-            verdict: outcome.and_then(admit),
+            verdict,
             cache,
             scheme,
             platform: Some(platform),
+        }
+    }
+
+    /// Asks the policy, and loads what it declares to need.
+    async fn admit(
+        &self,
+        platform: &Platform,
+        request: &RequestView<'_>,
+        path: &PathSegments<'_>,
+        identity: Option<Arc<Identity>>,
+        trace: &impl Trace,
+    ) -> Result<Permit, Failure> {
+        trace.step(|| Step::Identity(identity.clone()));
+        let known = self.client_address;
+        let client_address = known.and_then(|it| request.client_address(it));
+        let mut lineages: Vec<Arc<Lineage>> = Vec::new();
+        loop {
+            let facts = Facts {
+                client_address,
+                now: self.authenticator.now(),
+                lineages: &lineages,
+            };
+            let policy = &platform.policy;
+            let account = match policy.admit(request, path, identity.clone(), facts, trace) {
+                Ok(permit) => return Ok(permit),
+                Err(Refusal::Denied(denial)) => return Err(denial.into()),
+                Err(Refusal::NeedsLineage(account)) => account,
+            };
+            if lineages.iter().any(|it| it.account == account) {
+                let detail = "a rule asks for what it was told";
+                return Err(Fault::new(Dependency::Internal, detail).into());
+            }
+            let loaded = self.authenticator.lineage(&platform.name, &account).await?;
+            trace.step(|| Step::Lineage(Arc::clone(&loaded)));
+            lineages.push(loaded);
         }
     }
 

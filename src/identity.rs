@@ -5,9 +5,10 @@
 //! constraint in here, judged at every use, and so no part of a cache key.
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 /// A verified caller.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Identity {
     /// The platform's name in the configuration.
     pub platform: String,
@@ -27,4 +28,26 @@ pub struct Identity {
     pub expires: Option<u64>,
     /// Addresses it may be used from; empty: any.
     pub allowed_addresses: Vec<IpNet>,
+    /// The token that was presented, where one was that can be revoked by itself.
+    pub token: Option<TokenRef>,
+}
+
+/// Names a token without being one: enough to revoke it and to tell how it was come by.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct TokenRef {
+    /// The keyed digest under which it is revoked.
+    pub digest: String,
+    /// When it ends by itself, in Unix seconds.
+    pub ends: u64,
+    /// How its bearer logged in, where it says so (`method` of KAZOO's tokens).
+    pub method: Option<String>,
+}
+
+/// An account and those that it stands below.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Lineage {
+    /// The account's id.
+    pub account: String,
+    /// The ids of its parent, the parent's parent, and so on; empty where it has no record.
+    pub ancestors: Vec<String>,
 }

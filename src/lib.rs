@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | 5 | [`cli`], [`serve`], [`control`], [`config`] | commands, listeners, settings |
 //! | 4 | [`envoy`], [`admin`] | the edges: Envoy's protobuf, HTTP for operators |
-//! | 3 | [`gate`], [`authenticator`], [`platform`], [`policy`], [`cache`] | deciding |
+//! | 3 | [`gate`], [`authenticator`], [`platform`], [`policy`], [`cache`], [`context`] | deciding |
 //! | 2 | [`scheme`] | decoding and vouching |
 //! | 1 | [`directory`], [`store`], [`proof`], [`keys`] | records, proofs, keys |
 //! | 0 | [`credential`], [`request`], [`identity`], [`decision`], [`document`], [`clock`], [`telemetry`], [`trace`] | words |
@@ -26,6 +26,7 @@ pub mod cache;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod context;
 pub mod control;
 pub mod credential;
 pub mod decision;

@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::decision::{Denial, Reason};
-use crate::identity::Identity;
+use crate::identity::{Identity, Lineage};
 use crate::policy::matcher::{Matcher, Params, PatternError, Row};
 use crate::policy::path::PathSegments;
 use crate::policy::tunnel::MethodOverride;
@@ -64,6 +64,41 @@ pub enum Allow {
 pub enum Relation {
     /// `{account}` in the path is the identity's account.
     OwnAccount,
+    /// It is the identity's account, or one below it.
+    OwnOrDescendantAccount,
+}
+
+impl Relation {
+    /// Gives the name that configurations use.
+    fn name(self) -> &'static str {
+        match self {
+            Self::OwnAccount => "own_account",
+            Self::OwnOrDescendantAccount => "own_or_descendant_account",
+        }
+    }
+}
+
+impl Relation {
+    /// Tells whether the identity stands so to the account that the path names.
+    fn holds(
+        self,
+        named: Option<&str>,
+        identity: &Identity,
+        lineages: &[Arc<Lineage>],
+    ) -> Result<(), Refusal> {
+        let other = || Denial::new(Reason::Relation, "the path names another account");
+        let (Some(named), Some(own)) = (named, &identity.account) else {
+            return Err(other().into());
+        };
+        if named == own {
+            return Ok(());
+        }
+        match (self, lineages.iter().find(|it| it.account == named)) {
+            (Self::OwnOrDescendantAccount, None) => Err(Refusal::NeedsLineage(named.to_owned())),
+            (Self::OwnOrDescendantAccount, Some(it)) if it.ancestors.contains(own) => Ok(()),
+            _ => Err(other().into()),
+        }
+    }
 }
 
 /// What an identity may do beyond what it carries, and how requests are read for the rules.
@@ -123,18 +158,44 @@ impl Rule {
             schemes: self.schemes.clone(),
             roles_any: self.roles_any.clone(),
             scopes_any: self.scopes_any.clone(),
-            relation: self.relation.map(|Relation::OwnAccount| "own_account"),
+            relation: self.relation.map(Relation::name),
         }
     }
 }
 
 /// What a verdict depends on besides the request and the identity.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Facts {
+pub struct Facts<'f> {
     /// The client's address, where it is known.
     pub client_address: Option<IpAddr>,
     /// The time, in Unix seconds.
     pub now: u64,
+    /// Where accounts that the path names stand, once a rule has asked.
+    pub lineages: &'f [Arc<Lineage>],
+}
+
+/// Why a request is not admitted, or not yet.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Refusal {
+    /// It is denied.
+    Denied(Denial),
+    /// It cannot be judged without the [`Lineage`] of this account: load it, and ask again.
+    NeedsLineage(String),
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
+/// What the rules are asked about.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    request: &'a RequestView<'a>,
+    path: &'a PathSegments<'a>,
+    identity: Option<&'a Identity>,
+    lineages: &'a [Arc<Lineage>],
 }
 
 /// Leave to pass. Only [`Policy::admit`] makes one.
@@ -201,23 +262,28 @@ impl Policy {
     /// to `trace`.
     ///
     /// # Errors
-    /// Why not.
+    /// Why not, or what must be known first.
     pub fn admit(
         &self,
         request: &RequestView<'_>,
         path: &PathSegments<'_>,
         identity: Option<Arc<Identity>>,
-        facts: Facts,
+        facts: Facts<'_>,
         trace: &impl Trace,
-    ) -> Result<Permit, Denial> {
+    ) -> Result<Permit, Refusal> {
         if let Some(identity) = &identity {
             self.hold_constraints(request, identity, facts)?;
         }
-        let caller = identity.as_deref();
-        let mut rule = self.rule_for(request.method, request, path, caller, trace)?;
+        let asking = Asking {
+            request,
+            path,
+            identity: identity.as_deref(),
+            lineages: facts.lineages,
+        };
+        let mut rule = self.rule_for(request.method, &asking, trace)?;
         if let Some(method) = self.extras.method_override.asked(request)? {
             // An upstream that honours the override and one that does not must both be safe.
-            rule = self.rule_for(&method, request, path, caller, trace)?;
+            rule = self.rule_for(&method, &asking, trace)?;
         }
         Ok(Permit {
             identity,
@@ -229,7 +295,7 @@ impl Policy {
         &self,
         request: &RequestView<'_>,
         identity: &Identity,
-        facts: Facts,
+        facts: Facts<'_>,
     ) -> Result<(), Denial> {
         if identity.expires.is_some_and(|it| it <= facts.now) {
             return Err(Denial::new(Reason::Expired, "the credential has expired"));
@@ -255,15 +321,21 @@ impl Policy {
     fn rule_for(
         &self,
         method: &str,
-        request: &RequestView<'_>,
-        path: &PathSegments<'_>,
-        identity: Option<&Identity>,
+        asking: &Asking<'_>,
         trace: &impl Trace,
-    ) -> Result<&Rule, Denial> {
+    ) -> Result<&Rule, Refusal> {
+        let Asking { request, path, .. } = *asking;
         let verdict = self.matcher.first(method, path, |index, params| {
             let rule = &self.rules[index];
             let matches = rule.matches(request, path, params);
-            let verdict = matches.then(|| self.judge(rule, params, identity));
+            let verdict = matches.then(|| self.judge(rule, params, asking));
+            let told = match &verdict {
+                None => None,
+                Some(Ok(())) => Some(Ok(())),
+                Some(Err(Refusal::Denied(denial))) => Some(Err(denial.clone())),
+                // Asked again, it tells.
+                Some(Err(Refusal::NeedsLineage(_))) => return verdict.map(|it| it.map(|()| rule)),
+            };
             trace.step(|| {
                 let owned = |it: (&str, &str)| (it.0.to_owned(), it.1.to_owned());
                 Step::Rule(Fit {
@@ -272,58 +344,42 @@ impl Policy {
                     pattern: params.pattern().to_owned(),
                     captures: params.iter().map(owned).collect(),
                     demands: rule.demands(),
-                    verdict: verdict.clone(),
+                    verdict: told,
                 })
             });
             verdict.map(|it| it.map(|()| rule))
         });
-        verdict.unwrap_or_else(|| Err(Denial::new(Reason::NoRule, "no rule matches the request")))
+        let no_rule = || Denial::new(Reason::NoRule, "no rule matches the request");
+        verdict.unwrap_or_else(|| Err(no_rule().into()))
     }
 
-    fn judge(
-        &self,
-        rule: &Rule,
-        params: &Params<'_>,
-        identity: Option<&Identity>,
-    ) -> Result<(), Denial> {
+    fn judge(&self, rule: &Rule, params: &Params<'_>, asking: &Asking<'_>) -> Result<(), Refusal> {
         if rule.public {
             return Ok(());
         }
-        let Some(identity) = identity else {
-            return Err(Denial::new(Reason::Missing, "no credential was presented"));
+        let Some(identity) = asking.identity else {
+            return Err(Denial::new(Reason::Missing, "no credential was presented").into());
         };
         let accepts = |it: &Vec<String>| it.contains(&identity.scheme);
         if !rule.schemes.as_ref().is_none_or(accepts) {
             let detail = "the rule does not accept this scheme";
-            return Err(Denial::new(Reason::SchemeNotAccepted, detail));
+            return Err(Denial::new(Reason::SchemeNotAccepted, detail).into());
         }
         if !rule.roles_any.is_empty()
             && !rule.roles_any.iter().any(|it| identity.roles.contains(it))
         {
-            return Err(Denial::new(
-                Reason::Role,
-                "the identity has none of the rule's roles",
-            ));
+            let detail = "the identity has none of the rule's roles";
+            return Err(Denial::new(Reason::Role, detail).into());
         }
         if !rule.scopes_any.is_empty()
             && !rule.scopes_any.iter().any(|it| self.grants(identity, it))
         {
-            return Err(Denial::new(
-                Reason::Scope,
-                "the identity has none of the rule's scopes",
-            ));
+            let detail = "the identity has none of the rule's scopes";
+            return Err(Denial::new(Reason::Scope, detail).into());
         }
         match rule.relation {
-            Some(Relation::OwnAccount)
-                if identity.account.is_none()
-                    || params.get("account") != identity.account.as_deref() =>
-            {
-                Err(Denial::new(
-                    Reason::Relation,
-                    "the path names another account",
-                ))
-            }
-            Some(Relation::OwnAccount) | None => Ok(()),
+            Some(relation) => relation.holds(params.get("account"), identity, asking.lineages),
+            None => Ok(()),
         }
     }
 
@@ -352,6 +408,7 @@ mod tests {
             { "methods": ["POST"], "paths": ["/sms"], "scopes_any": ["message:send", "sms:manage"] },
             { "paths": ["/admin/**"], "roles_any": ["admin"] },
             { "paths": ["/accounts/{account}/**"], "relation": "own_account", "rest_without": ["sup"] },
+            { "paths": ["/tree/{account}/**"], "relation": "own_or_descendant_account" },
             { "name": "anything", "methods": ["GET", "OPTIONS"], "paths": ["/any/**"] },
         ]))
         .unwrap();
@@ -374,12 +431,29 @@ mod tests {
         }
     }
 
+    fn reason(refusal: Refusal) -> Reason {
+        match refusal {
+            Refusal::Denied(denial) => denial.reason(),
+            Refusal::NeedsLineage(account) => panic!("needs the lineage of {account}"),
+        }
+    }
+
     /// `METHOD PATH?QUERY [header: value]…`, judged for the identity.
     #[track_caller]
     fn check(request: &str, identity: Option<Identity>, want: Result<&str, Reason>) {
+        let got = judge(request, identity, &[]).map_err(reason);
+        assert_eq!(got, want.map(str::to_owned), "{request}");
+    }
+
+    fn judge(
+        request: &str,
+        identity: Option<Identity>,
+        lineages: &[Arc<Lineage>],
+    ) -> Result<String, Refusal> {
         let facts = Facts {
             client_address: "10.1.2.3".parse().ok(),
             now: 1000,
+            lineages,
         };
         let mut lines = request.split('\n');
         let (method, target) = lines.next().unwrap().split_once(' ').unwrap();
@@ -395,9 +469,42 @@ mod tests {
             ..RequestView::default()
         };
         let path = PathSegments::parse(path).unwrap();
-        let got = policy().admit(&view, &path, identity.map(Arc::new), facts, &Untraced);
-        let got = got.map(|it| it.rule().to_owned()).map_err(|it| it.reason());
-        assert_eq!(got, want.map(str::to_owned), "{request}");
+        let permit = policy().admit(&view, &path, identity.map(Arc::new), facts, &Untraced)?;
+        Ok(permit.rule().to_owned())
+    }
+
+    #[test]
+    fn an_account_below_ones_own_is_asked_for_and_admitted_only_where_it_is_one() {
+        let judge = |path: &str, lineages: &[(&str, &[&str])]| {
+            let lineages: Vec<_> = lineages
+                .iter()
+                .map(|(account, above)| {
+                    Arc::new(Lineage {
+                        account: (*account).to_owned(),
+                        ancestors: above.iter().map(|&it| it.to_owned()).collect(),
+                    })
+                })
+                .collect();
+            judge(path, Some(identity()), &lineages)
+        };
+        let ok = Ok("rules[6]".to_owned());
+        let needs = Err(Refusal::NeedsLineage("a9".to_owned()));
+        assert_eq!(
+            judge("GET /tree/a1/x", &[]),
+            ok,
+            "one's own asks for nothing"
+        );
+        assert_eq!(judge("GET /tree/a9/x", &[]), needs);
+        assert_eq!(
+            judge("GET /tree/a9/x", &[("a8", &["a1"])]),
+            needs,
+            "another's"
+        );
+        assert_eq!(judge("GET /tree/a9/x", &[("a9", &["a5", "a1"])]), ok);
+        for above in [&[][..], &["a5"], &["a9"]] {
+            let got = judge("GET /tree/a9/x", &[("a9", above)]).map_err(reason);
+            assert_eq!(got, Err(Reason::Relation), "{above:?}");
+        }
     }
 
     #[test]
@@ -519,7 +626,7 @@ mod tests {
             Facts::default(),
             &Untraced,
         );
-        assert_eq!(denial.unwrap_err().reason(), Reason::Address);
+        assert_eq!(denial.map(|_| ()).map_err(reason), Err(Reason::Address));
     }
 
     #[test]

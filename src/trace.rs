@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::credential::{Credential, Place};
 use crate::decision::{Denial, Failure};
-use crate::identity::Identity;
+use crate::identity::{Identity, Lineage};
 
 /// Whoever is told the steps of one decision.
 pub trait Trace: Sync {
@@ -35,6 +35,8 @@ pub enum Step {
     Https(Result<(), Denial>),
     /// Whom the rules are asked about; `None`: somebody without a credential.
     Identity(Option<Arc<Identity>>),
+    /// A rule asked where the account of the path stands; the rules are looked at anew.
+    Lineage(Arc<Lineage>),
     /// The path was read: its decoded segments, or why it has no one reading.
     Path(Result<Vec<String>, String>),
     /// A rule was found whose method and pattern fit.

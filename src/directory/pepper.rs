@@ -147,6 +147,20 @@ impl Peppers {
         self.0.iter().map(|it| it.digest(parts)).collect()
     }
 
+    /// Vouches for a message towards every process that has the pepper, under a key for one purpose.
+    #[must_use]
+    pub fn mac(&self, purpose: &[u8], message: &[u8]) -> Digest {
+        self.newest().for_purpose(purpose).digest(&[message])
+    }
+
+    /// Tells whether a process that has one of the peppers has vouched for the message, in constant
+    /// time.
+    #[must_use]
+    pub fn is_mac(&self, purpose: &[u8], message: &[u8], mac: &Digest) -> bool {
+        self.iter()
+            .any(|it| it.for_purpose(purpose).digest(&[message]).matches(mac))
+    }
+
     /// Tells under which pepper a digest was made.
     #[must_use]
     pub fn standing(&self, digest: &Digest) -> Standing {
@@ -190,6 +204,14 @@ impl Pepper {
     /// Derives a key for one purpose.
     pub(super) fn derive(&self, purpose: &[u8]) -> [u8; 32] {
         self.digest(&[b"key", purpose]).mac
+    }
+
+    /// The same, for one purpose: what is made with it is of use for no other.
+    fn for_purpose(&self, purpose: &[u8]) -> Self {
+        Self {
+            id: self.id,
+            key: Secret::new(self.derive(purpose)),
+        }
     }
 
     fn digest(&self, parts: &[&[u8]]) -> Digest {

@@ -28,6 +28,9 @@ const SLOTS: usize = 65_536;
 /// How many records a kept verdict may stand on. One that read more is used once and not kept.
 const MAX_NOTES: usize = 8;
 
+/// How many accounts may stand in one line, the lowest included.
+pub const MAX_LINEAGE: usize = 16;
+
 /// How often each record has changed, by slot, and all of them together.
 pub struct Generations {
     slots: Box<[AtomicU64]>,
@@ -165,6 +168,28 @@ impl Reads {
     pub async fn account(&self, id: &str) -> Result<Option<Account>, Fault> {
         self.record(self.directory.account_key(&self.platform, id))
             .await
+    }
+
+    /// Gives an account and those above it, from itself upwards; nothing where it has no record. An
+    /// ancestor without a record ends the line.
+    ///
+    /// # Errors
+    /// As [`Reads::account`], and for a line that is longer than any, such as one in a circle.
+    pub async fn lineage(&self, id: &str) -> Result<Vec<Account>, Fault> {
+        let mut line: Vec<Account> = Vec::new();
+        let mut next = Some(id.to_owned());
+        while let Some(id) = next {
+            if line.len() == MAX_LINEAGE {
+                let detail = "an account has more accounts above it than there can be";
+                return Err(Fault::new(Dependency::Store, detail));
+            }
+            let Some(account) = self.account(&id).await? else {
+                break;
+            };
+            next = account.parent.clone();
+            line.push(account);
+        }
+        Ok(line)
     }
 
     /// Gives a user by its id.

@@ -182,6 +182,8 @@ impl Report {
                 self.judged = true;
                 self.identity = identity.as_deref().map(Who::of);
             }
+            // The rules are looked at anew, and told again.
+            Step::Lineage(_) => self.rules.clear(),
             Step::Path(read) => {
                 self.path = Some(Path {
                     segments: read.clone().unwrap_or_default(),

@@ -125,6 +125,7 @@ impl Who {
             roles,
             expires,
             allowed_addresses,
+            token: _,
         } = identity.clone();
         Self {
             account,

@@ -1,0 +1,71 @@
+//! What rules need to know besides the identity: where an account stands.
+//!
+//! Kept as outcomes are, with the generations of the records that were read, so that an account
+//! that moves below another counts there at once. Loaded by whoever asks, since it is a few reads
+//! and nothing to compute.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache as Moka;
+
+use crate::cache::Cache;
+use crate::credential::Fingerprint;
+use crate::decision::Fault;
+use crate::directory::reads::{Notes, Reads};
+use crate::identity::Lineage;
+
+/// A fact, and what it stands on.
+#[derive(Debug)]
+pub(super) struct Known {
+    lineage: Arc<Lineage>,
+    notes: Notes,
+    /// The first millisecond in which it counts no more, in Unix milliseconds.
+    ends: u64,
+}
+
+pub(super) fn kept(capacity: u64, ttl: Duration) -> Moka<u128, Arc<Known>> {
+    Moka::builder()
+        .max_capacity(capacity)
+        .time_to_live(ttl)
+        .build()
+}
+
+impl Cache {
+    /// Tells where an account stands. One without a record stands below nobody.
+    ///
+    /// # Errors
+    /// A fault when the store does not answer, or accounts stand below themselves.
+    pub async fn lineage(
+        &self,
+        key: Fingerprint,
+        platform: &str,
+        account: &str,
+    ) -> Result<Arc<Lineage>, Fault> {
+        let key = key.as_u128();
+        let directory = &self.0.directory;
+        let is_good =
+            |it: &Known| self.now() < it.ends && directory.generations().is_current(&it.notes);
+        if let Some(known) = self.0.lineages.get(&key).filter(|it| is_good(it)) {
+            return Ok(Arc::clone(&known.lineage));
+        }
+        let ttl = u64::try_from(self.0.limits.ttl.as_millis()).unwrap_or(u64::MAX);
+        let ends = self.now().saturating_add(ttl);
+        let reads = Reads::begin(directory, platform);
+        let line = reads.lineage(account).await?;
+        let lineage = Arc::new(Lineage {
+            account: account.to_owned(),
+            ancestors: line.into_iter().skip(1).map(|it| it.id).collect(),
+        });
+        let notes = reads.finish();
+        if notes.are_complete() {
+            let known = Known {
+                lineage: Arc::clone(&lineage),
+                notes,
+                ends,
+            };
+            self.0.lineages.insert(key, Arc::new(known));
+        }
+        Ok(lineage)
+    }
+}
