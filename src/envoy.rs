@@ -21,9 +21,9 @@ use tonic::{Request, Response, Status};
 
 use crate::clock::Clock;
 use crate::decision::{Denial, Dependency, Failure, Fault};
-use crate::envoy::answer::Circumstances;
 use crate::envoy::protos::authorization_server::{Authorization, AuthorizationServer};
 use crate::gate::{Decision, Gate};
+use crate::platform::refusal::Circumstances;
 use crate::telemetry::{Check, Metrics, Outcome};
 use crate::trace::Untraced;
 

@@ -9,6 +9,7 @@ pub mod body;
 pub mod errors;
 pub mod https;
 pub mod presets;
+pub mod refusal;
 pub mod settings;
 
 use std::sync::Arc;

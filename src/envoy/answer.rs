@@ -10,7 +10,6 @@ mod refusal;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use prost::Message;
@@ -19,7 +18,6 @@ use prost_types::{Struct, Value};
 
 use crate::credential::Place;
 use crate::decision::{Denial, Failure};
-use crate::envoy::answer::refusal::Refusal;
 use crate::envoy::protos::auth::check_response::HttpResponse;
 use crate::envoy::protos::auth::{CheckResponse, OkHttpResponse};
 use crate::envoy::protos::core::header_value_option::HeaderAppendAction;
@@ -27,21 +25,9 @@ use crate::envoy::protos::core::{HeaderValue, HeaderValueOption};
 use crate::envoy::protos::rpc::Status;
 use crate::gate::Decision;
 use crate::platform::Platform;
+use crate::platform::refusal::{Circumstances, Refusal};
 use crate::policy::Permit;
 use crate::request::{RequestView, folds_to};
-
-/// What an answer says besides the decision.
-#[derive(Debug)]
-pub struct Circumstances {
-    /// Names this decision, in metadata and logs.
-    pub decision_id: String,
-    /// Names this process.
-    pub instance: String,
-    /// The time.
-    pub now: SystemTime,
-    /// Counts decisions, to spread retries.
-    pub number: u64,
-}
 
 /// `google.rpc.Code.OK`, the code of every allow.
 const OK: i32 = 0;
@@ -53,20 +39,23 @@ pub fn encode(
     request: &RequestView<'_>,
     circumstances: &Circumstances,
 ) -> Bytes {
-    let mut response =
-        match (&decision.verdict, &decision.platform) {
-            (Ok(permit), Some(platform)) => allow(permit, platform, request),
-            (Err(Failure::Denied(denial)), platform) => {
-                Refusal::of_denial(denial).write(platform.as_deref(), request, circumstances)
-            }
-            (Err(Failure::Fault(fault)), platform) => Refusal::of_fault(fault, circumstances)
-                .write(platform.as_deref(), request, circumstances),
-            // A permit comes from a platform's policy; without one there is nobody to allow for.
-            (Ok(_), None) => {
-                let denial = Denial::new(crate::decision::Reason::NoPlatform, "no platform");
-                Refusal::of_denial(&denial).write(None, request, circumstances)
-            }
-        };
+    let refuse =
+        |refusal: &Refusal<'_>, platform| refusal::write(refusal, platform, request, circumstances);
+    let mut response = match (&decision.verdict, &decision.platform) {
+        (Ok(permit), Some(platform)) => allow(permit, platform, request),
+        (Err(Failure::Denied(denial)), platform) => {
+            refuse(&Refusal::of_denial(denial), platform.as_deref())
+        }
+        (Err(Failure::Fault(fault)), platform) => refuse(
+            &Refusal::of_fault(fault, circumstances),
+            platform.as_deref(),
+        ),
+        // A permit comes from a platform's policy; without one there is nobody to allow for.
+        (Ok(_), None) => {
+            let denial = Denial::new(crate::decision::Reason::NoPlatform, "no platform");
+            refuse(&Refusal::of_denial(&denial), None)
+        }
+    };
     response.dynamic_metadata = Some(metadata(decision, circumstances));
     response.encode_to_vec().into()
 }
