@@ -166,6 +166,7 @@ pub struct Denial {
     status: u16,
     location: Option<Box<str>>,
     retry_after: Option<Duration>,
+    since: Option<u64>,
 }
 
 impl Denial {
@@ -178,6 +179,16 @@ impl Denial {
             status: reason.status(),
             location: None,
             retry_after: None,
+            since: None,
+        }
+    }
+
+    /// Denies because of something that ended at a time, in Unix seconds, which the client may know.
+    #[must_use]
+    pub fn ended(reason: Reason, detail: &'static str, since: u64) -> Self {
+        Self {
+            since: Some(since),
+            ..Self::new(reason, detail)
         }
     }
 
@@ -222,6 +233,12 @@ impl Denial {
     #[must_use]
     pub fn location(&self) -> Option<&str> {
         self.location.as_deref()
+    }
+
+    /// When what it is about ended, in Unix seconds, where that is why.
+    #[must_use]
+    pub fn since(&self) -> Option<u64> {
+        self.since
     }
 
     /// When trying again can help.

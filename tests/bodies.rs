@@ -92,6 +92,7 @@ fn answer(platform: &str, occasion: &Occasion<'_>) -> Answer {
         reason: occasion.reason,
         request_id: "0b7f6b8e3f8f4d0c9a55f3d1c2b4a697",
         retry_after: 2,
+        since: 0,
         status,
         timestamp: "2026-11-22T17:04:05.678Z".parse().expect("a timestamp"),
     };
@@ -213,6 +214,7 @@ fn check(platform: &str, row: Row, accept: &str, kind: &str) -> String {
     let got = answer(
         platform,
         &Occasion {
+            since: None,
             reason,
             status,
             path,
@@ -265,6 +267,7 @@ fn every_reason_has_a_row_whose_answer_parses() {
         for reason in REASONS.iter().map(|(name, _)| *name).chain([FAULT]) {
             let status = own_status(reason);
             let occasion = Occasion {
+                since: None,
                 reason,
                 status,
                 path: "/",
@@ -289,6 +292,7 @@ fn plain_http_is_sent_elsewhere_with_an_empty_body() {
     for (platform, _) in PRESETS {
         for status in [301, 302, 307, 308] {
             let occasion = Occasion {
+                since: None,
                 reason: "plain_http",
                 status,
                 path: "/",
@@ -307,6 +311,7 @@ fn plain_http_is_sent_elsewhere_with_an_empty_body() {
             );
         }
         let refused = Occasion {
+            since: None,
             reason: "plain_http",
             status: 403,
             path: "/",
@@ -324,6 +329,7 @@ fn crossbar_repeats_the_request_id_in_a_header_and_never_a_token() {
     );
     for (reason, status) in REASONS {
         let occasion = Occasion {
+            since: None,
             reason,
             status,
             path: "/v2/accounts",

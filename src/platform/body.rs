@@ -277,6 +277,7 @@ mod tests {
         reason: "wrong",
         request_id: "r-1",
         retry_after: 7,
+        since: 0,
         status: 401,
         timestamp: Timestamp::UNIX_EPOCH,
     };

@@ -36,6 +36,10 @@ pub struct RawErrorRow {
     /// What the request's `Accept` must prefer; absent: no matter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<Accept>,
+    /// Whether the denial must be about something that ended at a time, such as an account's trial;
+    /// absent: no matter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<bool>,
     /// The HTTP status, 300 to 599; absent: the cause's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
@@ -84,6 +88,8 @@ pub struct Occasion<'a> {
     pub path: &'a str,
     /// The request's `Accept`, empty where it has none.
     pub accept: &'a str,
+    /// When what the denial is about ended, in Unix seconds, where that is why.
+    pub since: Option<u64>,
 }
 
 /// A platform's answers, in order.
@@ -98,6 +104,7 @@ pub struct ErrorRow {
     causes: Option<Vec<Cause>>,
     paths: Option<Vec<String>>,
     accept: Option<Accept>,
+    ended: Option<bool>,
     status: Option<u16>,
     headers: Vec<(HeaderName, Template)>,
     body: Option<Body>,
@@ -183,6 +190,7 @@ impl ErrorTable {
         self.rows.iter().find(|row| {
             row.answers(occasion)
                 && row.covers(occasion.path)
+                && row.ended.is_none_or(|it| it == occasion.since.is_some())
                 && row.accept.is_none_or(|wanted| wanted == *accept)
         })
     }
@@ -206,6 +214,7 @@ impl ErrorRow {
             causes: raw.causes.clone(),
             paths: raw.paths.clone(),
             accept: raw.accept,
+            ended: raw.ended,
             status: raw.status,
             headers: headers.collect::<Result<_, _>>()?,
             body: body.transpose()?,
@@ -331,6 +340,7 @@ mod tests {
             reason: "",
             request_id: "",
             retry_after: 0,
+            since: 0,
             status: 0,
             timestamp: Timestamp::UNIX_EPOCH,
         }
@@ -404,6 +414,7 @@ mod tests {
         ];
         for (name, (reason, status, path, accept), want) in cases {
             let found = table.pick(&Occasion {
+                since: None,
                 reason,
                 status,
                 path,
@@ -421,6 +432,7 @@ mod tests {
         );
         let table = ErrorTable::compile(&rows, &REASONS).expect("a table");
         let occasion = Occasion {
+            since: None,
             reason: "wrong",
             status: 401,
             path: "/",

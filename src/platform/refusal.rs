@@ -51,6 +51,7 @@ pub struct Refusal<'d> {
     message: &'d str,
     location: &'d str,
     retry_after: Option<u32>,
+    since: Option<u64>,
 }
 
 /// A refusal as HTTP says it.
@@ -76,6 +77,7 @@ impl<'d> Refusal<'d> {
             retry_after: denial
                 .retry_after()
                 .map(|it| u32::try_from(it.as_secs()).unwrap_or(u32::MAX)),
+            since: denial.since(),
         }
     }
 
@@ -89,6 +91,7 @@ impl<'d> Refusal<'d> {
             location: "",
             // Spread, so that those who were refused together do not come back together.
             retry_after: Some(1 + u32::try_from(circumstances.number % 3).unwrap_or(0)),
+            since: None,
         }
     }
 
@@ -111,6 +114,7 @@ impl<'d> Refusal<'d> {
             status: self.status,
             path: asked.path,
             accept: asked.accept,
+            since: self.since,
         };
         let row = platform.and_then(|it| it.errors.pick(&occasion));
         let status = row.map_or(self.status, |it| it.status(self.status));
@@ -166,6 +170,7 @@ impl<'d> Refusal<'d> {
             reason: self.reason,
             request_id: sent_id.unwrap_or(&circumstances.decision_id),
             retry_after: self.retry_after.unwrap_or(0),
+            since: self.since.unwrap_or(0),
             status,
             timestamp: Timestamp::try_from(circumstances.now).unwrap_or_default(),
         }

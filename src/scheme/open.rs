@@ -23,8 +23,8 @@ pub(crate) async fn open_account(
     if account.disabled {
         return Err(Denial::new(Reason::Locked, "the account is disabled").into());
     }
-    if account.expires.is_some_and(|it| it <= reads.now()) {
-        return Err(Denial::new(Reason::Locked, "the account has expired").into());
+    if let Some(end) = account.expires.filter(|it| *it <= reads.now()) {
+        return Err(Denial::ended(Reason::Locked, "the account has expired", end).into());
     }
     Ok(Some(account))
 }

@@ -11,6 +11,9 @@ use jiff::Timestamp;
 
 use super::escape::Escape;
 
+/// The beginning of 1970, in seconds since the year 0 (proleptic Gregorian).
+pub const YEAR_0: u64 = 62_167_219_200;
+
 /// A value that is known only when the answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placeholder {
@@ -28,6 +31,9 @@ pub enum Placeholder {
     RequestId,
     /// Seconds to wait; a JSON number.
     RetryAfter,
+    /// When what the denial is about ended, in seconds since the year 0 as KAZOO counts (Gregorian
+    /// seconds of Erlang's `calendar`); a JSON number.
+    SinceGregorian,
     /// The HTTP status; a JSON number.
     Status,
     /// The status in words, RFC 9110 §15.
@@ -38,7 +44,7 @@ pub enum Placeholder {
 
 impl Placeholder {
     /// The closed set, by the names that configuration uses.
-    pub const TABLE: [(&'static str, Self); 10] = [
+    pub const TABLE: [(&'static str, Self); 11] = [
         ("instance", Self::Instance),
         ("location", Self::Location),
         ("message", Self::Message),
@@ -46,6 +52,7 @@ impl Placeholder {
         ("reason", Self::Reason),
         ("request_id", Self::RequestId),
         ("retry_after", Self::RetryAfter),
+        ("since_gregorian", Self::SinceGregorian),
         ("status", Self::Status),
         ("status_text", Self::StatusText),
         ("timestamp", Self::Timestamp),
@@ -58,7 +65,7 @@ impl Placeholder {
     }
 
     pub(super) fn is_number(self) -> bool {
-        matches!(self, Self::RetryAfter | Self::Status)
+        matches!(self, Self::RetryAfter | Self::SinceGregorian | Self::Status)
     }
 }
 
@@ -79,6 +86,8 @@ pub struct Values<'a> {
     pub request_id: &'a str,
     /// Seconds until a repetition makes sense; 0 where nothing is known.
     pub retry_after: u32,
+    /// When what the denial is about ended, in Unix seconds; 0 where nothing has.
+    pub since: u64,
     /// The HTTP status of the answer, from which `{status_text}` follows.
     pub status: u16,
     /// Now; written as RFC 3339 in UTC, fractions of a second cut off.
@@ -104,7 +113,8 @@ impl<'a> Values<'a> {
             Placeholder::Path => Filling::Text(self.path),
             Placeholder::Reason => Filling::Text(self.reason),
             Placeholder::RequestId => Filling::Text(self.request_id),
-            Placeholder::RetryAfter => Filling::Number(self.retry_after),
+            Placeholder::RetryAfter => Filling::Number(self.retry_after.into()),
+            Placeholder::SinceGregorian => Filling::Number(self.since.saturating_add(YEAR_0)),
             Placeholder::Status => Filling::Number(self.status.into()),
             Placeholder::StatusText => Filling::Text(status_text(self.status)),
             Placeholder::Timestamp => Filling::Time(self.timestamp),
@@ -120,7 +130,7 @@ fn status_text(status: u16) -> &'static str {
 }
 
 enum Filling<'a> {
-    Number(u32),
+    Number(u64),
     Text(&'a str),
     Time(Timestamp),
 }
@@ -299,7 +309,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "unknown placeholder {stat}; known are {instance}, {location}, {message}, {path}, {reason}, \
-             {request_id}, {retry_after}, {status}, {status_text}, {timestamp}; \
+             {request_id}, {retry_after}, {since_gregorian}, {status}, {status_text}, {timestamp}; \
              for the text itself write {{stat}}"
         );
     }
@@ -314,6 +324,7 @@ mod tests {
             reason: "wrong",
             request_id: "r-1",
             retry_after: 7,
+            since: 0,
             status: 429,
             timestamp: "2026-11-22T17:04:05.999Z".parse().expect("a timestamp"),
         };
