@@ -8,6 +8,7 @@ mod checked;
 pub mod directory;
 pub mod raw;
 pub mod schema;
+mod signing;
 pub mod store;
 
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use crate::config::raw::RawConfig;
 use crate::config::store::StoreSettings;
 use crate::document::{Document, Problem};
 use crate::envoy::OnFault;
+use crate::keys::signing::SigningKeys;
 use crate::platform::settings::{build, with_preset};
 use crate::platform::{Platform, Platforms};
 use crate::request::ClientAddress;
@@ -56,6 +58,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The platforms.
     pub platforms: Platforms,
+    /// What tokens that are minted here are signed with; empty where nothing was said.
+    pub signing: SigningKeys,
     /// What works and may not be meant so.
     pub warnings: Vec<Problem>,
     /// Everything as it was resolved: presets merged, variables replaced.
@@ -110,16 +114,22 @@ impl Config {
         let mut document = Document::parse(source, text)?;
         let mut problems = document.expand_env(variable);
         let mut resolved = document.value("").unwrap_or_default();
-        let platforms = read_platforms(&document, base, &mut resolved, &mut problems);
         let mut rest = document.clone();
         rest.take("", "platforms");
-        let Some(raw) = rest.read_rest::<RawConfig>("", &mut problems) else {
+        let raw = rest.read_rest::<RawConfig>("", &mut problems);
+        let mut warnings = Vec::new();
+        let signing = raw
+            .as_ref()
+            .map(|raw| signing::read(raw, base, &document, &mut problems, &mut warnings));
+        let signing = signing.unwrap_or_default();
+        let platforms = read_platforms(&document, base, &signing, &mut resolved, &mut problems);
+        let Some(raw) = raw else {
+            problems.sort_by_key(|it| it.line);
             return Err(problems);
         };
         if document.count("/platforms") == 0 {
             problems.push(document.problem("", "`platforms` needs at least one platform"));
         }
-        let mut warnings = Vec::new();
         let checked = Checked::of(&document, &raw, &platforms, &mut problems, &mut warnings);
         let store = StoreSettings::read(&raw.store, base, &document, &mut problems);
         let Some(store) = store.filter(|_| problems.is_empty()) else {
@@ -144,6 +154,7 @@ impl Config {
             log: raw.telemetry.log,
             log_format: raw.telemetry.log_format,
             platforms: Platforms::new(platforms, raw.platform_from),
+            signing,
             warnings,
             resolved,
         })
@@ -163,6 +174,7 @@ fn unreadable(source: &str, error: &std::io::Error) -> Problem {
 fn read_platforms(
     document: &Document,
     base: &Path,
+    signing: &SigningKeys,
     resolved: &mut serde_json::Value,
     problems: &mut Vec<Problem>,
 ) -> Vec<Arc<Platform>> {
@@ -178,7 +190,7 @@ fn read_platforms(
         ) {
             *place = value;
         }
-        let Some(platform) = build(merged, base, problems) else {
+        let Some(platform) = build(merged, base, signing, problems) else {
             continue;
         };
         if built.iter().any(|it| it.name == platform.name) {

@@ -8,14 +8,18 @@
 
 mod pem;
 mod self_test;
+pub mod signing;
 
 use std::fmt;
+use std::fs::{File, Metadata};
+use std::io::Read as _;
 use std::path::Path;
 
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::crypto::verify;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use crate::credential::Secret;
 
@@ -29,7 +33,7 @@ pub const MIN_SECRET_BYTES: usize = 32;
 pub const MAX_KID_BYTES: usize = 128;
 
 /// The longest file that is read for a key, in bytes; an RSA key of 8192 bits has under 2 KiB.
-const MAX_FILE_BYTES: usize = 16 * 1024;
+const MAX_FILE_BYTES: u64 = 16 * 1024;
 
 /// A signature algorithm (RFC 7518 §3.1, RFC 8037 §3.1): a closed list without `none`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
@@ -131,6 +135,8 @@ pub struct Key {
     decoding: DecodingKey,
     /// Tells it from any other key of the algorithm: the secret, or the public key.
     material: Secret,
+    /// Whether it is the public half of a key that tokens are signed with here.
+    ours: bool,
 }
 
 impl fmt::Debug for Key {
@@ -156,6 +162,19 @@ impl Key {
     #[must_use]
     pub fn identity(&self) -> [&[u8]; 2] {
         [self.algorithm.name().as_bytes(), self.material.expose()]
+    }
+
+    /// Tells whether tokens are signed with it here.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.ours
+    }
+
+    /// Tells whether it may have made a token that names this key, or none. A key of ours is bound
+    /// to its platform by its name alone, so it must be named.
+    fn goes_by(&self, kid: Option<&str>) -> bool {
+        let named = self.kid.as_deref() == kid;
+        named || (kid.is_none() && !self.ours)
     }
 }
 
@@ -193,18 +212,24 @@ impl Keys {
         }
     }
 
+    /// Gives these keys and `more`, which are not counted against [`MAX_KEYS`].
+    #[must_use]
+    pub fn and(mut self, more: Vec<Key>) -> Self {
+        self.0.extend(more);
+        self
+    }
+
     /// Gives the keys that may have made a token: the one it names, or where it names none, each of
-    /// the algorithm.
+    /// the algorithm that is not ours.
     pub fn candidates(
         &self,
         kid: Option<&str>,
         algorithm: Algorithm,
     ) -> impl Iterator<Item = &Key> {
-        let named = move |it: &&Key| kid.is_none() || it.kid.as_deref() == kid;
         self.0
             .iter()
             .filter(move |it| it.algorithm == algorithm)
-            .filter(named)
+            .filter(move |it| it.goes_by(kid))
     }
 
     /// Gives the algorithm of each key, in the order of the configuration.
@@ -262,17 +287,27 @@ fn load(raw: &RawKey, base: &Path) -> Result<Key, Wrong> {
         algorithm: raw.algorithm,
         decoding,
         material,
+        ours: false,
     })
 }
 
 fn read_file(path: &Path) -> Result<Secret, String> {
-    let bytes = std::fs::read(path)
-        .map(Secret::new)
-        .map_err(|it| format!("{} cannot be read: {it}", path.display()))?;
-    if bytes.expose().len() > MAX_FILE_BYTES {
+    read_file_and_metadata(path).map(|it| it.0)
+}
+
+fn read_file_and_metadata(path: &Path) -> Result<(Secret, Metadata), String> {
+    let failed = |it: std::io::Error| format!("{} cannot be read: {it}", path.display());
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    // As large as it can become, so that no copy of a key is left behind by growing.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES as usize + 1));
+    file.take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(format!("{} is longer than any key", path.display()));
     }
-    Ok(bytes)
+    Ok((Secret::new(&bytes[..]), metadata))
 }
 
 fn read_secret(path: &Path) -> Result<Secret, String> {

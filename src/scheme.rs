@@ -30,6 +30,7 @@ use crate::decision::{Denial, Failure};
 use crate::directory::reads::Reads;
 use crate::document::{Document, Problem};
 use crate::identity::Identity;
+use crate::keys::signing::SigningKeys;
 use crate::request::RequestView;
 
 pub(crate) use open::{earlier, open_account, open_user};
@@ -135,6 +136,8 @@ pub struct Context<'a> {
     pub reading: Reading,
     /// What files are relative to: where the configuration stands.
     pub base: &'a Path,
+    /// What tokens that are minted here are signed with.
+    pub signing: &'a SigningKeys,
 }
 
 /// How strictly a platform reads credentials.

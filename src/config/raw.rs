@@ -17,6 +17,9 @@ pub struct RawConfig {
     /// Where the directory is kept.
     #[serde(default)]
     pub store: RawStore,
+    /// What tokens that are minted here are signed with.
+    #[serde(default)]
+    pub signing: RawSigning,
     /// What is remembered, and for how long.
     #[serde(default)]
     pub cache: RawCache,
@@ -43,10 +46,21 @@ pub struct RawConfig {
 pub struct RawListen {
     /// Check, health and reflection: `IP:PORT` or `unix:PATH`.
     pub grpc: Vec<String>,
+    /// Endpoints that issue tokens, reached through Envoy: `IP:PORT`; absent: off.
+    pub issue: Option<String>,
     /// `/metrics`, `/healthz`, `/readyz`: `IP:PORT`; absent: off.
     pub admin: Option<String>,
     /// How commands reach the running server: `unix:PATH`, made with mode 0600; absent: off.
     pub control: Option<String>,
+}
+
+/// Signing.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawSigning {
+    /// Files with private RSA keys (PEM, 2048 bits or more), 4 at most: tokens are signed with the
+    /// first, and good under each. A `memory:` store with `listen.issue` makes its own.
+    pub key_files: Vec<String>,
 }
 
 /// The cache.

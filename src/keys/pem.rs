@@ -1,13 +1,15 @@
-//! Public keys out of PEM files (RFC 7468), each in the one form that its algorithm has.
+//! Keys out of PEM files (RFC 7468), each in the one form that its algorithm has.
 //!
 //! Stricter than a general reader, so that a key is never taken for another kind: the curve is
-//! compared whole, one key stands in a file, and a private key is refused, since it has no business
-//! on a machine that only verifies.
+//! compared whole, one key stands in a file, and a private key is refused where a public one is
+//! meant, since it has no business on a machine that only verifies.
 
+use aws_lc_rs::rsa::KeyPair;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
+use zeroize::Zeroizing;
 
 use crate::credential::Secret;
 use crate::keys::Algorithm;
@@ -31,6 +33,13 @@ const ED25519_PREFIX: [u8; 12] = [
 
 /// Bits of an RSA modulus: below is too weak (RFC 7518 §3.3), above is not implemented.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+
+const RSA_LENGTH: &str = "an RSA key has 2048 to 8192 bits (RFC 7518 §3.3)";
+
+/// `rsaEncryption` (RFC 8017 §A.1), as PKCS#8 names the algorithm near its beginning.
+const RSA_OID: [u8; 11] = [
+    0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01,
+];
 
 /// Gives the key, and the bytes that tell it from any other of its algorithm.
 ///
@@ -60,16 +69,34 @@ pub(super) fn public_key(
 }
 
 fn rsa(der: &[u8]) -> Result<(DecodingKey, Secret), &'static str> {
-    let components = DEFAULT_PROVIDER
-        .key_utils
-        .rsa_pub_components_from_public_key;
-    let (modulus, exponent) = components(der).map_err(|_| "not an RSA key")?;
-    let leading = modulus.first().map_or(0, |it| it.leading_zeros() as usize);
-    if !RSA_BITS.contains(&(modulus.len() * 8 - leading)) {
-        return Err("an RSA key has 2048 to 8192 bits (RFC 7518 §3.3)");
-    }
+    let RsaNumbers { modulus, exponent } = RsaNumbers::of(der)?;
     let key = DecodingKey::from_rsa_raw_components(&modulus, &exponent);
     Ok((key, Secret::new([modulus, exponent].concat())))
+}
+
+/// The two numbers of a public RSA key, big-endian, without leading zeros.
+#[derive(Clone)]
+pub(super) struct RsaNumbers {
+    pub(super) modulus: Vec<u8>,
+    pub(super) exponent: Vec<u8>,
+}
+
+impl RsaNumbers {
+    /// Reads them out of a `SubjectPublicKeyInfo`.
+    ///
+    /// # Errors
+    /// Where it is no RSA key, or one of a length that is not taken.
+    pub(super) fn of(der: &[u8]) -> Result<Self, &'static str> {
+        let components = DEFAULT_PROVIDER
+            .key_utils
+            .rsa_pub_components_from_public_key;
+        let (modulus, exponent) = components(der).map_err(|_| "not an RSA key")?;
+        let leading = modulus.first().map_or(0, |it| it.leading_zeros() as usize);
+        if !RSA_BITS.contains(&(modulus.len() * 8 - leading)) {
+            return Err(RSA_LENGTH);
+        }
+        Ok(Self { modulus, exponent })
+    }
 }
 
 fn behind<'d>(der: &'d [u8], prefix: &[u8], length: usize) -> Option<&'d [u8]> {
@@ -88,12 +115,60 @@ fn decode(file: &Secret) -> Result<Vec<u8>, &'static str> {
     if text.contains("BEGIN CERTIFICATE-----") {
         return Err("this is a certificate; take its key: `openssl x509 -pubkey -noout -in CERT`");
     }
+    let der = block(text, "PUBLIC KEY").ok_or("not one PEM block `PUBLIC KEY`")?;
+    Ok(der.expose().to_vec())
+}
+
+/// Gives the private RSA key of a file: PKCS#8 (RFC 5208) or PKCS#1 (RFC 8017 §A.1.2).
+///
+/// # Errors
+/// What is wrong with the file.
+pub(super) fn private_rsa_key(file: &Secret) -> Result<KeyPair, &'static str> {
+    let text = file.expose_str().ok_or("not a PEM file")?.trim();
+    if text.contains("ENCRYPTED") {
+        return Err(
+            "the key is encrypted; take the passphrase off and let the file's mode protect \
+                    it: `openssl pkey -in KEY`",
+        );
+    }
+    if text.contains("BEGIN PUBLIC KEY-----") || text.contains("BEGIN RSA PUBLIC KEY-----") {
+        return Err("this is a public key; signing takes the private one");
+    }
+    if text.contains("BEGIN CERTIFICATE-----") {
+        return Err("this is a certificate; signing takes the private key of it");
+    }
+    if text.contains("BEGIN EC ") {
+        return Err(NOT_RSA);
+    }
+    let read = if let Some(der) = block(text, "PRIVATE KEY") {
+        let head = der.expose().get(..48).unwrap_or(der.expose());
+        if !head.windows(RSA_OID.len()).any(|it| it == RSA_OID) {
+            return Err(NOT_RSA);
+        }
+        KeyPair::from_pkcs8(der.expose())
+    } else if let Some(der) = block(text, "RSA PRIVATE KEY") {
+        KeyPair::from_der(der.expose())
+    } else {
+        return Err("not one PEM block `PRIVATE KEY` or `RSA PRIVATE KEY`");
+    };
+    read.map_err(|it| match it.description_() {
+        "TooSmall" | "TooLarge" => RSA_LENGTH,
+        _ => "not a private RSA key, or a damaged one",
+    })
+}
+
+const NOT_RSA: &str = "not an RSA key, and tokens are signed with RS256; make one with `openssl \
+                       genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048`";
+
+/// Decodes a text that is one PEM block of this label and nothing else.
+fn block(text: &str, label: &str) -> Option<Secret> {
     let body = text
-        .strip_prefix("-----BEGIN PUBLIC KEY-----")
-        .and_then(|it| it.strip_suffix("-----END PUBLIC KEY-----"))
-        .ok_or("not one PEM block `PUBLIC KEY`")?;
-    let packed: String = body.split_ascii_whitespace().collect();
-    BASE64_STANDARD
-        .decode(packed)
-        .map_err(|_| "not one PEM block `PUBLIC KEY`")
+        .strip_prefix("-----BEGIN ")?
+        .strip_prefix(label)?
+        .strip_prefix("-----")?
+        .strip_suffix("-----")?
+        .strip_suffix(label)?
+        .strip_suffix("-----END ")?;
+    let packed: Zeroizing<String> = Zeroizing::new(body.split_ascii_whitespace().collect());
+    BASE64_STANDARD.decode(&*packed).map(Secret::new).ok()
 }

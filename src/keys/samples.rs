@@ -1,9 +1,10 @@
-//! Keys for tests, made anew each time, so that no private key stands in the repository.
+//! Keys for tests, made anew each time, so that no private key that could be of use stands in the
+//! repository.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
@@ -23,6 +24,58 @@ iJ27ocY3VUVrYm215bKbC2byvfZZUhkE2aKgt0sKAtj5Q7o3Wcg/OhKICwbZAfOp
 Sy7Vmol4f14GCH4qqSDjYCf6VUDbej152xvXhe6tOpuoVGm4qRY1jGd6luIlI7AX
 +DtwpNZNYBFJKEpucQIDAQAB
 -----END PUBLIC KEY-----\n";
+
+/// A private RSA key that is too short (PKCS#1), which the library does not make.
+const RSA_1024_PRIVATE: &str = "\
+MIICXAIBAAKBgQDXdWcgCP+OU8WU+VAGQng2/91vfbvX5xSYQN4oUXat2+Y1K5JS
+dcWfFJXy2K+YUIUajjLdSF797GmW7ZExgGEomix+KgY9lmwt7N418wIZP6b9k0XJ
+TrOVSASpmfU3VaXTZhfPUnLvvqBZ/LynNSiGkeIR3BqfY1zMqZ+lGqZwiwIDAQAB
+AoGBAMBklJ6VimX0RhV9/shoKGKsXXZGJytmrAw8uGP2QmyDVPCbpMA/bCVeQ3uj
+pED1fbW1zpOsIS7LIYplPuaeBaKP/cGaqQe7xYjBlm6VXkwMScXlzqj34iV4f7+a
+pCdObsmoPlAgfJVpyMVEVevgg8rvaAFWEvq4occhTnYUXAH5AkEA/7KQvAiw9cmN
+40yzRr6orjxvidYT0n4r3Q+E5jujCl7A1l6zR+9OTsBbDagmX0b3NuxvjD180Tj5
+/oEWE4ajxQJBANe2ptGtlyzeC8fd8x2qAJvjukTtVjTMgENS3Lau4kRUnHaEcX5O
+9A552eCHmYlOlEnzo/Bd/J1zQHEUj7Bs+A8CQBsLtCtvb+hPjWaBcmUFPapQUivu
+LOKS3ejf/1qq7C/ondUO5z+wnEPQLNFg+84QH437rEDVMCKhODAnT0J5d1ECQAFf
+XyZcZWbartaBugdJSqGzTD8eB3tkhbhn8ZGUAUqQA0LZyuMT24ewDMvZ8Qcnodfq
+nfNslavmzNUrXVKxDs8CQC8gCzd+7ewu3ZPSPEEdHp6qPOpAGTTybPkf8agyUktE
+6iV4UyU4PrmhjTXk3bfamFfkGYKLyzlbLWJy87QMlO4=";
+
+/// Gives a new private RSA key of 2048 bits, as PKCS#8.
+pub(crate) fn private_pem() -> String {
+    pem("PRIVATE KEY", &BASE64_STANDARD.encode(private_der()))
+}
+
+/// Gives one as PKCS#1, which stands in PKCS#8 behind 26 bytes.
+pub(crate) fn private_pem_pkcs1() -> String {
+    pem(
+        "RSA PRIVATE KEY",
+        &BASE64_STANDARD.encode(&private_der()[26..]),
+    )
+}
+
+/// Gives one that is too short.
+pub(crate) fn short_private_pem() -> String {
+    pem("RSA PRIVATE KEY", RSA_1024_PRIVATE)
+}
+
+/// Gives a private key on a curve, as PKCS#8.
+pub(crate) fn ec_private_pem() -> String {
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let der = pair.to_pkcs8v1().unwrap();
+    pem("PRIVATE KEY", &BASE64_STANDARD.encode(der.as_ref()))
+}
+
+/// Puts a block together.
+pub(crate) fn pem(label: &str, body: &str) -> String {
+    format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
+}
+
+fn private_der() -> Vec<u8> {
+    let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+    let der = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).unwrap();
+    der.as_ref().to_vec()
+}
 
 /// Signs as an issuer would.
 pub(crate) struct Maker {
@@ -59,6 +112,16 @@ impl Maker {
             }
         };
         Self { algorithm, pair }
+    }
+
+    /// Takes the key of a file that [`private_pem`] made.
+    pub(crate) fn with_rsa_pem(pem: &str) -> Self {
+        let body: String = pem.lines().filter(|it| !it.starts_with('-')).collect();
+        let der = BASE64_STANDARD.decode(body).unwrap();
+        Self {
+            algorithm: Algorithm::Rs256,
+            pair: Pair::Rsa(RsaKeyPair::from_pkcs8(&der).unwrap()),
+        }
     }
 
     pub(crate) fn with_secret(secret: &[u8]) -> Self {

@@ -12,7 +12,7 @@ use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use crate::credential::Secret;
 use crate::keys::{Algorithm, Key, pem};
 
-const MESSAGE: &[u8] = b"portcullis self-test";
+pub(super) const MESSAGE: &[u8] = b"portcullis self-test";
 const CHANGED: &[u8] = b"portcullis self-tesT";
 
 const HMAC_KEY: &[u8] = b"portcullis-self-test-key-32-bytes";
@@ -32,6 +32,7 @@ pub(super) fn passed() -> Result<(), &'static str> {
             algorithm: Algorithm::Hs256,
             decoding: jsonwebtoken::DecodingKey::from_secret(HMAC_KEY),
             material: Secret::new(HMAC_KEY),
+            ours: false,
         };
         judges(&hmac, HMAC_SIGNATURE) && SIGNED.iter().all(holds)
     });
@@ -49,11 +50,13 @@ fn holds((algorithm, file, signature): &(Algorithm, &str, &str)) -> bool {
         algorithm: *algorithm,
         decoding,
         material,
+        ours: false,
     };
     judges(&key, signature)
 }
 
-fn judges(key: &Key, signature: &str) -> bool {
+/// Tells whether the key holds the message signed, and the changed one not.
+pub(super) fn judges(key: &Key, signature: &str) -> bool {
     key.has_signed(MESSAGE, signature) && !key.has_signed(CHANGED, signature)
 }
 

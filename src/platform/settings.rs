@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::decision::Reason;
 use crate::document::{Document, Problem};
+use crate::keys::signing::SigningKeys;
 use crate::platform::errors::{ErrorTable, RawErrorRow};
 use crate::platform::https::{Https, Mode, RawHttps};
 use crate::platform::settings::checks::{check_names, check_rules};
@@ -152,8 +153,14 @@ pub fn with_preset(settings: Document, problems: &mut Vec<Problem>) -> Document 
 }
 
 /// Compiles a platform from its settings, the preset already merged; `None` where they have
-/// problems, which are added. Files that they name are relative to `base`.
-pub fn build(mut settings: Document, base: &Path, problems: &mut Vec<Problem>) -> Option<Platform> {
+/// problems, which are added. Files that they name are relative to `base`; tokens that are minted here
+/// are signed with `signing`.
+pub fn build(
+    mut settings: Document,
+    base: &Path,
+    signing: &SigningKeys,
+    problems: &mut Vec<Problem>,
+) -> Option<Platform> {
     let before = problems.len();
     let schemes = settings.take("", "schemes");
     let raw: RawPlatform = settings.read_rest("", problems)?;
@@ -170,7 +177,14 @@ pub fn build(mut settings: Document, base: &Path, problems: &mut Vec<Problem>) -
     // With those that are switched off: a preset's rule may go on naming them.
     let named: Vec<_> = schemes.entries("").into_iter().map(|it| it.0).collect();
     check_rules(&settings, &raw.rules, &named, problems);
-    let schemes = build_schemes(&raw.name, reading, base, &schemes, problems);
+    let context = Context {
+        platform: &raw.name,
+        name: "",
+        reading,
+        base,
+        signing,
+    };
+    let schemes = build_schemes(context, &schemes, problems);
     let https: Https = raw.https.map_or(
         Https {
             mode: Mode::Off,
@@ -236,9 +250,7 @@ pub fn build(mut settings: Document, base: &Path, problems: &mut Vec<Problem>) -
 }
 
 fn build_schemes(
-    platform: &str,
-    reading: Reading,
-    base: &Path,
+    context: Context<'_>,
     settings: &Document,
     problems: &mut Vec<Problem>,
 ) -> Vec<NamedScheme> {
@@ -265,10 +277,8 @@ fn build_schemes(
                 .push(settings.problem("", "a scheme's name holds letters, digits, `-` and `_`"));
         }
         let context = Context {
-            platform,
             name: &name,
-            reading,
-            base,
+            ..context
         };
         if let Some(scheme) = (kind.build)(&context, &settings, problems) {
             built.push(NamedScheme {

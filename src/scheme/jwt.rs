@@ -7,7 +7,8 @@
 //!
 //! Tokens that this project mints carry `gen`, a list of two numbers: the generations of the
 //! account and the user at that time, 0 where there is none. Where the claim is there and the
-//! directory is asked, it must be what the records say now.
+//! directory is asked, it must be what the records say now; under a key of ours (`minted_here`) it
+//! must be there.
 
 mod claims;
 mod settings;
@@ -24,7 +25,7 @@ use crate::decision::{Denial, Failure, Reason};
 use crate::directory::reads::Reads;
 use crate::document::{Document, Problem};
 use crate::identity::Identity;
-use crate::keys::{Algorithm, Keys};
+use crate::keys::{Algorithm, Key, Keys};
 use crate::proof::Prover;
 use crate::request::RequestView;
 use crate::scheme::jwt::claims::{Demands, Named, Names};
@@ -50,6 +51,7 @@ struct Jwt {
     reading: Reading,
     algorithms: Vec<Algorithm>,
     keys: Keys,
+    minted_here: bool,
     demands: Demands,
     names: Names,
     directory: Asked,
@@ -78,6 +80,11 @@ fn build(
         }
         Keys::default()
     });
+    let keys = if read.minted_here {
+        keys.and(context.signing.verifying(context.platform))
+    } else {
+        keys
+    };
     check(&read, &mut complain);
     if problems.len() > before {
         return None;
@@ -91,6 +98,7 @@ fn build(
             .algorithms
             .unwrap_or_else(|| keys.algorithms().collect()),
         keys,
+        minted_here: read.minted_here,
         demands: Demands {
             issuer: read.issuer,
             audience: read.audience,
@@ -126,7 +134,10 @@ impl Scheme for Jwt {
             let text = credential.secret().expose_str();
             let text = text.ok_or_else(|| denied(Reason::Malformed, "a token is ASCII"))?;
             let token = Token::parse(text)?;
-            self.check_signature(&token, text, reads.prover())?;
+            let key = self.check_signature(&token, text, reads.prover())?;
+            if key.is_ours() && !token.claims.contains_key("gen") {
+                return Err(denied(Reason::Malformed, "a token of ours has no `gen`").into());
+            }
             let ends = self.demands.check(&token.claims, reads.now())?;
             let revoked = revocation_parts(&token.claims, text);
             if reads.is_revoked(&revoked).await? {
@@ -146,20 +157,25 @@ impl Scheme for Jwt {
     }
 
     fn warning(&self) -> Option<&'static str> {
-        let message = "it has no `keys`, so every token is refused; give it the issuer's keys, or \
-                       null to switch it off";
+        let message = if self.minted_here {
+            "it has no `keys`, and there are no `signing.key_files` to mint tokens with, so every \
+             token is refused; give it the issuer's keys, or those, or null to switch it off"
+        } else {
+            "it has no `keys`, so every token is refused; give it the issuer's keys, or null to \
+             switch it off"
+        };
         self.keys.is_empty().then_some(message)
     }
 }
 
 impl Jwt {
-    /// Demands the signature of a key that the configuration has for this algorithm.
+    /// Demands the signature of a key that the configuration has for this algorithm, and gives it.
     fn check_signature(
         &self,
         token: &Token<'_>,
         text: &str,
         prover: &Prover,
-    ) -> Result<(), Denial> {
+    ) -> Result<&Key, Denial> {
         let taken = self.algorithms.contains(&token.algorithm);
         let keys = self.keys.candidates(token.kid.as_deref(), token.algorithm);
         let mut keys = keys.filter(|_| taken).peekable();
@@ -169,17 +185,14 @@ impl Jwt {
                 "no key for what the token says it is signed with",
             ));
         }
-        let signed = keys.any(|key| {
+        let signed = keys.find(|key| {
             let [algorithm, material] = key.identity();
             let parts = [b"signature", algorithm, material, text.as_bytes()];
             prover.remembered(&parts, || {
                 key.has_signed(token.message.as_bytes(), token.signature)
             })
         });
-        if signed {
-            return Ok(());
-        }
-        Err(denied(Reason::Wrong, "the signature is not the key's"))
+        signed.ok_or_else(|| denied(Reason::Wrong, "the signature is not the key's"))
     }
 
     /// Asks the directory, as far as the settings say, about whom the token names.

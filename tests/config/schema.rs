@@ -8,6 +8,7 @@ use crate::{Site, portcullis};
 const EVERYTHING: &str = r#"
 listen: { grpc: ["127.0.0.1:9001"], admin: "127.0.0.1:9003" }
 store: { url: "memory:", directory_file: directory.yaml }
+signing: { key_files: [] }
 cache: { capacity: 100000, ttl_seconds: 60, denial_capacity: 20000, denial_ttl_seconds: 5, proof_capacity: 100000 }
 check: { deadline_ms: 150, on_fault: deny }
 client_address: { from: x-forwarded-for, trusted_hops: 1 }
@@ -48,6 +49,7 @@ fn the_schema_knows_every_key_and_no_other() {
     for unknown in [
         "/nmae",
         "/listen/nmae",
+        "/signing/nmae",
         "/client_address/nmae",
         "/platforms/0/nmae",
         "/platforms/0/schemes/key/nmae",

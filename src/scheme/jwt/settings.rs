@@ -23,9 +23,13 @@ pub(super) struct Settings {
     pub(super) audience: Vec<String>,
     /// Algorithms taken; those of the keys, if absent.
     pub(super) algorithms: Option<Vec<Algorithm>>,
-    /// The issuer's keys, 8 at most. Without any, every token is refused.
+    /// The issuer's keys, 8 at most. Without any, and without `minted_here`, every token is
+    /// refused.
     #[serde(default)]
     pub(super) keys: Vec<RawKey>,
+    /// Also tokens that this service mints for the platform, under `signing.key_files`.
+    #[serde(default)]
+    pub(super) minted_here: bool,
     /// Claims that must be there; `exp` must in any case.
     #[serde(default = "generic_claims")]
     pub(super) required_claims: Vec<String>,
@@ -75,9 +79,19 @@ pub(super) fn check(read: &Settings, complain: &mut impl FnMut(&str, &str)) {
     if read.leeway_seconds > MAX_LEEWAY {
         complain("/leeway_seconds", "at most 60");
     }
+    if read.minted_here && read.directory == Asked::None {
+        complain(
+            "/minted_here",
+            "tokens minted here are revoked in the directory, so it must be asked (`directory`)",
+        );
+    }
     let Some(algorithms) = &read.algorithms else {
         return;
     };
+    if read.minted_here && !algorithms.contains(&Algorithm::Rs256) {
+        let message = "tokens minted here are signed with RS256, which `algorithms` do not include";
+        complain("/minted_here", message);
+    }
     if algorithms.is_empty() {
         complain(
             "/algorithms",

@@ -11,7 +11,8 @@ use serde_json::json;
 use super::*;
 use crate::directory::bench::{Bench, START};
 use crate::directory::records::{Account, User};
-use crate::keys::samples::Maker;
+use crate::keys::samples::{Maker, private_pem};
+use crate::keys::signing::SigningKeys;
 use crate::scheme::Conflict;
 
 const KAZOO: &str = "
@@ -33,8 +34,17 @@ struct Fixture {
 }
 
 fn build_from(settings: &str) -> Result<Arc<dyn Scheme>, Vec<Problem>> {
+    build_with(settings, "p", &SigningKeys::default())
+}
+
+fn build_with(
+    settings: &str,
+    platform: &str,
+    signing: &SigningKeys,
+) -> Result<Arc<dyn Scheme>, Vec<Problem>> {
     let context = Context {
-        platform: "p",
+        platform,
+        signing,
         name: "jwt",
         reading: Reading {
             conflict: Conflict::Precedence,
@@ -708,6 +718,14 @@ fn settings_that_could_not_mean_what_they_say_are_problems() {
         ),
         (format!("from: []\n{own}"), "at least one place"),
         (format!("{from}\n{own}\njwks_url: https://x"), "jwks_url"),
+        (
+            format!("{from}\n{own}\nminted_here: true\ndirectory: none"),
+            "revoked in the directory",
+        ),
+        (
+            format!("{from}\n{own}\nminted_here: true\nalgorithms: [ES256]"),
+            "signed with RS256",
+        ),
     ];
     for (settings, want) in cases {
         match build_from(&settings) {
@@ -717,6 +735,146 @@ fn settings_that_could_not_mean_what_they_say_are_problems() {
                 assert!(!want.is_empty() && found, "{settings}: {problems:?}");
             }
         }
+    }
+}
+
+/// Loads signing keys out of new files of these contents.
+fn signing(folder: &Path, pems: &[&str]) -> SigningKeys {
+    let write = |(index, pem): (usize, &&str)| {
+        let path = folder.join(format!("signing-{index}"));
+        std::fs::write(&path, pem).unwrap();
+        path
+    };
+    let files: Vec<_> = pems.iter().enumerate().map(write).collect();
+    SigningKeys::load(&files).unwrap().keys
+}
+
+/// Claims of a token that is minted here, some of them changed.
+fn minted(changes: Value) -> Map<String, Value> {
+    let mut claims: Map<_, _> = serde_json::from_str(&claims(changes)).unwrap();
+    claims.entry("gen").or_insert(json!([0, 0]));
+    claims
+}
+
+#[tokio::test]
+async fn tokens_minted_here_are_good_on_their_platform_as_long_as_their_key_is_loaded() {
+    let settings = format!("{KAZOO}minted_here: true");
+    let (old, new) = (private_pem(), private_pem());
+    let fixture = Fixture::new(KAZOO).await;
+    let folder = fixture.folder.path().to_owned();
+    let before = signing(&folder, &[&old]);
+    let overlap = signing(&folder, &[&new, &old]);
+    let after = signing(&folder, &[&new]);
+    let first = before.sign("p", &minted(json!({}))).unwrap();
+    let second = overlap.sign("p", &minted(json!({}))).unwrap();
+    let elsewhere = overlap.sign("q", &minted(json!({}))).unwrap();
+    let own = Some(&settings);
+    let unknown = Some(Reason::Unknown);
+    let mut fixture = fixture;
+    for (name, settings, platform, keys, token, want) in [
+        ("its own key", own, "p", &before, &first, None),
+        (
+            "the old key in an overlap",
+            own,
+            "p",
+            &overlap,
+            &first,
+            None,
+        ),
+        (
+            "the new key in an overlap",
+            own,
+            "p",
+            &overlap,
+            &second,
+            None,
+        ),
+        ("the new key alone", own, "p", &after, &second, None),
+        ("the old key, taken out", own, "p", &after, &first, unknown),
+        (
+            "the new key, not there yet",
+            own,
+            "p",
+            &before,
+            &second,
+            unknown,
+        ),
+        (
+            "another platform's token",
+            own,
+            "p",
+            &overlap,
+            &elsewhere,
+            unknown,
+        ),
+        ("the same there", own, "q", &overlap, &second, unknown),
+        ("not asked for", None, "p", &overlap, &second, unknown),
+    ] {
+        // A scheme without keys of others takes no token in place of ours.
+        let settings = settings.map_or(KAZOO, |it| it);
+        fixture.scheme = build_with(settings, platform, keys).unwrap();
+        fixture.same(name, &fixture.verify(token).await, want);
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_ours_takes_only_tokens_that_name_it_and_say_their_generations() {
+    let fixture = Fixture::new(KAZOO).await;
+    let pem = private_pem();
+    let ours = signing(fixture.folder.path(), &[&pem]);
+    let settings = format!("{KAZOO}minted_here: true");
+    let foreign = key(&fixture.rsa, fixture.folder.path(), None);
+    let scheme = build_with(&format!("{settings}\nkeys:\n{foreign}"), "p", &ours).unwrap();
+    let fixture = Fixture { scheme, ..fixture };
+    let sign = |claims: &Map<String, Value>| ours.sign("p", claims).unwrap();
+    let without = |claims: &mut Map<String, Value>| claims.remove("gen");
+    let mut bare = minted(json!({}));
+    without(&mut bare);
+    let malformed = Some(Reason::Malformed);
+    for (name, token, want) in [
+        ("as minted", sign(&minted(json!({}))), None),
+        ("no `gen`", sign(&bare), malformed),
+        ("null", sign(&minted(json!({ "gen": 0 }))), malformed),
+        (
+            "raised",
+            sign(&minted(json!({ "gen": [0, 1] }))),
+            Some(Reason::Revoked),
+        ),
+        (
+            "of others, nothing is asked",
+            fixture.rsa.token(r#"{"alg":"RS256"}"#, &claims(json!({}))),
+            None,
+        ),
+    ] {
+        fixture.same(name, &fixture.verify(&token).await, want);
+    }
+
+    // The right signature under a header without the name, or with another's.
+    let kid = ours.jwks("p")["keys"][0]["kid"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let other = ours.jwks("q")["keys"][0]["kid"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let maker = Maker::with_rsa_pem(&pem);
+    let body = Value::Object(minted(json!({}))).to_string();
+    let named = |kid: &str| format!(r#"{{"alg":"RS256","typ":"JWT"{kid}}}"#);
+    for (name, header, want) in [
+        ("by its name", named(&format!(r#","kid":"{kid}""#)), None),
+        ("without a name", named(""), Some(Reason::Wrong)),
+        (
+            "by another's",
+            named(&format!(r#","kid":"{other}""#)),
+            Some(Reason::Unknown),
+        ),
+    ] {
+        fixture.same(
+            name,
+            &fixture.verify(&maker.token(&header, &body)).await,
+            want,
+        );
     }
 }
 
