@@ -32,7 +32,7 @@ use crate::document::{Document, Problem};
 use crate::identity::Identity;
 use crate::request::RequestView;
 
-pub(crate) use open::{earlier, open_account, open_user};
+pub(crate) use open::{earlier, generations, open_account, open_user};
 pub use places::{Source, parse_places};
 pub(crate) use places::{challenge_of, find, is_lower_hex};
 
