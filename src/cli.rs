@@ -6,6 +6,7 @@ pub mod config;
 pub mod demo;
 pub mod explain;
 pub mod key;
+pub mod platform;
 pub mod provision;
 pub mod reach;
 pub mod records;
@@ -54,6 +55,8 @@ enum Command {
     Import(provision::Import),
     #[command(subcommand)]
     Key(key::Command),
+    #[command(subcommand)]
+    Platform(platform::Command),
     Serve(serve::Arguments),
     #[command(subcommand)]
     Session(session::Command),
@@ -74,6 +77,7 @@ pub fn run() -> ExitCode {
         Command::Export(export) => export.run(),
         Command::Import(import) => import.run(),
         Command::Key(command) => command.run(),
+        Command::Platform(command) => command.run(),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Session(command) => command.run(),
         Command::Store(command) => command.run(),

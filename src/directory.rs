@@ -10,6 +10,7 @@
 //! pc:u:PLATFORM:ID            user
 //! pc:k:PLATFORM:ID            API key          pc:t:PLATFORM:DIGEST        a session's user, as a hint
 //! pc:s:PLATFORM:USER          session          pc:x:PLATFORM:DIGEST        a revoked token
+//! pc:p:PLATFORM               the platform itself: its generation
 //! pcu:s:PLATFORM:DIGEST       is there while a session is in use; changes no verdict, so untracked
 //! ```
 //!
@@ -22,6 +23,7 @@ pub mod file;
 pub mod names;
 pub mod operations;
 pub mod pepper;
+pub mod platforms;
 pub mod reads;
 pub mod records;
 pub mod revocations;

@@ -33,7 +33,7 @@ use crate::identity::Identity;
 use crate::keys::signing::SigningKeys;
 use crate::request::RequestView;
 
-pub(crate) use open::{earlier, open_account, open_user};
+pub(crate) use open::{earlier, generations, open_account, open_user};
 pub use places::{Source, parse_places};
 pub(crate) use places::{challenge_of, find, is_lower_hex};
 

@@ -140,6 +140,10 @@ fn every_step_of_a_decision_is_told() {
                 ("/verifications/0/valid", json!(true)),
                 (
                     "/verifications/0/records/1",
+                    json!({ "key": "pc:p:crossbar", "found": false }),
+                ),
+                (
+                    "/verifications/0/records/2",
                     json!({ "key": "pc:u:crossbar:u1", "found": true }),
                 ),
                 ("/identity/username", json!("john@example.com")),

@@ -7,6 +7,7 @@
 
 mod bulk;
 mod changes;
+mod platforms;
 mod sessions;
 pub mod verify;
 pub mod words;
@@ -73,6 +74,7 @@ impl Operations {
                 account,
             } => self.list(kind, &platform, account.as_deref(), lines).await,
             Operation::Revoke { kind, platform, id } => self.revoke(kind, &platform, &id).await,
+            Operation::RevokePlatform { platform } => self.revoke_platform(&platform).await,
             Operation::RevokeSession { platform, whose } => {
                 self.revoke_session(&platform, whose).await
             }
@@ -86,6 +88,7 @@ impl Operations {
                 self.sessions(&platform, user.as_deref(), lines).await
             }
             Operation::Show { kind, platform, id } => self.show(kind, &platform, &id).await,
+            Operation::ShowPlatform { platform } => self.show_platform(&platform).await,
             Operation::Switch {
                 kind,
                 platform,
@@ -141,6 +144,9 @@ fn subject(operation: &Operation) -> (Option<String>, Option<String>, Option<Str
                 Whose::User(id) => Some(id),
             };
             (Some(RecordKind::User), Some(platform), user)
+        }
+        Operation::RevokePlatform { platform } | Operation::ShowPlatform { platform } => {
+            (None, Some(platform), None)
         }
         Operation::Rotate { platform, id, .. } => (Some(RecordKind::Key), Some(platform), Some(id)),
         Operation::Sessions { platform, user } => {
@@ -647,6 +653,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_platform_is_shown_and_revoked_by_the_name_that_the_configuration_gives() {
+        let desk = Desk::open().await;
+        let show = |name: &str| Operation::ShowPlatform {
+            platform: name.into(),
+        };
+        let revoke = |name: &str| Operation::RevokePlatform {
+            platform: name.into(),
+        };
+        let row = |generation: u64| json!({ "platform": "infobip", "generation": generation });
+        for (operation, want) in [
+            (show("infobip"), row(0)),
+            (revoke("infobip"), row(1)),
+            (revoke("infobip"), row(2)),
+            (show("infobip"), row(2)),
+        ] {
+            let (record, secret) = desk.record(operation).await.unwrap();
+            assert_eq!((Value::Object(record), secret), (want, None));
+        }
+        for operation in [show("nobody"), revoke("nobody")] {
+            let refused = desk.record(operation).await.unwrap_err();
+            assert_eq!(refused.kind(), "refused");
+        }
+    }
+
+    #[tokio::test]
     async fn lists_may_be_narrowed_to_an_account_and_show_no_digest() {
         let desk = Desk::open().await;
         let list = |kind, account: Option<&str>| Operation::List {
@@ -683,7 +714,7 @@ mod tests {
             let token = Secret::new(format!("token of {user}").into_bytes());
             let new = NewSession {
                 user,
-                generations: [0, 0],
+                generations: [0, 0, 0],
                 address: Some("10.0.0.0/8".parse().unwrap()),
                 idle: Some(Duration::from_hours(hours)),
                 cap: Duration::from_hours(24),
@@ -719,6 +750,11 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(states(None).await, ["u-1 idle", "u-2 revoked"]);
+
+        let platform = "infobip".to_owned();
+        let raised = desk.record(Operation::RevokePlatform { platform }).await;
+        assert_eq!(raised.unwrap().0["generation"], json!(1));
+        assert_eq!(states(None).await, ["u-1 revoked", "u-2 revoked"]);
 
         let token = Whose::Token(Clear::new("token of u-2".into()));
         for existed in [true, false] {

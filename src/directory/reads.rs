@@ -9,21 +9,26 @@
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use crate::credential::Secret;
-use crate::decision::{Dependency, Fault};
+use crate::decision::Fault;
+use crate::directory::platforms::Platform;
 use crate::directory::records::{Account, ApiKey, User};
-use crate::directory::{Directory, Index};
+use crate::directory::{Directory, Index, decode, store_fault};
 use crate::proof::Prover;
 use crate::store::Change;
 
 /// Slots of the generation table. Two records in one slot cost a miss, never a wrong verdict.
 const SLOTS: usize = 65_536;
+
+/// The last of them are for platforms: every verdict stands on its platform's record, so a session
+/// in the same slot would make all of them stale each time that it changes.
+const PLATFORM_SLOTS: usize = 64;
 
 /// How many records a kept verdict may stand on. One that read more is used once and not kept.
 const MAX_NOTES: usize = 8;
@@ -102,7 +107,11 @@ fn slot(key: &str) -> usize {
     // Keys are not chosen by callers who gain by a collision, which costs one miss; no secret key.
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
-    hasher.finish() as usize % SLOTS
+    let hash = hasher.finish() as usize;
+    if key.starts_with("pc:p:") {
+        return SLOTS - PLATFORM_SLOTS + hash % PLATFORM_SLOTS;
+    }
+    hash % (SLOTS - PLATFORM_SLOTS)
 }
 
 /// The generations that a verdict was built on.
@@ -127,6 +136,8 @@ pub struct Reads {
     directory: Directory,
     platform: String,
     notes: Mutex<Notes>,
+    /// The platform's record, which is read along with whatever is read first.
+    own: OnceLock<Option<Bytes>>,
 }
 
 impl Reads {
@@ -138,6 +149,7 @@ impl Reads {
             directory: directory.clone(),
             platform: platform.to_owned(),
             notes,
+            own: OnceLock::new(),
         }
     }
 
@@ -159,6 +171,19 @@ impl Reads {
     #[must_use]
     pub fn now(&self) -> u64 {
         self.directory.clock().unix_seconds()
+    }
+
+    /// Gives the generation of the platform. Costs no round trip once anything has been read.
+    ///
+    /// # Errors
+    /// A fault when the store does not answer or the record cannot be read.
+    pub async fn platform_generation(&self) -> Result<u64, Fault> {
+        if self.own.get().is_none() {
+            self.values(Vec::new()).await?;
+        }
+        let record = self.own.get().and_then(Option::as_deref);
+        let platform = record.map(decode::<Platform>).transpose()?;
+        Ok(platform.unwrap_or_default().generation)
     }
 
     /// Gives an account by its id.
@@ -284,6 +309,18 @@ impl Reads {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
+        let found = self.values(keys).await?.into_iter();
+        found
+            .map(|it| it.as_deref().map(decode).transpose())
+            .collect()
+    }
+
+    /// Reads in one round trip, after noting the keys.
+    pub(super) async fn values(&self, mut keys: Vec<String>) -> Result<Vec<Option<Bytes>>, Fault> {
+        let with_own = self.own.get().is_none();
+        if with_own {
+            keys.push(self.directory.platform_key(&self.platform));
+        }
         {
             let mut notes = self
                 .notes
@@ -294,19 +331,12 @@ impl Reads {
             }
         }
         let found = self.directory.store().get(&keys).await;
-        let found = found.map_err(|it| Fault::new(Dependency::Store, it.to_string()))?;
-        let decode = |value: Bytes| {
-            serde_json::from_slice(&value).map_err(|_| {
-                Fault::new(
-                    Dependency::Store,
-                    "a record of the directory cannot be read",
-                )
-            })
-        };
-        found
-            .into_iter()
-            .map(|it| it.map(decode).transpose())
-            .collect()
+        let mut found = found.map_err(store_fault)?;
+        if with_own {
+            // Two first reads at once may both have brought it; either was noted before.
+            let _ = self.own.set(found.pop().flatten());
+        }
+        Ok(found)
     }
 }
 
@@ -328,6 +358,15 @@ mod tests {
         let notes = generations.begin();
         generations.raise(Change::Everything);
         assert!(!generations.is_current(&notes));
+    }
+
+    #[test]
+    fn a_platform_shares_no_slot_with_what_changes_often() {
+        let platforms = SLOTS - PLATFORM_SLOTS;
+        for index in 0..10_000 {
+            assert!(slot(&format!("pc:p:{index}")) >= platforms);
+            assert!(slot(&format!("pc:s:p:{index}")) < platforms);
+        }
     }
 
     #[test]

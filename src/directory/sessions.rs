@@ -48,8 +48,9 @@ pub struct Session {
     pub ends: u64,
     /// After how many seconds without use it ends; `None`: only at its end.
     pub idle_seconds: Option<u64>,
-    /// The generations of the account and the user when it was created; raising one ends it.
-    pub generations: [u64; 2],
+    /// The generations of the platform, the account and the user when it was created; raising one
+    /// ends it.
+    pub generations: [u64; 3],
 }
 
 /// What a session is to be.
@@ -57,8 +58,8 @@ pub struct Session {
 pub struct NewSession<'a> {
     /// The user's id.
     pub user: &'a str,
-    /// The generations of its account and of it, now.
-    pub generations: [u64; 2],
+    /// The generations of the platform, of its account and of it, now.
+    pub generations: [u64; 3],
     /// The only addresses it may be used from; `None`: any.
     pub address: Option<IpNet>,
     /// After how long without use it ends; `None`: only at its end.
@@ -170,7 +171,7 @@ impl Directory {
         &self,
         platform: &str,
         session: &Session,
-        generations: [u64; 2],
+        generations: [u64; 3],
     ) -> Result<bool, Fault> {
         if session.ends <= self.clock().unix_seconds() || session.generations != generations {
             return Ok(false);
@@ -288,7 +289,7 @@ mod tests {
     fn new(user: &str) -> NewSession<'_> {
         NewSession {
             user,
-            generations: [0, 0],
+            generations: [0, 0, 0],
             address: None,
             idle: Some(HOUR),
             cap: 24 * HOUR,
@@ -384,7 +385,7 @@ mod tests {
         let bench = Bench::new();
         assert!(create(&bench, "one").await);
         let revoked = NewSession {
-            generations: [0, 1],
+            generations: [0, 0, 1],
             ..new("u")
         };
         let two = token("two");

@@ -5,10 +5,10 @@
 //! it leads to a key or a URL. A valid signature is a proof and remembered as one; whether the
 //! token is still good is asked of the clock and the directory each time.
 //!
-//! Tokens that this project mints carry `gen`, a list of two numbers: the generations of the
-//! account and the user at that time, 0 where there is none. Where the claim is there and the
-//! directory is asked, it must be what the records say now; under a key of ours (`minted_here`) it
-//! must be there.
+//! Tokens that this project mints carry `gen`, a list of three numbers: the generations of the
+//! platform, the account and the user at that time, 0 where there is none. Where the claim is there
+//! and the directory is asked, it must be what the records say now; under a key of ours
+//! (`minted_here`) it must be there.
 
 mod claims;
 mod settings;
@@ -32,8 +32,8 @@ use crate::scheme::jwt::claims::{Demands, Named, Names};
 use crate::scheme::jwt::settings::{Asked, Settings, check};
 use crate::scheme::jwt::token::{Token, check_shape};
 use crate::scheme::{
-    Challenge, Context, Kind, Reading, Scheme, Verified, challenge_of, earlier, find, open_account,
-    open_user, parse_places,
+    Challenge, Context, Kind, Reading, Scheme, Verified, challenge_of, earlier, find, generations,
+    open_account, open_user, parse_places,
 };
 
 /// The row of [`crate::scheme::ALL`].
@@ -199,7 +199,7 @@ impl Jwt {
     async fn identify(
         &self,
         named: Named,
-        generations: Option<&Value>,
+        issued: Option<&Value>,
         reads: &Reads,
     ) -> Result<Identity, Failure> {
         if self.directory == Asked::None {
@@ -212,7 +212,7 @@ impl Jwt {
                     let detail = "the token's user belongs to another account";
                     return Err(denied(Reason::AccountMismatch, detail).into());
                 }
-                check_generations(generations, opened.generations)?;
+                check_generations(issued, opened.generations)?;
                 return Ok(Identity {
                     scopes: named.scopes,
                     ..opened.identity
@@ -226,8 +226,7 @@ impl Jwt {
         if account.is_none() && self.directory == Asked::Required {
             return Err(denied(Reason::Unknown, "the token names nobody with a record").into());
         }
-        let generation = account.as_ref().map_or(0, |it| it.generation);
-        check_generations(generations, [generation, 0])?;
+        check_generations(issued, generations(account.as_ref(), 0, reads).await?)?;
         Ok(self.claimed(named, account.and_then(|it| it.expires)))
     }
 
@@ -259,7 +258,7 @@ pub fn revocation_parts<'t>(claims: &'t Map<String, Value>, token: &'t str) -> V
     }
 }
 
-fn check_generations(claim: Option<&Value>, now: [u64; 2]) -> Result<(), Denial> {
+fn check_generations(claim: Option<&Value>, now: [u64; 3]) -> Result<(), Denial> {
     let Some(claim) = claim else { return Ok(()) };
     let issued: Option<Vec<u64>> = claim
         .as_array()
@@ -269,7 +268,7 @@ fn check_generations(claim: Option<&Value>, now: [u64; 2]) -> Result<(), Denial>
         Some(issued) if issued.len() == now.len() => {
             Err(denied(Reason::Revoked, "the user's tokens were revoked"))
         }
-        _ => Err(denied(Reason::Malformed, "`gen` is not two generations")),
+        _ => Err(denied(Reason::Malformed, "`gen` is not three generations")),
     }
 }
 

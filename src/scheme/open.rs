@@ -2,7 +2,7 @@
 //!
 //! Apart from the schemes because the answer is the same whatever was presented.
 
-use crate::decision::{Denial, Failure, Reason};
+use crate::decision::{Denial, Failure, Fault, Reason};
 use crate::directory::reads::Reads;
 use crate::directory::records::{Account, User};
 use crate::identity::Identity;
@@ -34,8 +34,8 @@ pub(crate) async fn open_account(
 pub(crate) struct Opened {
     /// Who it is.
     pub(crate) identity: Identity,
-    /// The generations of its account and of it; what was issued under others is revoked.
-    pub(crate) generations: [u64; 2],
+    /// See [`generations`].
+    pub(crate) generations: [u64; 3],
 }
 
 /// Says who a user is whose credential has been proven, and denies where it may not get in.
@@ -52,9 +52,8 @@ pub(crate) async fn open_user(
         return Err(Denial::new(Reason::Disabled, "the user is disabled").into());
     }
     let account = open_account(user.account.as_deref(), reads).await?;
-    let generation = account.as_ref().map_or(0, |it| it.generation);
     Ok(Opened {
-        generations: [generation, user.generation],
+        generations: generations(account.as_ref(), user.generation, reads).await?,
         identity: Identity {
             platform: platform.to_owned(),
             username: user.login().map(str::to_owned),
@@ -66,6 +65,20 @@ pub(crate) async fn open_user(
             ..Identity::default()
         },
     })
+}
+
+/// Gives the generations of the platform, the account and the user, 0 where there is none: what was
+/// issued under others is revoked.
+///
+/// # Errors
+/// A fault when the store does not answer or the platform's record cannot be read.
+pub(crate) async fn generations(
+    account: Option<&Account>,
+    user: u64,
+    reads: &Reads,
+) -> Result<[u64; 3], Fault> {
+    let account = account.map_or(0, |it| it.generation);
+    Ok([reads.platform_generation().await?, account, user])
 }
 
 /// Gives the earlier of two ends.

@@ -180,7 +180,7 @@ mod tests {
     async fn log_in(bench: &Bench, generation: u64) {
         let new = NewSession {
             user: "u-1",
-            generations: [0, generation],
+            generations: [0, 0, generation],
             address: Some("127.0.0.2/32".parse().unwrap()),
             idle: Some(Duration::from_hours(1)),
             cap: Duration::from_hours(24),
@@ -221,6 +221,16 @@ mod tests {
         assert!(verify(&bench, TOKEN).await.is_ok());
         bench.pass(Duration::from_mins(61));
         assert_eq!(verify(&bench, TOKEN).await, Err(Reason::Expired));
+    }
+
+    #[tokio::test]
+    async fn revoking_the_platform_ends_its_sessions() {
+        let bench = Bench::new();
+        put_user(&bench, 0, false).await;
+        log_in(&bench, 0).await;
+        assert!(verify(&bench, TOKEN).await.is_ok());
+        bench.directory.revoke_platform("p").await.unwrap();
+        assert_eq!(verify(&bench, TOKEN).await, Err(Reason::Revoked));
     }
 
     #[tokio::test]

@@ -162,3 +162,20 @@ fn no_argument_takes_a_secret() {
         ran.failed(2, "unexpected argument");
     }
 }
+
+#[test]
+fn a_platform_is_revoked_as_a_whole_and_shown() {
+    let server = start();
+    let want = "platform    mine\ngeneration  0\n";
+    assert_eq!(run(&server, "platform show", "").done(), want);
+    let revoked = run(&server, "platform revoke", "").done();
+    assert_eq!(
+        revoked,
+        "platform mine has no valid token or session any more\n"
+    );
+    let revoked = run(&server, "platform revoke --json", "").json();
+    assert_eq!(revoked, json!({ "platform": "mine", "generation": 2 }));
+    let shown = run(&server, "platform show --json", "").json();
+    assert_eq!(shown, revoked);
+    run(&server, "platform revoke --platform no", "").failed(2, "no such platform");
+}

@@ -88,10 +88,13 @@ impl Operations {
             .into_iter()
             .map(|it| it.map(|it| decode(&it)).transpose());
         let accounts: Vec<Option<Account>> = accounts.collect::<Result<_, _>>()?;
+        let whole = directory.platform(platform).await?.generation;
         let now = directory.clock().unix_seconds();
         let rows = sessions.iter().enumerate().map(|(index, session)| {
             let generation = accounts[index].as_ref().map_or(0, |it| it.generation);
-            let generations = users[index].as_ref().map(|it| [generation, it.generation]);
+            let generations = users[index]
+                .as_ref()
+                .map(|it| [whole, generation, it.generation]);
             let state = if session.ends <= now {
                 "ended"
             } else if generations != Some(session.generations) {

@@ -100,6 +100,11 @@ pub enum Operation {
         /// Which.
         id: String,
     },
+    /// Ends every token and session of a platform.
+    RevokePlatform {
+        /// The platform.
+        platform: String,
+    },
     /// Ends a session.
     RevokeSession {
         /// The platform.
@@ -134,6 +139,11 @@ pub enum Operation {
         /// Which.
         id: String,
     },
+    /// Shows what is kept of a platform as a whole.
+    ShowPlatform {
+        /// The platform.
+        platform: String,
+    },
     /// Switches a record on or off.
     Switch {
         /// What.
@@ -163,10 +173,12 @@ impl Operation {
             Self::Link { .. } => "link",
             Self::List { .. } => "list",
             Self::Revoke { .. } => "revoke",
+            Self::RevokePlatform { .. } => "revoke_platform",
             Self::RevokeSession { .. } => "revoke_session",
             Self::Rotate { .. } => "rotate",
             Self::Sessions { .. } => "sessions",
             Self::Show { .. } => "show",
+            Self::ShowPlatform { .. } => "show_platform",
             Self::Switch { .. } => "switch",
             Self::Verify { .. } => "verify",
         }

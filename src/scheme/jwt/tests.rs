@@ -528,6 +528,10 @@ async fn the_directory_has_the_last_word_about_whom_a_token_names() {
     ] {
         directory.put_account("p", &it).await.unwrap();
     }
+    directory.revoke_platform("p").await.unwrap();
+    let of_account = |all: Value| json!({ "account_id": "a3", "owner_id": null, "gen": all });
+    let (older_account, account_of_now) =
+        (of_account(json!([0, 3, 0])), of_account(json!([1, 3, 0])));
     let mut names = json!({ "account_id": "a3", "owner_id": "raised" });
     let mut with = |value: Value| {
         names["gen"] = value;
@@ -561,18 +565,41 @@ async fn the_directory_has_the_last_word_about_whom_a_token_names() {
             json!({ "owner_id": "shut", "account_id": "a2" }),
             Some(Reason::Locked),
         ),
-        ("the generations of now", with(json!([3, 2])), None),
-        ("an older user", with(json!([3, 1])), Some(Reason::Revoked)),
+        ("the generations of now", with(json!([1, 3, 2])), None),
         (
-            "an older account",
-            with(json!([2, 2])),
+            "an older user",
+            with(json!([1, 3, 1])),
             Some(Reason::Revoked),
         ),
-        ("a later user", with(json!([3, 3])), Some(Reason::Revoked)),
-        ("one generation", with(json!([3])), Some(Reason::Malformed)),
+        (
+            "an older account",
+            with(json!([1, 2, 2])),
+            Some(Reason::Revoked),
+        ),
+        (
+            "an older platform",
+            with(json!([0, 3, 2])),
+            Some(Reason::Revoked),
+        ),
+        (
+            "a later user",
+            with(json!([1, 3, 3])),
+            Some(Reason::Revoked),
+        ),
+        (
+            "an account of an older platform",
+            older_account,
+            Some(Reason::Revoked),
+        ),
+        ("an account of now", account_of_now, None),
+        (
+            "two generations",
+            with(json!([3, 2])),
+            Some(Reason::Malformed),
+        ),
         (
             "generations that are texts",
-            with(json!(["3", "2"])),
+            with(json!(["1", "3", "2"])),
             Some(Reason::Malformed),
         ),
         ("none", with(json!(null)), None),
@@ -593,7 +620,7 @@ async fn the_directory_has_the_last_word_about_whom_a_token_names() {
         (identity.roles, identity.scopes),
         (vec!["admin".into()], vec!["x".into()])
     );
-    let token = fixture.rsa.token(HEADER, &claims(with(json!([3, 2]))));
+    let token = fixture.rsa.token(HEADER, &claims(with(json!([1, 3, 2]))));
     let identity = fixture.verify(&token).await.unwrap();
     assert_eq!(identity.expires, Some(START + 60), "the account ends first");
 }

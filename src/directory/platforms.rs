@@ -1,0 +1,95 @@
+//! What holds for a platform as a whole: its generation, which every token and session carries.
+//!
+//! Apart from the records of accounts and users because no file names it and nothing is found by it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::decision::{Dependency, Fault};
+use crate::directory::{Directory, store_fault};
+use crate::store::PutIf;
+
+/// How often a write that lost a race against another one is tried again.
+const WRITE_ATTEMPTS: usize = 16;
+
+/// A platform as the directory knows it; one that has no record is as by default.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Platform {
+    /// Raised to revoke every token and session of the platform.
+    pub generation: u64,
+}
+
+impl Directory {
+    /// Gives a platform, for whoever is about to change it. Verdicts read through
+    /// [`crate::directory::reads::Reads`].
+    ///
+    /// # Errors
+    /// A fault when the store does not answer or the record cannot be read.
+    pub async fn platform(&self, name: &str) -> Result<Platform, Fault> {
+        let record = self.stored(&self.platform_key(name)).await?;
+        Ok(record.unwrap_or_default())
+    }
+
+    /// Raises a platform's generation, which revokes every token and session of it.
+    ///
+    /// # Errors
+    /// A fault when the store does not take it: nothing is revoked then.
+    pub async fn revoke_platform(&self, name: &str) -> Result<Platform, Fault> {
+        let key = self.platform_key(name);
+        for _ in 0..WRITE_ATTEMPTS {
+            let old = self.value(&key).await?;
+            let platform = old.as_deref().map(super::decode::<Platform>).transpose()?;
+            let raised = Platform {
+                generation: platform.unwrap_or_default().generation.saturating_add(1),
+            };
+            let value = serde_json::to_vec(&raised)
+                .map_err(|_| Fault::new(Dependency::Internal, "a platform cannot be encoded"))?;
+            let condition = old.as_deref().map_or(PutIf::Absent, PutIf::Equal);
+            let put = self.store().put(&key, &value, condition, None).await;
+            if put.map_err(store_fault)? {
+                return Ok(raised);
+            }
+        }
+        let detail = "a platform is being changed by too many writers at once";
+        Err(Fault::new(Dependency::Internal, detail))
+    }
+
+    pub(super) fn platform_key(&self, name: &str) -> String {
+        format!("pc:p:{name}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::directory::bench::Bench;
+
+    #[tokio::test]
+    async fn revoking_a_platform_raises_its_generation_and_no_others() {
+        let bench = Bench::new();
+        let generation = async |name: &str| {
+            let read = bench.reads(name).platform_generation().await.unwrap();
+            let stored = bench.directory.platform(name).await.unwrap().generation;
+            assert_eq!(read, stored);
+            read
+        };
+        assert_eq!(generation("p").await, 0);
+        for want in [1, 2] {
+            let raised = bench.directory.revoke_platform("p").await.unwrap();
+            assert_eq!((raised.generation, generation("p").await), (want, want));
+        }
+        assert_eq!(generation("q").await, 0);
+    }
+
+    #[tokio::test]
+    async fn whatever_was_read_is_stale_once_its_platform_is_revoked() {
+        let bench = Bench::new();
+        let (mine, others) = (bench.reads("p"), bench.reads("q"));
+        for reads in [&mine, &others] {
+            assert_eq!(reads.account("a").await.unwrap(), None);
+        }
+        let (mine, others) = (mine.finish(), others.finish());
+        bench.directory.revoke_platform("p").await.unwrap();
+        assert!(!bench.directory.generations().is_current(&mine));
+        assert!(bench.directory.generations().is_current(&others));
+    }
+}
