@@ -123,7 +123,9 @@ impl Rule {
             schemes: self.schemes.clone(),
             roles_any: self.roles_any.clone(),
             scopes_any: self.scopes_any.clone(),
-            relation: self.relation.map(|Relation::OwnAccount| "own_account"),
+            relation: self
+                .relation
+                .map(|Relation::OwnAccount| "own_account".into()),
         }
     }
 }
