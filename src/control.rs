@@ -2,8 +2,9 @@
 //!
 //! Apart from the other listeners because it has no authentication but the file system's: whoever
 //! may open the socket, mode 0600, has the server's rights anyway. One connection is one command: a
-//! line of JSON in (an [`Operation`]), lines of JSON out ([`Line`]), the last of which says how it
-//! ended. It decides nothing and prints nothing; [`Operations`] does the work.
+//! line of JSON in (a [`Request`]), lines of JSON out ([`Line`] or [`Explained`]), the last of which
+//! says how it ended. It decides nothing and prints nothing; [`Operations`] and [`Explainer`] do the
+//! work.
 
 pub mod client;
 
@@ -13,6 +14,9 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt}
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
@@ -22,7 +26,9 @@ use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
 use crate::directory::operations::Operations;
-use crate::directory::operations::words::{Line, Operation, OperationError};
+use crate::directory::operations::words::{Clear, Line, Operation, OperationError};
+use crate::explain::Explainer;
+use crate::explain::report::Report;
 
 /// The longest request, in bytes: a directory file of half a million users, more or less.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -35,6 +41,35 @@ const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many lines may wait for the command to read them.
 const LINES_AHEAD: usize = 64;
+
+/// What is asked of a running server.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Request {
+    /// Something of its directory.
+    Directory(Operation),
+    /// Every step of the decision about a `CheckRequest`, in base64.
+    Explain(Clear),
+}
+
+/// What a decision came to, in one line.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Explained {
+    /// Its report.
+    Done(Box<Report>),
+    /// There is none.
+    Error(OperationError),
+}
+
+/// What does the work.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// On the directory.
+    pub operations: Operations,
+    /// On questions why.
+    pub explainer: Explainer,
+}
 
 /// A control socket that listens. The file goes with it.
 #[derive(Debug)]
@@ -67,7 +102,7 @@ impl ControlSocket {
     }
 
     /// Serves commands until `end` is over; those that have begun are let finish.
-    pub async fn serve(self, operations: Operations, end: impl Future<Output = ()>) {
+    pub async fn serve(self, served: Served, end: impl Future<Output = ()>) {
         let mut commands = JoinSet::new();
         tokio::pin!(end);
         loop {
@@ -76,8 +111,8 @@ impl ControlSocket {
                 accepted = self.listener.accept(), if commands.len() < COMMANDS_AT_ONCE => {
                     match accepted {
                         Ok((stream, _)) => {
-                            let operations = operations.clone();
-                            commands.spawn(async move { serve_one(stream, &operations).await });
+                            let served = served.clone();
+                            commands.spawn(async move { serve_one(stream, &served).await });
                         }
                         Err(error) => {
                             tracing::warn!("the control socket cannot accept: {error}");
@@ -145,40 +180,60 @@ fn inode(metadata: &Metadata) -> (u64, u64) {
 }
 
 /// Serves one command. A command that goes away takes its operation with it.
-async fn serve_one(stream: UnixStream, operations: &Operations) {
+async fn serve_one(stream: UnixStream, served: &Served) {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     let request = tokio::time::timeout(REQUEST_PATIENCE, read_request(&mut read)).await;
     let late = || Err(problem("the request did not arrive in time".to_owned()));
-    let operation = match request.unwrap_or_else(|_| late()) {
-        // Somebody looked whether anybody is there.
-        Ok(None) => return,
-        Ok(Some(operation)) => operation,
-        Err(error) => {
-            let _ = write_line(&mut write, &Line::Error(error)).await;
-            return;
+    let work = async {
+        match request.unwrap_or_else(|_| late()) {
+            // Somebody looked whether anybody is there.
+            Ok(None) => Ok(()),
+            Ok(Some(Request::Directory(operation))) => {
+                perform(operation, &served.operations, &mut write).await
+            }
+            Ok(Some(Request::Explain(message))) => {
+                let explained = explain(&message, &served.explainer).await;
+                write_line(&mut write, &explained).await
+            }
+            Err(error) => write_line(&mut write, &Line::Error(error)).await,
         }
     };
+    let gone = async { read.read_u8().await };
+    tokio::select! {
+        _ = work => {}
+        _ = gone => {}
+    }
+}
+
+async fn perform(
+    operation: Operation,
+    operations: &Operations,
+    write: &mut OwnedWriteHalf,
+) -> io::Result<()> {
     let (lines, sent) = mpsc::channel(LINES_AHEAD);
     let work = async {
         let done = operations.perform(operation, &lines).await;
         drop(lines);
         Ok(done.map_or_else(Line::Error, Line::Done))
     };
-    let served = async {
-        let (last, ()) = tokio::try_join!(work, pass_on(sent, &mut write))?;
-        write_line(&mut write, &last).await
+    let (last, ()) = tokio::try_join!(work, pass_on(sent, write))?;
+    write_line(write, &last).await
+}
+
+async fn explain(message: &Clear, explainer: &Explainer) -> Explained {
+    let Ok(message) = BASE64.decode(message.expose()) else {
+        return Explained::Error(problem("what is to be explained is not base64".to_owned()));
     };
-    let gone = async { read.read_u8().await };
-    tokio::select! {
-        _ = served => {}
-        _ = gone => {}
-    }
+    let report = explainer.explain(message.into()).await;
+    // Nothing of the request, which may be anybody's.
+    tracing::info!(outcome = &*report.verdict.outcome, "explained a decision");
+    Explained::Done(Box::new(report))
 }
 
 async fn read_request(
     read: &mut (impl AsyncBufReadExt + Unpin),
-) -> Result<Option<Operation>, OperationError> {
+) -> Result<Option<Request>, OperationError> {
     let mut request = Zeroizing::new(Vec::new());
     let mut read = read.take(REQUEST_BYTES_MAX as u64 + 1);
     let failed = |it: io::Error| OperationError::Fault(format!("the request cannot be read: {it}"));
@@ -190,9 +245,9 @@ async fn read_request(
         return Err(problem(too_large()));
     }
     // Serde's own words could show a part of the request, which may be a secret.
-    let operation: Result<Value, _> = serde_json::from_slice(&request);
-    let operation = operation.map_err(|_| problem("the request is not JSON".to_owned()))?;
-    serde_json::from_value(operation).map(Some).map_err(|_| {
+    let request: Result<Value, _> = serde_json::from_slice(&request);
+    let request = request.map_err(|_| problem("the request is not JSON".to_owned()))?;
+    serde_json::from_value(request).map(Some).map_err(|_| {
         let message = "the server does not know this request; is it of the same version?";
         problem(message.to_owned())
     })
@@ -205,7 +260,7 @@ async fn pass_on(mut lines: mpsc::Receiver<Line>, write: &mut OwnedWriteHalf) ->
     Ok(())
 }
 
-async fn write_line(write: &mut OwnedWriteHalf, line: &Line) -> io::Result<()> {
+async fn write_line(write: &mut OwnedWriteHalf, line: &impl Serialize) -> io::Result<()> {
     let mut bytes = Zeroizing::new(serde_json::to_vec(line)?);
     bytes.push(b'\n');
     write.write_all(&bytes).await
@@ -236,6 +291,8 @@ mod tests {
     use crate::directory::operations::words::Outcome;
     use crate::directory::pepper::Peppers;
     use crate::directory::records::RecordKind;
+    use crate::envoy::OnFault;
+    use crate::platform::Platforms;
     use crate::proof::Prover;
     use crate::store::embedded::Embedded;
 
@@ -268,10 +325,20 @@ mod tests {
             let peppers = Peppers::ephemeral().unwrap();
             let directory = Directory::new(store, peppers, prover, Clock::system());
             let platforms = BTreeMap::from([("p".to_owned(), Default::default())]);
-            let operations = Operations::new(directory, platforms);
+            let explainer = Explainer {
+                directory: directory.clone(),
+                platforms: Platforms::default(),
+                fingerprinter: Fingerprinter::random().unwrap(),
+                client_address: None,
+                on_fault: OnFault::Deny,
+            };
+            let served = Served {
+                operations: Operations::new(directory, platforms),
+                explainer,
+            };
             let (end, ended) = oneshot::channel();
             let socket = ControlSocket::bind(&self.path()).await.unwrap();
-            let serving = socket.serve(operations, async {
+            let serving = socket.serve(served, async {
                 let _ = ended.await;
             });
             (tokio::spawn(serving), end)
@@ -322,7 +389,7 @@ mod tests {
         let refused = ControlSocket::bind(&site.path()).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
         let path = site.path();
-        let asked = tokio::task::spawn_blocking(move || ask(&path, &list(), |_| ()));
+        let asked = tokio::task::spawn_blocking(move || ask(&path, list(), |_| ()));
         let listed = asked.await.unwrap().unwrap();
         assert_eq!(listed, Outcome::Listed { records: 0 });
         end.send(()).unwrap();
@@ -330,7 +397,7 @@ mod tests {
 
         drop(std::os::unix::net::UnixListener::bind(site.path()).unwrap());
         assert!(matches!(
-            ask(&site.path(), &list(), |_| ()),
+            ask(&site.path(), list(), |_| ()),
             Err(AskError::Absent(_))
         ));
         drop(ControlSocket::bind(&site.path()).await.unwrap());
@@ -367,8 +434,13 @@ mod tests {
             ),
             (
                 "a wrong field",
-                b"{\"show\":{\"hunter2\":1}}\n".to_vec(),
+                b"{\"directory\":{\"show\":{\"hunter2\":1}}}\n".to_vec(),
                 "same version",
+            ),
+            (
+                "no base64",
+                b"{\"explain\":\"hunter2!\"}\n".to_vec(),
+                "not base64",
             ),
             ("too large", huge, "more than 64 MiB"),
         ];
@@ -380,7 +452,7 @@ mod tests {
         }
         drop(UnixStream::connect(site.path()).await.unwrap());
         let answer = site
-            .send(b"{\"list\":{\"kind\":\"key\",\"platform\":\"p\"}}\n".to_vec())
+            .send(b"{\"directory\":{\"list\":{\"kind\":\"key\",\"platform\":\"p\"}}}\n".to_vec())
             .await;
         assert_eq!(answer, "{\"done\":{\"listed\":{\"records\":0}}}\n");
     }

@@ -116,6 +116,26 @@ impl Directory {
         }))
     }
 
+    /// Gives this directory over `store`, which holds or leads to the same. Changes are heard of
+    /// through the store that this one was opened in.
+    #[must_use]
+    pub fn over(&self, store: Arc<dyn Store>) -> Self {
+        let Inner {
+            store: _,
+            peppers,
+            prover,
+            clock,
+            generations,
+        } = &*self.0;
+        Self(Arc::new(Inner {
+            store,
+            peppers: peppers.clone(),
+            prover: prover.clone(),
+            clock: clock.clone(),
+            generations: Arc::clone(generations),
+        }))
+    }
+
     /// The store underneath.
     #[must_use]
     pub fn store(&self) -> &dyn Store {
@@ -126,6 +146,12 @@ impl Directory {
     #[must_use]
     pub fn peppers(&self) -> &Peppers {
         &self.0.peppers
+    }
+
+    /// The same, for whoever puts something before it; see [`Directory::over`].
+    #[must_use]
+    pub fn shared_store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.0.store)
     }
 
     /// Proves secrets against stored verifiers.

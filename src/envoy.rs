@@ -20,7 +20,7 @@ use bytes::Bytes;
 use tonic::{Request, Response, Status};
 
 use crate::clock::Clock;
-use crate::decision::{Denial, Dependency, Failure, Fault};
+use crate::decision::{Dependency, Failure, Fault};
 use crate::envoy::protos::authorization_server::{Authorization, AuthorizationServer};
 use crate::gate::{Decision, Gate};
 use crate::platform::refusal::Circumstances;
@@ -139,13 +139,7 @@ impl Door {
     /// Decides the message, and writes the answer.
     async fn answer(&self, message: Bytes, deadline: Duration) -> Result<Bytes, Status> {
         let begun = Instant::now();
-        let decoded = if message.len() > MAX_MESSAGE_BYTES {
-            Err(Denial::bad_request(
-                "the CheckRequest is larger than any without a body",
-            ))
-        } else {
-            view::decode(message)
-        };
+        let decoded = view::decode(message);
         let request = decoded
             .as_ref()
             .map_err(Clone::clone)

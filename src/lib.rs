@@ -11,7 +11,7 @@
 //! | floor | rooms | about |
 //! |---|---|---|
 //! | 5 | [`cli`], [`serve`], [`control`], [`config`] | commands, listeners, settings |
-//! | 4 | [`envoy`], [`admin`] | the edges: Envoy's protobuf, HTTP for operators |
+//! | 4 | [`envoy`], [`admin`], [`explain`], [`issue`] | the edges: Envoy's protobuf, HTTP for operators and clients, one decision step by step |
 //! | 3 | [`gate`], [`authenticator`], [`platform`], [`policy`], [`cache`], [`context`] | deciding |
 //! | 2 | [`scheme`] | decoding and vouching |
 //! | 1 | [`directory`], [`store`], [`proof`], [`keys`] | records, proofs, keys |
@@ -33,8 +33,10 @@ pub mod decision;
 pub mod directory;
 pub mod document;
 pub mod envoy;
+pub mod explain;
 pub mod gate;
 pub mod identity;
+pub mod issue;
 pub mod keys;
 pub mod platform;
 pub mod policy;

@@ -135,8 +135,8 @@ pub enum PlatformFrom {
     Route,
 }
 
-/// The platforms of a configuration.
-#[derive(Debug, Default)]
+/// The platforms of a configuration. Cheap to clone.
+#[derive(Clone, Debug, Default)]
 pub struct Platforms {
     all: Vec<Arc<Platform>>,
     from: PlatformFrom,

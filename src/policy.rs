@@ -158,7 +158,7 @@ impl Rule {
             schemes: self.schemes.clone(),
             roles_any: self.roles_any.clone(),
             scopes_any: self.scopes_any.clone(),
-            relation: self.relation.map(Relation::name),
+            relation: self.relation.map(|it| it.name().into()),
         }
     }
 }

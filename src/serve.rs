@@ -24,6 +24,7 @@ use tonic_health::server::HealthReporter;
 use crate::admin::{self, Readiness};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::control::Served;
 use crate::decision::Fault;
 use crate::directory::Directory;
 use crate::directory::check::CheckError;
@@ -113,17 +114,22 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         cache,
         gate,
         operations,
+        explainer,
     } = open(config, file, clock.clone(), &metrics).await?;
     let door = Door::new(gate, Arc::clone(&metrics), clock, deadline, on_fault)?;
     let readiness = Readiness::default();
     let (health, routes) = routes(door).await?;
+    let control = Served {
+        operations,
+        explainer,
+    };
     let admin = admin::router(metrics, cache, readiness.clone());
     let state = State { readiness, health };
     state.set(false).await;
     let (stop, stopped) = watch::channel(false);
     let (grpc, admin_address) = (listeners.grpc_addresses(), listeners.admin_address());
     let listening = listeners.in_words();
-    let tasks = listeners.serve(&routes, admin, operations, &stopped);
+    let tasks = listeners.serve(&routes, admin, control, &stopped);
     let refused = mpsc::channel(1).1;
     let mut running = Running {
         grpc,

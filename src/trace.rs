@@ -5,9 +5,10 @@
 //! with [`Untraced`] no step is even put together. A step carries no secret: a credential is known
 //! here by its place and its length.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::credential::{Credential, Place};
 use crate::decision::{Denial, Failure};
@@ -100,7 +101,7 @@ pub struct Fit {
 }
 
 /// What a rule demands of an identity. Its fields are keys of `explain --json`.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Demands {
     /// Nothing: no credential is needed.
     pub public: bool,
@@ -111,5 +112,5 @@ pub struct Demands {
     /// One of these scopes, if there are some.
     pub scopes_any: Vec<String>,
     /// A relation to what the path names, as a configuration writes it.
-    pub relation: Option<&'static str>,
+    pub relation: Option<Cow<'static, str>>,
 }

@@ -6,6 +6,7 @@ mod support;
 
 /// In `tests/commands/`.
 mod commands {
+    mod explaining;
     mod files;
     mod records;
     mod running;

@@ -7,10 +7,18 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use portcullis::envoy::question;
+use portcullis::clock::Clock;
+use portcullis::config::Config;
+use portcullis::credential::Secret;
+use portcullis::directory::sessions::{NewSession, SLACK};
+use portcullis::envoy::question::{self, Question};
 use portcullis::envoy::reply::Reply;
+use portcullis::serve::opening::{open, read_directory};
 use serde_json::{Value, json};
 use support::check::CheckClient;
 use support::server::Server;
@@ -391,6 +399,7 @@ fn people_get_a_row_a_step_that_fits_their_terminal() {
     let output = site.explain(&["--peer", "10.1.2.3", "-H", &key, &url]);
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     for label in [
+        "decided by",
         "request",
         "platform",
         "path",
@@ -537,6 +546,77 @@ async fn the_service_decides_the_same() {
         statuses,
         [200, 403, 401, 200, 401, 200, 401, 400, 302, 403, 400]
     );
+}
+
+/// One who looks at a session does not use it.
+#[tokio::test]
+async fn a_session_is_explained_and_not_extended() {
+    const IDLE: Duration = Duration::from_secs(60);
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let text = r#"
+listen: { grpc: ["127.0.0.1:0"] }
+store: { url: "memory:", directory_file: directory.yaml }
+client_address: { from: peer }
+platforms:
+  - name: mine
+    hosts: ["*"]
+    schemes: { session: { kind: session, from: [{ authorization: IBSSO }] } }
+    rules: [{ paths: ["/**"] }]
+"#;
+    let file = dir.path().join("portcullis.yaml");
+    fs::write(&file, text).expect("a writable directory");
+    let directory = "mine: { users: [{ id: ada, username: ada }] }";
+    fs::write(dir.path().join("directory.yaml"), directory).expect("a writable directory");
+    let config = Config::load(&file).expect("a configuration");
+    let seconds = Arc::new(AtomicU64::new(1_000_000));
+    let told = Arc::clone(&seconds);
+    let clock =
+        Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(told.load(Ordering::Relaxed)));
+    let file = read_directory(&config).expect("a directory file");
+    let opened = open(config, file, clock, &Arc::default()).await;
+    let opened = opened.expect("a store in memory");
+    let new = NewSession {
+        user: "ada",
+        generations: [0, 0],
+        address: None,
+        idle: Some(IDLE),
+        cap: 100 * IDLE,
+    };
+    let token = Secret::new(*b"a-token-that-nobody-can-guess");
+    let made = opened.directory.create_session("mine", &token, &new).await;
+    assert!(made.expect("a session"));
+
+    let headers = [(
+        "authorization".to_owned(),
+        "IBSSO a-token-that-nobody-can-guess".to_owned(),
+    )];
+    let message = Question {
+        method: "GET",
+        scheme: "https",
+        authority: "mine.example",
+        target: "/",
+        headers: &headers,
+        peer: None,
+        platform: None,
+    }
+    .message();
+    let idle = (IDLE + SLACK).as_secs();
+    let report = opened.explainer.explain(message.clone()).await;
+    assert_eq!(report.verdict.outcome, "allow", "{report:#?}");
+    let records = &report.verifications[0].records;
+    assert!(
+        records
+            .iter()
+            .any(|it| it.key.starts_with("pcu:s:mine:") && it.found),
+        "{records:?}"
+    );
+    seconds.fetch_add(idle - 1, Ordering::Relaxed);
+    let report = opened.explainer.explain(message.clone()).await;
+    assert_eq!(report.verdict.outcome, "allow", "{report:#?}");
+    seconds.fetch_add(1, Ordering::Relaxed);
+    let report = opened.explainer.explain(message).await;
+    let why = report.verdict.denial.expect("a denial");
+    assert_eq!(why.reason, "expired");
 }
 
 /// A message as it stands on a gRPC stream.

@@ -16,7 +16,7 @@ use source::{Named, Source};
 /// place here and there.
 const FLOORS: [&[&str]; 6] = [
     &["cli", "config", "control", "serve"],
-    &["admin", "envoy"],
+    &["admin", "envoy", "explain", "issue"],
     &[
         "authenticator",
         "cache",

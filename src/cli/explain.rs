@@ -1,36 +1,32 @@
 //! `portcullis explain`: every step of one decision.
 //!
-//! It opens the store as the service does, but changes nothing in it; puts the same gate before it,
-//! asks once and listens. It decides nothing itself, and what it shows as the answer is read out of
-//! the message that Envoy would get. It opens no port and asks no running server. A credential is
-//! shown by its place and its length, in every output.
+//! The server that has the store decides, by its control socket; where none answers, and over a
+//! Redis, this process opens the store as a server would, but changes nothing in it. The output says
+//! which of both it was. A credential is shown by its place and its length, in every output.
 
 pub mod asking;
-pub mod report;
 pub mod text;
 
 use std::convert::Infallible;
-use std::mem;
+use std::io::ErrorKind;
 use std::net::IpAddr;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use clap::{ArgGroup, Args};
+use serde::Serialize;
 
-use crate::cli::explain::report::{Report, Setting};
 use crate::cli::serve::start_error;
 use crate::cli::{CommandError, block_on, say};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::store::StoreKind;
+use crate::control::client::{self, AskError};
 use crate::credential::Secret;
-use crate::envoy::view::{self, Decoded};
-use crate::gate::{Decision, Gate};
-use crate::request::RequestView;
-use crate::serve::opening::{Opened, open_behind, read_directory};
-use crate::store::recorded::{Read, Recorded};
-use crate::trace::{Step, Trace};
+use crate::explain::report::Report;
+use crate::serve::opening::{open, read_directory};
+use crate::telemetry::Metrics;
 
 /// Show every step of one decision, secrets masked: 0 when it was made, allow or deny.
 #[derive(Args, Debug)]
@@ -72,6 +68,7 @@ const EXAMPLES: &str = "Examples:
   portcullis explain --config portcullis.yaml -X POST -H @headers.txt https://api.example.com/orders
   portcullis explain --config portcullis.yaml --request check_request.bin --json
 
+A running server decides, where `listen.control` finds one; else the store is opened here.
 Ends with 0 when a decision was made, 1 when none could be, 2 for wrong usage or configuration.";
 
 /// Keeps an argument out of every `Debug`.
@@ -86,11 +83,15 @@ fn hide(text: &str) -> Result<Secret, Infallible> {
 pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let config = Config::load(&arguments.config).map_err(|it| CommandError::problems(&it))?;
     let message = asking::message(arguments)?;
-    let report = block_on(explain(config, message))?;
+    let (decider, words, report) = decide(config, message)?;
     if arguments.json {
-        say(serde_json::to_string_pretty(&report).map_err(CommandError::failed)?);
+        let shown = Shown {
+            decided_by: decider,
+            report: &report,
+        };
+        say(serde_json::to_string_pretty(&shown).map_err(CommandError::failed)?);
     } else {
-        say(text::write(&report).trim_end());
+        say(text::write(&words, &report).trim_end());
     }
     match report.fault() {
         Some(fault) => Err(CommandError::failed(format!(
@@ -100,83 +101,79 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     }
 }
 
-/// Decides the message as the Check RPC does, but for its deadline: whoever asks why can wait.
-async fn explain(config: Config, message: Bytes) -> Result<Report, CommandError> {
-    let (client_address, on_fault) = (config.client_address, config.on_fault);
-    let clock = Clock::system();
-    let (gate, minutes) = open(config, clock.clone()).await?;
-    let decoded = view::decode(message);
-    let request = decoded
-        .as_ref()
-        .map_err(Clone::clone)
-        .and_then(Decoded::view);
-    let (decision, request) = match request {
-        Ok(request) => (gate.decide(&request, &minutes).await, Some(request)),
-        Err(denial) => (Decision::early(None, denial), None),
-    };
-    let setting = Setting {
-        client_address,
-        on_fault,
-        now: clock.now(),
-    };
-    let nothing = RequestView::default();
-    Ok(Report::of(
-        request.as_ref().ok_or(&nothing),
-        &minutes.close(),
-        decision,
-        setting,
-    ))
+/// Whose decision it is.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Decider {
+    /// This process opened the store.
+    Command,
+    /// The running server.
+    Server,
 }
 
-/// Opens the gate as the service does, and stays a reader: no store is made, and nothing is changed
-/// in one.
-async fn open(config: Config, clock: Clock) -> Result<(Gate, Minutes), CommandError> {
+/// What `--json` shows.
+#[derive(Serialize)]
+struct Shown<'r> {
+    decided_by: Decider,
+    #[serde(flatten)]
+    report: &'r Report,
+}
+
+/// Has the decision made, and tells by whom.
+fn decide(config: Config, message: Bytes) -> Result<(Decider, String, Report), CommandError> {
+    let nobody = match (&config.store.kind, &config.control) {
+        (StoreKind::Redis(_), _) => "as each server on this Redis would".to_owned(),
+        (_, None) => "no server can be asked, as there is no `listen.control`".to_owned(),
+        (_, Some(socket)) => {
+            let at = format!("unix:{}", socket.display());
+            if let Some(report) = ask(socket, &message)? {
+                let words = format!("the running server, asked on {at}");
+                return Ok((Decider::Server, words, report));
+            }
+            format!("no server answers on {at}")
+        }
+    };
+    let words = match config.store.kind {
+        StoreKind::Memory => "this command, over a directory of its own from `directory_file`",
+        StoreKind::Embedded(_) | StoreKind::Redis(_) => "this command, over the store",
+    };
+    let report = block_on(explain(config, message))?;
+    Ok((Decider::Command, format!("{words}; {nobody}"), report))
+}
+
+/// Asks the server, if there is one.
+fn ask(socket: &Path, message: &[u8]) -> Result<Option<Report>, CommandError> {
+    let nobody = |it: ErrorKind| matches!(it, ErrorKind::NotFound | ErrorKind::ConnectionRefused);
+    match client::explain(socket, message) {
+        Ok(report) => Ok(Some(report)),
+        Err(AskError::Absent(error)) if nobody(error.kind()) => Ok(None),
+        Err(AskError::Absent(error)) => Err(CommandError::failed(format!(
+            "the server cannot be asked on unix:{} ({error}); run this as the user who runs it",
+            socket.display()
+        ))),
+        Err(AskError::CutOff) => Err(CommandError::failed(
+            "the server ended before it answered, or is of another version",
+        )),
+        Err(error @ (AskError::Operation(_) | AskError::TooLarge)) => {
+            Err(CommandError::failed(error))
+        }
+    }
+}
+
+/// Opens the store as a server does, and stays a reader: no store is made, and nothing is changed in
+/// one.
+async fn explain(config: Config, message: Bytes) -> Result<Report, CommandError> {
     if let StoreKind::Embedded(path) = &config.store.kind
         && !path.exists()
     {
         let path = path.display();
         return Err(CommandError::failed(format!("there is no store at {path}")));
     }
-    let mut recorded = None;
     let file = read_directory(&config).map_err(start_error)?;
-    let opened = open_behind(config, file, clock, |store| {
-        Arc::clone(recorded.insert(Arc::new(Recorded::new(store)))) as _
-    });
-    let Opened {
-        directory, gate, ..
-    } = opened.await.map_err(start_error)?;
-    let checked = directory.check_peppers().await;
+    let metrics = Arc::new(Metrics::default());
+    let opened = open(config, file, Clock::system(), &metrics).await;
+    let opened = opened.map_err(start_error)?;
+    let checked = opened.directory.check_peppers().await;
     checked.map_err(CommandError::failed)?;
-    let store = recorded.expect("an open store is behind what was put before it");
-    Ok((gate, Minutes::begin(store)))
-}
-
-/// A step, with the records that were read since the one before.
-pub type Minute = (Step, Vec<Read>);
-
-/// Writes down what is done, in order.
-#[derive(Debug)]
-struct Minutes {
-    store: Arc<Recorded>,
-    written: Mutex<Vec<Minute>>,
-}
-
-impl Minutes {
-    /// Begins, once the store is filled.
-    fn begin(store: Arc<Recorded>) -> Self {
-        store.begin();
-        let written = Mutex::default();
-        Self { store, written }
-    }
-
-    fn close(&self) -> Vec<Minute> {
-        mem::take(&mut self.written.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Trace for Minutes {
-    fn step(&self, step: impl FnOnce() -> Step) {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.push((step(), self.store.take()));
-    }
+    Ok(opened.explainer.explain(message).await)
 }

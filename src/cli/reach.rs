@@ -103,7 +103,7 @@ impl Reach {
                 self.file.display()
             )));
         };
-        ask(socket, &operation, on_line).map_err(|error| self.explain(socket, error))
+        ask(socket, operation, on_line).map_err(|error| self.explain(socket, error))
     }
 
     fn explain(&self, socket: &Path, error: AskError) -> CommandError {

@@ -5,14 +5,14 @@
 
 use bytes::Bytes;
 use prost::Message;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::envoy::protos::auth::CheckResponse;
 use crate::envoy::protos::auth::check_response::HttpResponse;
 use crate::envoy::protos::core::{HeaderValue, HeaderValueOption};
 
 /// What Envoy is told to do.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Reply {
     /// The code of `google.rpc.Status`; Envoy lets the request pass if and only if it is 0.
     pub code: i32,
@@ -29,7 +29,7 @@ pub struct Reply {
 }
 
 /// A header.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Header {
     /// The name.
     pub name: String,

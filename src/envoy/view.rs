@@ -10,6 +10,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use crate::decision::Denial;
+use crate::envoy::MAX_MESSAGE_BYTES;
 use crate::envoy::protos::auth::{CheckRequest, attribute_context::HttpRequest};
 use crate::request::query::Query;
 use crate::request::{Headers, RequestView, is_token_byte};
@@ -26,8 +27,12 @@ impl fmt::Debug for Decoded {
 /// Decodes a message.
 ///
 /// # Errors
-/// A denial (400) for bytes that are not a `CheckRequest`.
+/// A denial (400) for bytes that are not a `CheckRequest`, or more than one ever has.
 pub fn decode(message: Bytes) -> Result<Decoded, Denial> {
+    if message.len() > MAX_MESSAGE_BYTES {
+        let detail = "the CheckRequest is larger than any without a body";
+        return Err(Denial::bad_request(detail));
+    }
     let request = CheckRequest::decode(message);
     request
         .map(Decoded)

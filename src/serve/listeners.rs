@@ -11,8 +11,7 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::server::{Router, TcpIncoming};
 
 use crate::config::{Config, ListenAddress};
-use crate::control::ControlSocket;
-use crate::directory::operations::Operations;
+use crate::control::{ControlSocket, Served};
 use crate::serve::StartError;
 
 /// Bound sockets, not yet served.
@@ -92,7 +91,7 @@ impl Listeners {
         self,
         routes: &Router,
         admin: axum::Router,
-        operations: Operations,
+        served: Served,
         stopped: &watch::Receiver<bool>,
     ) -> JoinSet<()> {
         let end = || {
@@ -117,7 +116,7 @@ impl Listeners {
             tasks.spawn(async { tell_end(served.await) });
         }
         if let Some(control) = self.control {
-            tasks.spawn(control.serve(operations, end()));
+            tasks.spawn(control.serve(served, end()));
         }
         tasks
     }

@@ -14,6 +14,7 @@ use crate::directory::Directory;
 use crate::directory::file::{DirectoryFile, Existing, Forms};
 use crate::directory::operations::Operations;
 use crate::directory::pepper::Peppers;
+use crate::explain::Explainer;
 use crate::gate::Gate;
 use crate::platform::Platforms;
 use crate::proof::Prover;
@@ -39,6 +40,8 @@ pub struct Opened {
     pub gate: Gate,
     /// What operators may ask of the directory.
     pub operations: Operations,
+    /// What tells them why something is decided.
+    pub explainer: Explainer,
 }
 
 /// Reads the directory file of a configuration that names one.
@@ -64,20 +67,6 @@ pub async fn open(
     clock: Clock,
     metrics: &Arc<Metrics>,
 ) -> Result<Opened, StartError> {
-    let metered = |store| Arc::new(Metered::new(store, Arc::clone(metrics))) as _;
-    open_behind(config, file, clock, metered).await
-}
-
-/// As [`open`], with the store behind whatever `before` puts there.
-///
-/// # Errors
-/// Why that cannot be done, here and now.
-pub async fn open_behind(
-    config: Config,
-    file: Option<DirectoryFile>,
-    clock: Clock,
-    before: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
-) -> Result<Opened, StartError> {
     let fingerprinter = Fingerprinter::random()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let prover = Prover::new(fingerprinter.clone(), config.proof_capacity, cores)?;
@@ -91,7 +80,8 @@ pub async fn open_behind(
         limits.ttl = limits.ttl.min(UNWATCHED);
         limits.denial_ttl = limits.denial_ttl.min(UNWATCHED);
     }
-    let store = before(open_store(kind, clock.clone()).await?);
+    let store = open_store(kind, clock.clone()).await?;
+    let store = Arc::new(Metered::new(store, Arc::clone(metrics)));
     let directory = Directory::new(store, peppers, prover, clock);
     if let Some(file) = file {
         let forms = |name: &str| forms(&config.platforms, name);
@@ -106,6 +96,13 @@ pub async fn open_behind(
     });
     let operations = Operations::new(directory.clone(), forms.collect());
     let cache = Cache::new(limits, directory.clone());
+    let explainer = Explainer {
+        directory: directory.clone(),
+        platforms: config.platforms.clone(),
+        fingerprinter: fingerprinter.clone(),
+        client_address: config.client_address,
+        on_fault: config.on_fault,
+    };
     let authenticator = Authenticator::new(directory.clone(), cache.clone(), fingerprinter, 0);
     let gate = Gate::new(config.platforms, authenticator, config.client_address);
     Ok(Opened {
@@ -113,6 +110,7 @@ pub async fn open_behind(
         cache,
         gate,
         operations,
+        explainer,
     })
 }
 

@@ -18,14 +18,12 @@ pub struct Read {
     pub found: bool,
 }
 
-/// Passes every operation on, so that a store in memory can be filled; from [`Recorded::begin`] on
-/// it remembers the keys of reads that were answered, and refuses to write. What it remembers grows
-/// until [`Recorded::take`]: not for a server.
+/// Remembers the keys of reads that were answered, and refuses to write. What it remembers grows
+/// until [`Recorded::take`]: for one decision, not for a server's all.
 #[derive(Debug)]
 pub struct Recorded {
     inner: Arc<dyn Store>,
-    /// `None` before it begins.
-    reads: Mutex<Option<Vec<Read>>>,
+    reads: Mutex<Vec<Read>>,
 }
 
 impl Recorded {
@@ -36,32 +34,20 @@ impl Recorded {
         Self { inner, reads }
     }
 
-    /// Begins to remember reads and to refuse writes.
-    pub fn begin(&self) {
-        self.reads().get_or_insert_default();
-    }
-
     /// Gives what was read since the last call, in order.
     #[must_use]
     pub fn take(&self) -> Vec<Read> {
-        self.reads().as_mut().map(mem::take).unwrap_or_default()
+        mem::take(&mut self.reads())
     }
 
-    fn reads(&self) -> MutexGuard<'_, Option<Vec<Read>>> {
+    fn reads(&self) -> MutexGuard<'_, Vec<Read>> {
         self.reads.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Makes a write, unless this has begun.
-    fn write<'a, T: Send + 'a>(
-        &self,
-        work: BoxFuture<'a, Result<T, StoreError>>,
-    ) -> BoxFuture<'a, Result<T, StoreError>> {
-        if self.reads().is_none() {
-            return work;
-        }
-        let refused = "this store is only being looked at".to_owned();
-        Box::pin(async { Err(StoreError::Refused(refused)) })
-    }
+fn refused<'a, T: Send + 'a>() -> BoxFuture<'a, Result<T, StoreError>> {
+    let refused = "this store is only being looked at".to_owned();
+    Box::pin(async { Err(StoreError::Refused(refused)) })
 }
 
 impl Store for Recorded {
@@ -75,42 +61,45 @@ impl Store for Recorded {
                 key: key.clone(),
                 found: value.is_some(),
             });
-            if let Some(reads) = self.reads().as_mut() {
-                reads.extend(read);
-            }
+            self.reads().extend(read);
             Ok(values)
         })
     }
 
     fn put<'a>(
         &'a self,
-        key: &'a str,
-        value: &'a [u8],
-        condition: PutIf<'a>,
-        ttl: Option<Duration>,
+        _: &'a str,
+        _: &'a [u8],
+        _: PutIf<'a>,
+        _: Option<Duration>,
     ) -> BoxFuture<'a, Result<bool, StoreError>> {
-        self.write(self.inner.put(key, value, condition, ttl))
+        refused()
     }
 
     fn delete<'a>(
         &'a self,
-        key: &'a str,
-        condition: DeleteIf<'a>,
+        _: &'a str,
+        _: DeleteIf<'a>,
     ) -> BoxFuture<'a, Result<bool, StoreError>> {
-        self.write(self.inner.delete(key, condition))
+        refused()
     }
 
-    fn touch<'a>(&'a self, key: &'a str, ttl: Duration) -> BoxFuture<'a, Result<bool, StoreError>> {
-        self.write(self.inner.touch(key, ttl))
+    /// Tells what a real one would, and extends nothing: a session that is only looked at is as good
+    /// as in use, and not used by that.
+    fn touch<'a>(&'a self, key: &'a str, _: Duration) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let values = self.get(&[key.to_owned()]).await?;
+            Ok(values.iter().all(Option::is_some))
+        })
     }
 
     fn add<'a>(
         &'a self,
-        key: &'a str,
-        amount: u64,
-        ttl: Duration,
+        _: &'a str,
+        _: u64,
+        _: Duration,
     ) -> BoxFuture<'a, Result<u64, StoreError>> {
-        self.write(self.inner.add(key, amount, ttl))
+        refused()
     }
 
     fn scan<'a>(
@@ -124,24 +113,28 @@ impl Store for Recorded {
     fn watch(&self, sink: Sink) {
         self.inner.watch(sink);
     }
+
+    fn was_reached(&self) -> bool {
+        self.inner.was_reached()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::UNIX_EPOCH;
+
     use super::*;
     use crate::clock::Clock;
     use crate::store::embedded::Embedded;
 
     #[tokio::test]
-    async fn from_the_beginning_on_reads_are_remembered_and_nothing_is_written() {
+    async fn reads_are_remembered_and_nothing_is_written() {
         let inner = Arc::new(Embedded::memory(Clock::system()).unwrap());
-        let store = Recorded::new(inner);
-        let put = store.put("a", b"1", PutIf::Always, None).await;
+        let ttl = Duration::from_secs(3600);
+        let put = inner.put("a", b"1", PutIf::Always, Some(ttl)).await;
         assert!(put.unwrap());
-        store.get(&["a".to_owned()]).await.unwrap();
-        assert_eq!(store.take(), []);
-
-        store.begin();
+        let store = Recorded::new(inner.clone());
         let read = |key: &str, found| Read {
             key: key.to_owned(),
             found,
@@ -149,12 +142,32 @@ mod tests {
         store.get(&["a".to_owned(), "b".to_owned()]).await.unwrap();
         assert_eq!(store.take(), [read("a", true), read("b", false)]);
         assert_eq!(store.take(), []);
-        let ttl = Duration::from_secs(1);
         assert!(store.put("b", b"1", PutIf::Always, None).await.is_err());
         assert!(store.delete("a", DeleteIf::Always).await.is_err());
-        assert!(store.touch("a", ttl).await.is_err());
         assert!(store.add("c", 1, ttl).await.is_err());
-        store.get(&["a".to_owned(), "b".to_owned()]).await.unwrap();
-        assert_eq!(store.take(), [read("a", true), read("b", false)]);
+        let keys = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
+        let there = inner.get(&keys).await.unwrap();
+        let there: Vec<_> = there.iter().map(Option::is_some).collect();
+        assert_eq!(there, [true, false, false]);
+    }
+
+    #[tokio::test]
+    async fn a_touch_tells_whether_the_key_is_there_and_extends_nothing() {
+        let now = Arc::new(AtomicU64::default());
+        let clock = Clock::from_fn({
+            let now = Arc::clone(&now);
+            move || UNIX_EPOCH + Duration::from_secs(now.load(Ordering::Relaxed))
+        });
+        let inner = Arc::new(Embedded::memory(clock).unwrap());
+        let ttl = Duration::from_secs(1);
+        let put = inner.put("a", b"1", PutIf::Always, Some(ttl)).await;
+        assert!(put.unwrap());
+        let store = Recorded::new(inner);
+        assert_eq!(store.touch("a", 10 * ttl).await, Ok(true));
+        assert_eq!(store.touch("b", 10 * ttl).await, Ok(false));
+        let keys: Vec<_> = store.take().into_iter().map(|it| it.found).collect();
+        assert_eq!(keys, [true, false]);
+        now.store(2, Ordering::Relaxed);
+        assert_eq!(store.touch("a", ttl).await, Ok(false));
     }
 }

@@ -4,16 +4,17 @@
 
 mod page;
 
-use crate::cli::explain::report::{
-    Asked, Chosen, Path, Report, Rule, Tried, Verdict, Verification, Who, Why,
-};
 use crate::cli::explain::text::page::{MARGIN, Page, WIDTH, shorten};
 use crate::envoy::reply::Reply;
+use crate::explain::report::{
+    Asked, Chosen, Path, Report, Rule, Tried, Verdict, Verification, Who, Why,
+};
 
-/// Writes a report.
+/// Writes a report; `decider` says whose decision it is.
 #[must_use]
-pub fn write(report: &Report) -> String {
+pub fn write(decider: &str, report: &Report) -> String {
     let mut page = Page::default();
+    page.row("decided by", decider);
     match &report.request {
         Some(request) => page.request(request),
         None => page.row("request", "none that can be read"),
@@ -28,7 +29,7 @@ pub fn write(report: &Report) -> String {
     if let Some(https) = &report.https {
         page.row(
             "https",
-            match (https.mode, https.passed) {
+            match (&*https.mode, https.passed) {
                 ("off", _) => "off: plain HTTP is not judged".to_owned(),
                 (mode, true) => format!("{mode}: it came over HTTPS, says {}", https.from),
                 (mode, false) => format!("{mode}: it did not come over HTTPS, says {}", https.from),
@@ -116,7 +117,7 @@ impl Page {
             let label = if index == 0 { "credentials" } else { "" };
             self.item(label, column, &tried.name, &found(tried));
         }
-        self.more(match report.conflict {
+        self.more(match report.conflict.as_deref() {
             Some("agree") => "agree: if there are several, all must be valid, and one user's",
             Some("precedence") => "precedence: the first that is found counts",
             _ => "refuse: if there are several, the request is denied",
@@ -180,7 +181,7 @@ impl Page {
             self.more(format!("{{{}}} is {}", capture.name, capture.value));
         }
         self.more(format!("demands {}", demands(rule)));
-        self.more(match (&rule.denial, rule.verdict) {
+        self.more(match (&rule.denial, &*rule.verdict) {
             (Some(denial), _) => format!("denied, {}", why(denial)),
             (None, "passed_over") => {
                 "passed over: it wants other headers, or other segments in what ** takes".to_owned()
@@ -272,7 +273,12 @@ fn demands(rule: &Rule) -> String {
         .into_iter()
         .chain(any("a role", &demands.roles_any))
         .chain(any("a scope", &demands.scopes_any))
-        .chain(demands.relation.map(|it| format!("the relation {it}")))
+        .chain(
+            demands
+                .relation
+                .as_deref()
+                .map(|it| format!("the relation {it}")),
+        )
         .collect();
     match wanted.as_slice() {
         [] => "an identity".to_owned(),

@@ -5,18 +5,19 @@
 
 mod parts;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::cli::explain::Minute;
-pub use crate::cli::explain::report::parts::{Chosen, Rule, Tried, Who, Why};
-use crate::cli::explain::report::parts::{location, parameter};
 use crate::decision::{Denial, Failure};
 use crate::envoy::OnFault;
 use crate::envoy::answer;
 use crate::envoy::reply::Reply;
+use crate::explain::Minute;
+pub use crate::explain::report::parts::{Chosen, Rule, Tried, Who, Why};
+use crate::explain::report::parts::{location, parameter};
 use crate::gate::Decision;
 use crate::platform::refusal::Circumstances;
 use crate::policy::Permit;
@@ -35,7 +36,7 @@ pub struct Setting {
 }
 
 /// One decision.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub struct Report {
     /// How the request was read; `null` where it is none.
     pub request: Option<Asked>,
@@ -48,7 +49,7 @@ pub struct Report {
     /// The platform's schemes in their order.
     pub schemes: Vec<Tried>,
     /// What several credentials mean: `agree`, `precedence` or `refuse`.
-    pub conflict: Option<&'static str>,
+    pub conflict: Option<Cow<'static, str>>,
     /// Credentials that were verified.
     pub verifications: Vec<Verification>,
     /// Whom the rules were asked about; `null` also for somebody without a credential.
@@ -64,7 +65,7 @@ pub struct Report {
 }
 
 /// How the request was read. Values of headers and of the query are left out.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Asked {
     /// As sent.
     pub method: String,
@@ -85,7 +86,7 @@ pub struct Asked {
 }
 
 /// How the path was read.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Path {
     /// Decoded.
     pub segments: Vec<String>,
@@ -94,18 +95,18 @@ pub struct Path {
 }
 
 /// What was made of plain HTTP.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Https {
     /// `deny`, `off` or `redirect`.
-    pub mode: &'static str,
+    pub mode: Cow<'static, str>,
     /// What tells the scheme of a request: `scheme` or `x-forwarded-proto`.
-    pub from: &'static str,
+    pub from: Cow<'static, str>,
     /// Whether the request may go on.
     pub passed: bool,
 }
 
 /// What a credential came to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Verification {
     /// The scheme's name.
     pub scheme: String,
@@ -120,7 +121,7 @@ pub struct Verification {
 }
 
 /// A record that was read.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Record {
     /// Its key in the store.
     pub key: String,
@@ -129,10 +130,10 @@ pub struct Record {
 }
 
 /// What was decided.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub struct Verdict {
     /// `allow`, `deny` or `fault`.
-    pub outcome: &'static str,
+    pub outcome: Cow<'static, str>,
     /// The rule that let the request pass.
     pub rule: Option<String>,
     /// Why it was denied.
@@ -158,7 +159,7 @@ impl Report {
         };
         if let (Ok(request), Some(platform)) = (request, &decision.platform) {
             report.platform = Some(Chosen::of(platform, request));
-            report.conflict = Some(parts::conflict(platform.conflict));
+            report.conflict = Some(parts::conflict(platform.conflict).into());
             let names = platform.schemes.iter().map(|it| &*it.name);
             report.schemes = names.map(Tried::not).collect();
         }
@@ -174,8 +175,8 @@ impl Report {
         match step {
             Step::Https(judged) => {
                 self.https = decision.platform.as_ref().map(|it| Https {
-                    mode: parts::mode(it.https.mode),
-                    from: parts::proto(it.https.from),
+                    mode: parts::mode(it.https.mode).into(),
+                    from: parts::proto(it.https.from).into(),
                     passed: judged.is_ok(),
                 });
             }
@@ -286,7 +287,8 @@ impl Verdict {
                 Ok(_) => "allow",
                 Err(Failure::Denied(_)) => "deny",
                 Err(Failure::Fault(_)) => "fault",
-            },
+            }
+            .into(),
             rule: verdict.as_ref().ok().map(|it| it.rule().to_owned()),
             denial: denial(verdict).map(Why::of),
             fault: fault(verdict),

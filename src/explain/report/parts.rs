@@ -1,7 +1,9 @@
 //! Parts of a report that say in plain words what other rooms say in their types.
 
+use std::borrow::Cow;
+
 use ipnet::IpNet;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::decision::Denial;
 use crate::identity::Identity;
@@ -15,12 +17,12 @@ use crate::trace::{Demands, Fit, Found};
 const SECRET_BYTES: usize = 32;
 
 /// The platform, and why it is this one.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Chosen {
     /// Its name.
     pub name: String,
     /// `route` where Envoy's route names it, else `host`.
-    pub by: &'static str,
+    pub by: Cow<'static, str>,
     /// The pattern of the configuration that fits the host best.
     pub host_pattern: Option<String>,
     /// The prefix of the paths it answers for.
@@ -34,7 +36,7 @@ impl Chosen {
         let pattern = host.and_then(|it| platform.site.pattern_for(&it).map(str::to_owned));
         Self {
             name: platform.name.to_string(),
-            by: if by_route { "route" } else { "host" },
+            by: if by_route { "route" } else { "host" }.into(),
             host_pattern: pattern,
             prefix: platform.site.prefix.clone(),
         }
@@ -42,25 +44,25 @@ impl Chosen {
 }
 
 /// Why something was denied.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Why {
     /// One of the closed list of reasons.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// The same in words.
-    pub detail: &'static str,
+    pub detail: Cow<'static, str>,
 }
 
 impl Why {
     pub(super) fn of(denial: &Denial) -> Self {
         Self {
-            reason: denial.reason().name(),
-            detail: denial.detail(),
+            reason: denial.reason().name().into(),
+            detail: denial.detail().into(),
         }
     }
 }
 
 /// A scheme, and what it found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Tried {
     /// Its name in the platform.
     pub name: String,
@@ -100,7 +102,7 @@ impl Tried {
 }
 
 /// An identity.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[expect(missing_docs, reason = "as in `Identity`")]
 pub struct Who {
     pub account: Option<String>,
@@ -141,7 +143,7 @@ impl Who {
 }
 
 /// A rule whose method and pattern fit.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Rule {
     /// Its name.
     pub name: String,
@@ -154,13 +156,13 @@ pub struct Rule {
     /// What it demands.
     pub demands: Demands,
     /// `admitted`, `denied`, or `passed_over` for what it wants of headers and segments.
-    pub verdict: &'static str,
+    pub verdict: Cow<'static, str>,
     /// Why it denies.
     pub denial: Option<Why>,
 }
 
 /// A segment that a pattern captured.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Capture {
     /// What the pattern calls it.
     pub name: String,
@@ -183,7 +185,8 @@ impl Rule {
                 Some(Ok(())) => "admitted",
                 Some(Err(_)) => "denied",
                 None => "passed_over",
-            },
+            }
+            .into(),
             denial: match &fit.verdict {
                 Some(Err(denial)) => Some(Why::of(denial)),
                 Some(Ok(())) | None => None,
