@@ -1,8 +1,9 @@
 //! The product as its users meet it: a client, a real Envoy, `portcullis serve`, and an application behind.
 //!
 //! Nearly every test is a table of requests, each with all that the application must see of it or all that the client
-//! must be answered: `envoy/table.rs` explains how to read one. The configuration and the directory are in
-//! `tests/support/sample/`. What only a broken or a hostile Envoy could send is in `tests/check.rs`.
+//! must be answered: `envoy/table.rs` explains how to read one, and `envoy/tables.rs` lists them with the stores that
+//! they are tried on. The configuration and the directory are in `tests/support/sample/`. What only a broken or a
+//! hostile Envoy could send is in `tests/check.rs`.
 
 mod support;
 
@@ -16,4 +17,5 @@ mod envoy {
     mod paths;
     mod spoofs;
     mod table;
+    mod tables;
 }

@@ -1,151 +1,36 @@
-//! Two servers on one Redis: what one knows, the other knows, and a Redis that hangs lets nobody in and nobody out.
+//! A Redis that fails: one that hangs lets nobody in and nobody out, one under another pepper is not used at all.
+//!
+//! What servers on a Redis that works answer is in the tables of `tests/envoy.rs`.
 
 mod support;
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use support::client::{Request, exchange};
 use support::envoy::Envoy;
 use support::redis::{Product, RedisServer};
-use support::sample::{
-    ALADDIN, CALLIFY, CONFIG, CROSSBAR, DIRECTORY, INFOBIP, JOHN_MD5, MINE, MY_KEY, OPENTACT,
-    SENDER_KEY,
-};
+use support::sample;
 use support::server::Server;
 use support::upstream::Upstream;
 
-const PEPPER: &str = "an example of a pepper that is long enough";
-
+/// Starts a server on the sample configuration and this Redis, with the timeout that operations have by default.
 fn start(redis: &RedisServer) -> Server {
-    let store = format!(
-        "store: {{ url: \"{}\", pepper_files: [pepper] }}",
-        redis.url()
-    );
-    let config = CONFIG.replace("store: { directory_file: directory.yaml }", &store);
-    let files = [("pepper", PEPPER), ("directory.yaml", DIRECTORY)];
-    Server::start_with(&config, &files)
-}
-
-/// Loads the sample directory by the command, as an operator would.
-fn import(server: &Server) {
-    let done = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .arg("import")
-        .arg(server.path("directory.yaml"))
-        .arg("--config")
-        .arg(server.path("portcullis.yaml"))
-        .output()
-        .expect("the command runs");
-    assert!(
-        done.status.success(),
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-}
-
-fn request(host: &str, path: &str, header: &str, value: &str) -> Request {
-    Request::new("GET", path)
-        .header("host", host)
-        .header("x-forwarded-proto", "https")
-        .header(header, value)
-}
-
-/// A credential of each platform and scheme, and how its request ends.
-fn table() -> Vec<(&'static str, Request, u16)> {
-    let account = "/v2/accounts/4b8f0e2c1d3a4f5e6a7b8c9d0e1f2a3b/users";
-    let sender = format!("App {SENDER_KEY}");
-    vec![
-        (
-            "crossbar basic",
-            request(CROSSBAR, account, "authorization", JOHN_MD5),
-            200,
-        ),
-        (
-            "crossbar, a hash of nobody",
-            request(CROSSBAR, account, "authorization", ALADDIN),
-            401,
-        ),
-        (
-            "opentact basic",
-            request(OPENTACT, "/rest/auth", "authorization", CALLIFY),
-            200,
-        ),
-        (
-            "opentact, another platform's user",
-            request(OPENTACT, "/rest/auth", "authorization", ALADDIN),
-            401,
-        ),
-        (
-            "opentact ha1b",
-            request(
-                OPENTACT,
-                "/rest/auth",
-                "x-auth-ha1b-token",
-                "4e704e98102feb915109fe2ff0cef5da",
-            ),
-            200,
-        ),
-        (
-            "opentact, HA1 instead of HA1B",
-            request(
-                OPENTACT,
-                "/rest/auth",
-                "x-auth-ha1b-token",
-                "7f643f2ac14a1bc2acd37e13080c2389",
-            ),
-            401,
-        ),
-        (
-            "infobip basic",
-            request(INFOBIP, "/sms/3/reports", "authorization", ALADDIN),
-            200,
-        ),
-        (
-            "infobip key out of scope",
-            request(INFOBIP, "/people/2/persons", "authorization", &sender),
-            403,
-        ),
-        (
-            "a key of one's own",
-            request(MINE, "/orders/7", "x-my-key", MY_KEY),
-            200,
-        ),
-        (
-            "a key of nobody",
-            request(MINE, "/orders/7", "x-my-key", "my-own-key-9999999"),
-            401,
-        ),
-    ]
-}
-
-#[tokio::test]
-async fn two_servers_on_one_redis_agree_on_every_credential() {
-    let redis = RedisServer::start(Product::Redis);
-    let servers = [start(&redis), start(&redis)];
-    import(&servers[0]);
-    for server in &servers {
-        let upstream = Upstream::start();
-        let envoy = Envoy::builder(server.grpc(), upstream.address())
-            .check_timeout(Duration::from_secs(20))
-            .start();
-        for (name, request, want) in table() {
-            let answer = exchange(envoy.plain(), &request).await;
-            assert_eq!(answer.status, want, "{name}: {}", answer.text());
-        }
-    }
+    sample::start(&sample::on_store(&redis.url()).replace(", timeout_ms: 10000", ""))
 }
 
 #[tokio::test]
 async fn a_redis_that_hangs_is_a_503_in_the_platforms_format_and_needs_no_restart() {
     let redis = RedisServer::start(Product::Redis);
+    sample::start(&sample::on_store(&redis.url())).command("import -", sample::DIRECTORY);
     let server = start(&redis);
-    import(&server);
     let upstream = Upstream::start();
     let envoy = Envoy::builder(server.grpc(), upstream.address())
         .failure_mode_allow()
         .check_timeout(Duration::from_secs(20))
         .start();
-    let mine = request(MINE, "/orders/7", "x-my-key", MY_KEY);
+    let mine = Request::new("GET", "/orders/7")
+        .header("host", sample::MINE)
+        .header("x-my-key", sample::MY_KEY);
 
     redis.pause();
     let begun = Instant::now();
@@ -171,14 +56,12 @@ async fn a_redis_that_hangs_is_a_503_in_the_platforms_format_and_needs_no_restar
 async fn a_server_with_another_pepper_refuses_to_start() {
     let redis = RedisServer::start(Product::Redis);
     let _first = start(&redis);
-    let store = format!(
-        "store: {{ url: \"{}\", pepper_files: [pepper] }}",
-        redis.url()
-    );
-    let config = CONFIG.replace("store: { directory_file: directory.yaml }", &store);
     let mut second = Server::launch(
-        &config,
-        &[("pepper", "another pepper, which is as long as the first")],
+        &sample::on_store(&redis.url()),
+        &sample::files().map(|(name, text)| match name {
+            "pepper" => (name, "another pepper, which is as long as the first"),
+            _ => (name, text),
+        }),
     );
     let status = second.await_end(Duration::from_secs(20));
     assert_eq!(status.code(), Some(2));

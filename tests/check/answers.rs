@@ -6,10 +6,9 @@ use std::collections::BTreeMap;
 use crate::check::asking::{Answer, Ask, ask, clients};
 use crate::support::check::CheckClient;
 use crate::support::sample::{
-    ALADDIN, CONFIG, CROSSBAR, DIRECTORY, INFOBIP, JOHN_MD5, MINE, MY_ADMIN, MY_KEY, OPENTACT,
-    SENDER_KEY,
+    ALADDIN, CONFIG, CROSSBAR, INFOBIP, JOHN_MD5, MINE, MY_ADMIN, MY_KEY, OPENTACT, SENDER_KEY,
+    start,
 };
-use crate::support::server::Server;
 
 const SEND: &str = "/sms/3/messages";
 
@@ -159,7 +158,7 @@ async fn a_key_bound_to_addresses_is_judged_by_the_address_on_every_use() {
 #[tokio::test]
 async fn no_secret_is_shown_in_an_answer_or_a_log() {
     let config = format!("{CONFIG}\ntelemetry: {{ log: trace }}\n");
-    let server = Server::start_with(&config, &[("directory.yaml", DIRECTORY)]);
+    let server = start(&config);
     let client = &mut CheckClient::connect(server.grpc()).await;
     let good = [
         Ask::new(INFOBIP, "POST", SEND).header("authorization", ALADDIN),

@@ -17,7 +17,7 @@ use portcullis::envoy::protos::core::{
 };
 
 use crate::support::check::CheckClient;
-use crate::support::sample::{CONFIG, DIRECTORY};
+use crate::support::sample::{CONFIG, start};
 use crate::support::server::Server;
 
 /// `OVERWRITE_IF_EXISTS_OR_ADD` (envoy.config.core.v3.HeaderValueOption).
@@ -26,7 +26,7 @@ const OVERWRITE: i32 = 2;
 /// The server that most tests here share; it starts with the first and ends with the process.
 pub(crate) fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(|| Server::start_with(CONFIG, &[("directory.yaml", DIRECTORY)]))
+    SERVER.get_or_init(|| start(CONFIG))
 }
 
 /// A client over TCP and one over the Unix socket.

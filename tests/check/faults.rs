@@ -9,7 +9,7 @@ use tonic::{Code, Request};
 
 use crate::check::asking::{Answer, Ask, ask, read};
 use crate::support::check::CheckClient;
-use crate::support::sample::{ALADDIN, CONFIG, DIRECTORY, INFOBIP, SENDER_KEY};
+use crate::support::sample::{ALADDIN, CONFIG, INFOBIP, SENDER_KEY, start};
 use crate::support::server::Server;
 
 const UNAVAILABLE: &str = r#"{"requestError":{"serviceException":{"messageId":"GENERAL_ERROR","text":"Something went wrong. Please contact support."}}}"#;
@@ -24,7 +24,7 @@ fn sends(authorization: &str) -> Bytes {
 fn hurried(on_fault: &str) -> Server {
     let check = format!("deadline_ms: 1, on_fault: {on_fault}");
     let config = CONFIG.replace("deadline_ms: 20000", &check);
-    Server::start_with(&config, &[("directory.yaml", DIRECTORY)])
+    start(&config)
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn a_fault_is_an_rpc_error_where_that_is_asked_for_and_a_denial_still_is_n
 #[tokio::test]
 async fn the_answer_comes_before_the_asker_stops_waiting() {
     // Its own deadline is 20 seconds. It is not shared, as it will have passwords to verify that nobody waits for.
-    let server = Server::start_with(CONFIG, &[("directory.yaml", DIRECTORY)]);
+    let server = start(CONFIG);
     let client = &mut CheckClient::connect(server.grpc()).await;
 
     // What is left of 20 ms after the time that an answer may need on its way is nothing.

@@ -1,6 +1,6 @@
 //! Crossbar (KAZOO): the vectors K of its contract that Basic credentials meet, and each of its denials.
 
-use crate::envoy::table::{answered, check, golden, reached, row, to};
+use crate::envoy::table::{Row, answered, golden, reached, row, to};
 use crate::support::client::Request;
 use crate::support::sample::{AS_JOHN, CROSSBAR, CROSSBAR_SHA, JOHN_MD5, JOHN_SHA1, ROOT_MD5};
 
@@ -31,13 +31,12 @@ fn refused(status: u16) -> String {
     )
 }
 
-#[tokio::test]
-async fn basic_credentials_are_an_account_and_the_configured_hash() {
+pub(crate) fn basic_credentials_are_an_account_and_the_configured_hash() -> Vec<Row> {
     let known = || reached(&format!("GET {USERS}"), AS_JOHN);
     let with_sha =
         |authorization| to(CROSSBAR_SHA, "GET", USERS).header("authorization", authorization);
     let refused_with_sha = || refused(401).replace("crossbar\"", "crossbar-sha\"");
-    check([
+    vec![
         row("K1 account and MD5", users(JOHN_MD5), known()),
         row("K2 SHA-1 where MD5 is set", users(JOHN_SHA1), refused(401)),
         row(
@@ -53,20 +52,30 @@ x-auth-user: 8e248327b85591955749e53ea45b6baa
 x-auth-username: john@example.com",
             ),
         ),
-        row("MD5 where SHA-1 is set", with_sha(JOHN_MD5), refused_with_sha()),
+        row(
+            "MD5 where SHA-1 is set",
+            with_sha(JOHN_MD5),
+            refused_with_sha(),
+        ),
         row(
             "K3 the hash in upper case",
-            users("Basic NGI4ZjBlMmMxZDNhNGY1ZTZhN2I4YzlkMGUxZjJhM2I6ODJBMkRDOTE2ODZFQzgyOEE2NzE1MkQ0NUE1QzVFRjc="),
+            users(
+                "Basic NGI4ZjBlMmMxZDNhNGY1ZTZhN2I4YzlkMGUxZjJhM2I6ODJBMkRDOTE2ODZFQzgyOEE2NzE1MkQ0NUE1QzVFRjc=",
+            ),
             refused(401),
         ),
         row(
             "K4 the hash of a name in mixed case",
-            users("Basic NGI4ZjBlMmMxZDNhNGY1ZTZhN2I4YzlkMGUxZjJhM2I6M2UzYjUxN2UwZmUyYjJjZjJkMzRjNDc4MzlmOWEyMGU="),
+            users(
+                "Basic NGI4ZjBlMmMxZDNhNGY1ZTZhN2I4YzlkMGUxZjJhM2I6M2UzYjUxN2UwZmUyYjJjZjJkMzRjNDc4MzlmOWEyMGU=",
+            ),
             refused(401),
         ),
         row(
             "K5 name and password in clear",
-            users("Basic NGI4ZjBlMmMxZDNhNGY1ZTZhN2I4YzlkMGUxZjJhM2I6am9obkBleGFtcGxlLmNvbTptMzJjNk5mcVlFdA=="),
+            users(
+                "Basic NGI4ZjBlMmMxZDNhNGY1ZTZhN2I4YzlkMGUxZjJhM2I6am9obkBleGFtcGxlLmNvbTptMzJjNk5mcVlFdA==",
+            ),
             refused(401),
         ),
         row(
@@ -81,12 +90,19 @@ x-auth-username: john@example.com",
         ),
         row(
             "K9 a credential in the query",
-            to(CROSSBAR, "GET", format!("{USERS}?authorization={}", JOHN_MD5.replace(' ', "%20"))),
+            to(
+                CROSSBAR,
+                "GET",
+                format!("{USERS}?authorization={}", JOHN_MD5.replace(' ', "%20")),
+            ),
             refused(401),
         ),
         row(
             "a credential in the query beside a good one",
-            john("GET", &format!("{USERS}?authorization={}", JOHN_MD5.replace(' ', "%20"))),
+            john(
+                "GET",
+                &format!("{USERS}?authorization={}", JOHN_MD5.replace(' ', "%20")),
+            ),
             refused(401),
         ),
         row(
@@ -107,31 +123,51 @@ x-auth-username: john@example.com",
         row("no credential", to(CROSSBAR, "GET", USERS), refused(401)),
         row("an empty one", users(""), refused(401)),
         row("a word alone", users("Basic"), refused(401)),
-        row("two spaces behind the word", users(&JOHN_MD5.replace(' ', "  ")), known()),
+        row(
+            "two spaces behind the word",
+            users(&JOHN_MD5.replace(' ', "  ")),
+            known(),
+        ),
         row("what is not base64", users("Basic !!!!"), refused(401)),
-        row("K27 a scheme that is not taken", users("Bearer 00112233"), refused(401)),
-        row("I21 two values in one", users("Basic a, Bearer b"), refused(401)),
-        row("two headers", users(JOHN_MD5).header("authorization", "Basic a"), refused(401)),
-        row("the same header twice", users(JOHN_MD5).header("authorization", JOHN_MD5), refused(401)),
+        row(
+            "K27 a scheme that is not taken",
+            users("Bearer 00112233"),
+            refused(401),
+        ),
+        row(
+            "I21 two values in one",
+            users("Basic a, Bearer b"),
+            refused(401),
+        ),
+        row(
+            "two headers",
+            users(JOHN_MD5).header("authorization", "Basic a"),
+            refused(401),
+        ),
+        row(
+            "the same header twice",
+            users(JOHN_MD5).header("authorization", JOHN_MD5),
+            refused(401),
+        ),
         row(
             "I22 one longer than any credential",
             users(&format!("Basic {}", "QUFB".repeat(2100))),
             refused(401),
         ),
-    ])
-    .await;
+    ]
 }
 
-#[tokio::test]
-async fn accounts_and_users_that_are_shut_do_not_get_in() {
+pub(crate) fn accounts_and_users_that_are_shut_do_not_get_in() -> Vec<Row> {
     let of = |account: &str, authorization: &str| {
         to(CROSSBAR, "GET", format!("/v2/accounts/{account}/users"))
             .header("authorization", authorization)
     };
-    check([
+    vec![
         row(
             "a disabled user",
-            users("Basic NGI4ZjBlMmMxZDNhNGY1ZTZhN2I4YzlkMGUxZjJhM2I6MDBhNmQ4ZWY1Njk1YmRmNDA5YTMxZDExYzE5NjMwZmE="),
+            users(
+                "Basic NGI4ZjBlMmMxZDNhNGY1ZTZhN2I4YzlkMGUxZjJhM2I6MDBhNmQ4ZWY1Njk1YmRmNDA5YTMxZDExYzE5NjMwZmE=",
+            ),
             refused(401),
         ),
         row(
@@ -153,21 +189,21 @@ async fn accounts_and_users_that_are_shut_do_not_get_in() {
         row(
             "the hash of a user of another account",
             // 5c9f1f3d2e4b506f7b8c9d0e1f2a3b4c:82a2dc91686ec828a67152d45a5c5ef7
-            users("Basic NWM5ZjFmM2QyZTRiNTA2ZjdiOGM5ZDBlMWYyYTNiNGM6ODJhMmRjOTE2ODZlYzgyOGE2NzE1MmQ0NWE1YzVlZjc="),
+            users(
+                "Basic NWM5ZjFmM2QyZTRiNTA2ZjdiOGM5ZDBlMWYyYTNiNGM6ODJhMmRjOTE2ODZlYzgyOGE2NzE1MmQ0NWE1YzVlZjc=",
+            ),
             refused(401),
         ),
-    ])
-    .await;
+    ]
 }
 
-#[tokio::test]
-async fn a_user_reaches_its_own_account_and_no_other() {
+pub(crate) fn a_user_reaches_its_own_account_and_no_other() -> Vec<Row> {
     let encoded = "/v2/accounts/%34b8f0e2c1d3a4f5e6a7b8c9d0e1f2a3b/users";
     let others = "/v2/accounts/5c9f1f3d2e4b506f7b8c9d0e1f2a3b4c/users";
     let nested = USERS.replace("users", "accounts/x");
     let module = format!("{USERS}/x/sup/y");
     let named = |account: &str| john("GET", USERS).header("X-Auth-Account-ID", account);
-    check([
+    vec![
         row(
             "its own",
             john("DELETE", USERS),
@@ -242,16 +278,14 @@ x-auth-username: root@example.com",
             named("5c9f1f3d2e4b506f7b8c9d0e1f2a3b4c"),
             refused(401),
         ),
-    ])
-    .await;
+    ]
 }
 
-#[tokio::test]
-async fn what_is_public_needs_no_credential_and_takes_no_bad_one() {
+pub(crate) fn what_is_public_needs_no_credential_and_takes_no_bad_one() -> Vec<Row> {
     let preflight = || to(CROSSBAR, "OPTIONS", USERS).header("origin", "https://ui.example.com");
     let asked = "access-control-request-method: PUT\norigin: https://ui.example.com\n";
     let schemas = |query: &str| to(CROSSBAR, "GET", format!("/v2/schemas{query}"));
-    check([
+    vec![
         row(
             "K28 a preflight",
             preflight().header("access-control-request-method", "PUT"),
@@ -310,6 +344,5 @@ async fn what_is_public_needs_no_credential_and_takes_no_bad_one() {
             schemas("?verb=GET&verb=PUT"),
             refused(400),
         ),
-    ])
-    .await;
+    ]
 }

@@ -6,8 +6,7 @@ use std::time::Duration;
 use crate::envoy::table::golden;
 use crate::support::client::{Request, exchange};
 use crate::support::envoy::Envoy;
-use crate::support::sample::{CALLIFY, CONFIG, DIRECTORY, MINE, OPENTACT};
-use crate::support::server::Server;
+use crate::support::sample::{CALLIFY, CONFIG, MINE, OPENTACT, start};
 use crate::support::upstream::Upstream;
 
 fn opentact(path: &str) -> Request {
@@ -25,7 +24,7 @@ fn public() -> Request {
 async fn a_server_that_cannot_decide_in_time_denies_even_where_envoy_would_let_failures_pass() {
     // No password is verified within a millisecond.
     let config = CONFIG.replace("deadline_ms: 20000", "deadline_ms: 1");
-    let server = Server::start_with(&config, &[("directory.yaml", DIRECTORY)]);
+    let server = start(&config);
     let upstream = Upstream::start();
     let envoy = Envoy::builder(server.path("check.sock").as_path(), upstream.address())
         .failure_mode_allow()
@@ -51,7 +50,7 @@ async fn a_server_that_cannot_decide_in_time_denies_even_where_envoy_would_let_f
 
 #[tokio::test]
 async fn what_envoy_has_repaired_is_judged_as_repaired() {
-    let server = Server::start_with(CONFIG, &[("directory.yaml", DIRECTORY)]);
+    let server = start(CONFIG);
     let upstream = Upstream::start();
     let envoy = Envoy::builder(server.grpc(), upstream.address())
         .normalize_paths()
@@ -69,7 +68,7 @@ async fn what_envoy_has_repaired_is_judged_as_repaired() {
 
 #[tokio::test]
 async fn a_server_ends_when_it_is_told_to_and_nothing_passes_while_it_is_gone() {
-    let mut server = Server::start_with(CONFIG, &[("directory.yaml", DIRECTORY)]);
+    let mut server = start(CONFIG);
     let upstream = Upstream::start();
     let envoy = Envoy::builder(server.grpc(), upstream.address()).start();
 

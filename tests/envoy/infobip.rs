@@ -1,7 +1,7 @@
 //! Infobip: the vectors I of its contract that Basic credentials and API keys meet, and each of its denials, in the
 //! older and the newer envelope, as JSON and as XML.
 
-use crate::envoy::table::{answered, check, golden, reached, row, to};
+use crate::envoy::table::{Row, answered, golden, reached, row, to};
 use crate::support::client::Request;
 use crate::support::sample::{
     ALADDIN, AS_ALADDIN, AS_SENDER, INFOBIP, INFOBIP_LENIENT, SENDER_KEY,
@@ -22,7 +22,11 @@ fn sends(authorization: impl AsRef<[u8]>) -> Request {
 fn answer(status: u16, golden_name: &str, realm: &str) -> String {
     let challenge = match status {
         401 => format!(
-            "\nwww-authenticate: App realm=\"{realm}\"\nwww-authenticate: Basic realm=\"{realm}\", charset=\"UTF-8\"\nwww-authenticate: IBSSO realm=\"{realm}\""
+            "
+www-authenticate: App realm=\"{realm}\"
+www-authenticate: Basic realm=\"{realm}\", charset=\"UTF-8\"
+www-authenticate: Bearer realm=\"{realm}\"
+www-authenticate: IBSSO realm=\"{realm}\""
         ),
         _ => String::new(),
     };
@@ -35,10 +39,9 @@ fn refused(status: u16) -> String {
     answer(status, &format!("{status}.json"), "infobip")
 }
 
-#[tokio::test]
-async fn basic_credentials_are_a_name_and_a_password_in_strict_base64() {
+pub(crate) fn basic_credentials_are_a_name_and_a_password_in_strict_base64() -> Vec<Row> {
     let sent = |identity| reached(&format!("POST {SEND}"), identity);
-    check([
+    vec![
         row("I1 the right ones", sends(ALADDIN), sent(AS_ALADDIN)),
         row(
             "I2 colons in the password, though not for this",
@@ -114,12 +117,10 @@ x-auth-username: Aladdin",
             sends("IBBSO 2f9b4d31-2d0d-49a8-85f0-9b862bdca394"),
             refused(401),
         ),
-    ])
-    .await;
+    ]
 }
 
-#[tokio::test]
-async fn lenient_base64_is_a_setting_and_never_takes_garbage() {
+pub(crate) fn lenient_base64_is_a_setting_and_never_takes_garbage() -> Vec<Row> {
     let lenient = |authorization: &str| {
         to(INFOBIP_LENIENT, "POST", SEND).header("authorization", authorization)
     };
@@ -135,7 +136,7 @@ x-auth-username: Aladdin";
     let refused_there = || answer(401, "401.json", "infobip-lenient");
     let unpadded = "Basic QWxhZGRpbjpvcGVuU2VzYW1lMQ";
     let spaced = "Basic QWxhZGRpbjpvcGVu U2VzYW1lMQ==";
-    check([
+    vec![
         // The same name, and an outcome that the other platform of this preset has just remembered.
         row(
             "its own password, where the preset is used once more",
@@ -172,16 +173,14 @@ x-auth-username: Aladdin";
             lenient("Basic QWxhZGRpbjpvcGVuU2VzYW1lMR=="),
             refused_there(),
         ),
-    ])
-    .await;
+    ]
 }
 
-#[tokio::test]
-async fn api_keys_stand_behind_app_or_in_the_query() {
+pub(crate) fn api_keys_stand_behind_app_or_in_the_query() -> Vec<Row> {
     let sent = || reached(&format!("POST {SEND}"), AS_SENDER);
     let query = |query: String| to(INFOBIP, "POST", format!("{SEND}?{query}"));
     let app = format!("App {SENDER_KEY}");
-    check([
+    vec![
         row("I8 as documented", sends(&app), sent()),
         row("I8 in lower case", sends(app.replace("App", "app")), sent()),
         row("I8 two spaces", sends(app.replace(' ', "  ")), sent()),
@@ -237,12 +236,10 @@ async fn api_keys_stand_behind_app_or_in_the_query() {
             query(format!("apiKey={SENDER_KEY}")).header("authorization", ALADDIN),
             refused(401),
         ),
-    ])
-    .await;
+    ]
 }
 
-#[tokio::test]
-async fn operations_ask_for_a_scope_or_a_role_that_grants_it() {
+pub(crate) fn operations_ask_for_a_scope_or_a_role_that_grants_it() -> Vec<Row> {
     let umbrella = "
 x-auth-account: acc-1
 x-auth-expires: 4102444800
@@ -254,7 +251,7 @@ x-auth-scopes: message:send account-management:manage";
     };
     let newer = |status: u16| answer(status, &format!("settings_{status}.json"), "infobip");
     let fine = "x-auth-account: acc-1\nx-auth-platform: infobip\nx-auth-scheme: api_key\nx-auth-scopes: sms:logs:read";
-    check([
+    vec![
         row(
             "I11 another scope",
             with(&key("223"), "POST", SEND),
@@ -296,12 +293,10 @@ x-auth-scopes: message:send account-management:manage";
             with(ALADDIN, "GET", "/sms/99/secret"),
             refused(403),
         ),
-    ])
-    .await;
+    ]
 }
 
-#[tokio::test]
-async fn answers_come_as_xml_to_who_asks_for_it() {
+pub(crate) fn answers_come_as_xml_to_who_asks_for_it() -> Vec<Row> {
     let accepting =
         |accept: &str, target: &str| to(INFOBIP, "POST", target).header("accept", accept);
     let xml = |name: &str| {
@@ -316,7 +311,7 @@ async fn answers_come_as_xml_to_who_asks_for_it() {
             "infobip",
         )
     };
-    check([
+    vec![
         row(
             "older envelope",
             accepting("application/xml", SEND),
@@ -352,6 +347,5 @@ async fn answers_come_as_xml_to_who_asks_for_it() {
             accepting("*/*", SEND),
             refused(401),
         ),
-    ])
-    .await;
+    ]
 }

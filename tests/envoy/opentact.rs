@@ -1,6 +1,6 @@
 //! Opentact: the vectors O of its contract that Basic credentials meet, and each of its denials.
 
-use crate::envoy::table::{answered, check, golden, reached, row, to};
+use crate::envoy::table::{Row, answered, golden, reached, row, to};
 use crate::support::client::Request;
 use crate::support::sample::{
     ALADDIN, AS_CALLIFY, AS_CALLIFY_BY_HA1B, CALLIFY, CALLIFY_HA1B, OPENTACT,
@@ -27,9 +27,8 @@ fn refused(status: u16) -> String {
     )
 }
 
-#[tokio::test]
-async fn basic_credentials_are_an_address_and_a_password() {
-    check([
+pub(crate) fn basic_credentials_are_an_address_and_a_password() -> Vec<Row> {
+    vec![
         row(
             "O1 the right ones",
             rest(CALLIFY),
@@ -108,18 +107,17 @@ x-auth-username: username",
             rest("Digest username=\"a\""),
             refused(401),
         ),
-    ])
-    .await;
+    ]
 }
 
-#[tokio::test]
-async fn an_ha1b_is_a_credential_of_its_own_and_agrees_with_others_or_is_refused() {
+pub(crate) fn an_ha1b_is_a_credential_of_its_own_and_agrees_with_others_or_is_refused() -> Vec<Row>
+{
     let presents = |ha1b: &str| https("GET", "/rest/auth").header("X-Auth-HA1B-Token", ha1b);
     let passed = |identity: &str| reached("GET /rest/auth", identity);
     // md5(1001@mydomain.com:mydomain.com:654321)
     let anothers = "e5360c16edbae4fb25dbfaad25152937";
     let query = |query: &str| https("GET", &format!("/rest/auth?{query}"));
-    check([
+    vec![
         row(
             "O6 the right one",
             presents(CALLIFY_HA1B),
@@ -168,14 +166,12 @@ async fn an_ha1b_is_a_credential_of_its_own_and_agrees_with_others_or_is_refused
             query("JWT=a.b.c").header("authorization", CALLIFY),
             reached("GET /rest/auth?JWT=a.b.c", AS_CALLIFY),
         ),
-    ])
-    .await;
+    ]
 }
 
-#[tokio::test]
-async fn users_do_all_that_is_under_rest_and_nothing_else() {
+pub(crate) fn users_do_all_that_is_under_rest_and_nothing_else() -> Vec<Row> {
     let rest = |method, target| https(method, target).header("authorization", CALLIFY);
-    check([
+    vec![
         row(
             "anything",
             rest("DELETE", "/rest/a/b?c=%20"),
@@ -184,17 +180,15 @@ async fn users_do_all_that_is_under_rest_and_nothing_else() {
         row("elsewhere", rest("GET", "/other"), refused(403)),
         row("elsewhere, unknown", https("GET", "/other"), refused(403)),
         row("unclear where", rest("GET", "/rest/../other"), refused(400)),
-    ])
-    .await;
+    ]
 }
 
-#[tokio::test]
-async fn plain_http_is_sent_to_https_before_any_credential_is_looked_at() {
+pub(crate) fn plain_http_is_sent_to_https_before_any_credential_is_looked_at() -> Vec<Row> {
     let plain = |target: &str| to(OPENTACT, "GET", target);
     let sent_to = |location: &str| answered(302, &format!("location: {location}"), "");
     let here = || sent_to("https://opentact.example.com/rest/auth?a=%20b&c");
     let asked = || plain("/rest/auth?a=%20b&c");
-    check([
+    vec![
         row(
             "O11 with good credentials",
             asked().header("authorization", CALLIFY),
@@ -227,6 +221,5 @@ async fn plain_http_is_sent_to_https_before_any_credential_is_looked_at() {
             https("GET", "/rest/auth?a=%20b&c").header("authorization", CALLIFY),
             reached("GET /rest/auth?a=%20b&c", AS_CALLIFY),
         ),
-    ])
-    .await;
+    ]
 }

@@ -18,23 +18,28 @@
 //!
 //! with every header but Envoy's own. Transcripts are compared as a whole, so a header too many is a failure as much as
 //! one that lacks. Each row goes through both listeners, Envoy's usual one and the one with `encode_raw_headers`; the
-//! second usually meets a warm cache, and must be answered the same.
+//! second usually meets a warm cache, and must be answered the same. Where several servers share a store, each row goes
+//! through all of them.
+//!
+//! A table is a function that makes its rows; `tables.rs` says on which stores it is tried.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::{interval, timeout};
 
 use crate::support::client::{Client, Request};
 use crate::support::envoy::Envoy;
 use crate::support::http::{Response, visible};
-use crate::support::sample::{CONFIG, DIRECTORY};
 use crate::support::server::Server;
 use crate::support::upstream::{Seen, Upstream};
+
+/// How long what is done in one place may take to reach another.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Headers that every request reaches the upstream with, and that are the same however it is decided.
 const ENVOYS_REQUEST_HEADERS: [&str; 5] = [
@@ -52,36 +57,107 @@ const GOLDEN_ID: &str = "0b7f6b8e3f8f4d0c9a55f3d1c2b4a697";
 const GOLDEN_NODE: &str = "node-1";
 const GOLDEN_TIME: &str = "2026-11-22T17:04:05Z";
 
-/// A server with the sample configuration, an Envoy before it, and the upstream of that.
+/// Servers with the sample configuration on one store, an Envoy before each, and the upstream of them all.
 #[derive(Debug)]
 pub(crate) struct World {
-    pub(crate) server: Server,
-    pub(crate) upstream: Upstream,
-    pub(crate) envoy: Envoy,
+    store: &'static str,
+    sides: Vec<(Server, Envoy)>,
+    upstream: Upstream,
 }
 
-/// The one that all tables share: it starts with the first of them and ends with the process.
-pub(crate) fn world() -> &'static World {
-    static WORLD: OnceLock<World> = OnceLock::new();
-    WORLD.get_or_init(|| {
-        let server = Server::start_with(CONFIG, &[("directory.yaml", DIRECTORY)]);
+impl World {
+    /// Puts Envoys before the servers; `store` is how failures call what they share.
+    pub(crate) fn of(store: &'static str, servers: Vec<Server>) -> Self {
         let upstream = Upstream::start();
-        let envoy = Envoy::builder(server.grpc(), upstream.address())
-            .check_timeout(Duration::from_secs(20))
-            .host("*", &[])
-            .host("by-route.example.com", &[("platform", "mine")])
-            .host("astray.example.com", &[("platform", "nobody")])
-            .start();
-        World {
-            server,
+        let with_envoy = |server: Server| {
+            let envoy = Envoy::builder(server.grpc(), upstream.address())
+                .check_timeout(Duration::from_secs(20))
+                .host("*", &[])
+                .host("by-route.example.com", &[("platform", "mine")])
+                .host("astray.example.com", &[("platform", "nobody")])
+                .start();
+            (server, envoy)
+        };
+        Self {
+            store,
+            sides: servers.into_iter().map(with_envoy).collect(),
             upstream,
-            envoy,
         }
-    })
+    }
+
+    /// One of its servers, for commands.
+    pub(crate) fn server(&self) -> &Server {
+        &self.sides[0].0
+    }
+
+    /// Sends every row through both listeners of every Envoy; panics with all that came out otherwise than it should.
+    pub(crate) async fn check(&self, table: &str, rows: Vec<Row>) {
+        let failures = self.failures(table, rows).await;
+        assert!(failures.is_empty(), "\n{failures}{}", self.log());
+    }
+
+    /// As [`World::check`], but gives what came out otherwise, or nothing.
+    pub(crate) async fn failures(&self, table: &str, rows: Vec<Row>) -> String {
+        let mut failures = String::new();
+        for row in rows {
+            for (number, (_, envoy)) in self.sides.iter().enumerate() {
+                for (listener, address) in [
+                    ("plain", envoy.plain()),
+                    ("raw_headers", envoy.raw_headers()),
+                ] {
+                    let (want, got) = self.send(&row, address).await;
+                    if got != want {
+                        let (name, store, number) = (&row.name, self.store, number + 1);
+                        failures += &format!(
+                            "== {table}: {name} (on {store}, server {number}, {listener})\n-- want\n{want}\n-- got\n{got}\n\n"
+                        );
+                    }
+                }
+            }
+        }
+        failures
+    }
+
+    /// Sends a row again and again until it comes out as it should, everywhere: for what reaches a server by itself.
+    pub(crate) async fn await_check(&self, row: Row) {
+        let mut tick = interval(Duration::from_millis(10));
+        let mut failures = String::new();
+        let came = timeout(PATIENCE, async {
+            loop {
+                failures = self.failures("awaited", vec![row.clone()]).await;
+                if failures.is_empty() {
+                    return;
+                }
+                tick.tick().await;
+            }
+        });
+        let came = came.await;
+        assert!(
+            came.is_ok(),
+            "after {PATIENCE:?}:\n{failures}{}",
+            self.log()
+        );
+    }
+
+    /// Gives what every server has written.
+    pub(crate) fn log(&self) -> String {
+        let log = |(server, _): &(Server, Envoy)| server.log();
+        self.sides.iter().map(log).collect()
+    }
+
+    async fn send(&self, row: &Row, address: SocketAddr) -> (String, String) {
+        let id = fresh_id();
+        let request = row.request.clone().header("x-request-id", &id);
+        let mut client = Client::connect_from(row.from, address).await;
+        let response = client.exchange(&request.to_bytes()).await;
+        let named = |it: &Seen| it.headers_named("x-request-id") == [id.as_str()];
+        let got = transcript(&response, &self.upstream.seen_where(named));
+        (row.want.replace(GOLDEN_ID, &id), got)
+    }
 }
 
 /// A request and what must come of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Row {
     name: String,
     request: Request,
@@ -100,6 +176,11 @@ pub(crate) fn row(name: impl Into<String>, request: Request, want: impl Into<Str
 }
 
 impl Row {
+    /// The request, as it is sent.
+    pub(crate) fn request(&self) -> &Request {
+        &self.request
+    }
+
     /// Sends the request from another address than 127.0.0.1.
     pub(crate) fn from(self, address: [u8; 4]) -> Self {
         let from = address.into();
@@ -136,47 +217,15 @@ pub(crate) fn golden(name: &str) -> String {
         .to_owned()
 }
 
-/// Sends every row through both listeners; panics with all that came out otherwise than it should.
-pub(crate) async fn check(rows: impl IntoIterator<Item = Row>) {
-    let mut failures = String::new();
-    for row in rows {
-        let envoy = &world().envoy;
-        for (listener, address) in [
-            ("plain", envoy.plain()),
-            ("raw_headers", envoy.raw_headers()),
-        ] {
-            let id = fresh_id();
-            let request = row.request.clone().header("x-request-id", &id);
-            let mut client = Client::connect_from(row.from, address).await;
-            let response = client.exchange(&request.to_bytes()).await;
-            let got = transcript(&response, &id);
-            let want = row.want.replace(GOLDEN_ID, &id);
-            if got != want {
-                let name = &row.name;
-                failures += &format!("== {name} ({listener})\n-- want\n{want}\n-- got\n{got}\n\n");
-            }
-        }
-    }
-    let log = || world().server.log();
-    assert!(failures.is_empty(), "\n{failures}{}", log());
-}
-
-/// Gives what reached the upstream of the request with this id.
-pub(crate) fn seen(id: &str) -> Vec<Seen> {
-    let mut seen = world().upstream.seen();
-    seen.retain(|it| it.headers_named("x-request-id") == [id]);
-    seen
-}
-
 /// Makes an id by which one request is found again.
-pub(crate) fn fresh_id() -> String {
+fn fresh_id() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     format!("test-{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn transcript(response: &Response, id: &str) -> String {
+fn transcript(response: &Response, seen: &[Seen]) -> String {
     let answer = answer(response);
-    match (response.status, seen(id).as_slice()) {
+    match (response.status, seen) {
         (200, [seen]) => {
             let line = [seen.method.as_slice(), b" ", &seen.path].concat();
             let body = if seen.body.is_empty() { "" } else { "\n\n" };

@@ -37,6 +37,7 @@ pub mod check;
 pub mod client;
 pub mod envoy;
 pub mod http;
+pub mod issuers;
 pub mod process;
 pub mod redis;
 pub mod sample;

@@ -13,9 +13,10 @@
 //! The `admin` listener must be there, as `admin: "127.0.0.1:{admin}"`: it tells when the server is ready.
 
 use std::fs;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -69,6 +70,29 @@ impl Server {
             let answer = fetch(self.admin(), "/readyz").ok()?;
             (answer.status == 200).then_some(())
         });
+    }
+
+    /// Runs a command with this server's configuration, as an operator would: its words, and what it reads from standard
+    /// input. Gives what it printed; panics where it failed.
+    pub fn command(&self, words: &str, input: &str) -> String {
+        let mut child = Command::new(BINARY)
+            .args(words.split_whitespace())
+            .arg("--config")
+            .arg(self.path(CONFIG_FILE))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary that was built");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        // A command that reads nothing may be gone.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        let output = child.wait_with_output().expect("a child of ours");
+        let [out, err] =
+            [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());
+        assert!(output.status.success(), "{words}: {out}{err}");
+        out
     }
 
     /// Where `{grpc}` stands.

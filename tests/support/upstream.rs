@@ -55,10 +55,16 @@ impl Upstream {
 
     /// Gives every request that has reached it, oldest first.
     pub fn seen(&self) -> Vec<Seen> {
-        self.seen
+        self.seen_where(|_| true)
+    }
+
+    /// Gives those of them that are meant.
+    pub fn seen_where(&self, meant: impl Fn(&Seen) -> bool) -> Vec<Seen> {
+        let seen = self
+            .seen
             .lock()
-            .expect("serving does not panic with the lock held")
-            .clone()
+            .expect("serving does not panic with the lock held");
+        seen.iter().filter(|it| meant(it)).cloned().collect()
     }
 }
 
@@ -98,10 +104,11 @@ fn serve(mut stream: TcpStream, requests: &Mutex<Vec<Seen>>) -> io::Result<()> {
                 .expect("serving does not panic with the lock held")
                 .push(seen);
             let length = answer.len();
-            write!(
-                stream,
+            // In one piece: of several, the later would wait for the first to be acknowledged.
+            let answer = format!(
                 "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{answer}"
-            )?;
+            );
+            stream.write_all(answer.as_bytes())?;
         }
         let mut part = [0; 4096];
         let length = stream.read(&mut part)?;
