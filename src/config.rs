@@ -38,6 +38,8 @@ pub struct Config {
     pub grpc: Vec<ListenAddress>,
     /// Where operators look.
     pub admin: Option<SocketAddr>,
+    /// Where endpoints that issue tokens are served.
+    pub issue: Option<SocketAddr>,
     /// The socket by which commands reach the running server.
     pub control: Option<PathBuf>,
     /// Sizes and lifetimes of the cache.
@@ -139,6 +141,7 @@ impl Config {
         Ok(Self {
             grpc: checked.grpc,
             admin: checked.admin,
+            issue: checked.issue,
             control: checked.control.map(|it| base.join(it)),
             cache: Limits {
                 capacity: raw.cache.capacity,
@@ -217,6 +220,57 @@ mod tests {
             "listen: {{ grpc: [\"127.0.0.1:0\"] }}\nclient_address: {{ from: peer }}\nplatforms:\n{platforms}"
         );
         Config::parse("c.yaml", &text, base, |_| None)
+    }
+
+    #[test]
+    fn two_listeners_do_not_share_an_address() {
+        let (one, two) = ("127.0.0.1:9001", "127.0.0.1:9002");
+        for (grpc, admin, issue, wrong) in [
+            (one, two, "127.0.0.1:9003", ""),
+            (one, two, one, "listen.issue"),
+            (one, two, two, "listen.issue"),
+            (one, one, two, "listen.admin"),
+            (one, two, "localhost:1", "listen.issue"),
+            ("127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", ""),
+        ] {
+            let text = format!(
+                "listen: {{ grpc: [\"{grpc}\"], admin: \"{admin}\", issue: \"{issue}\" }}\n\
+                 platforms:\n  - {{ name: p, preset: opentact }}"
+            );
+            let parsed = Config::parse("c.yaml", &text, Path::new("/"), |_| None);
+            match (parsed, wrong) {
+                (Ok(config), "") => assert_eq!(config.issue, issue.parse().ok()),
+                (Ok(_), wrong) => panic!("{grpc} {admin} {issue} is taken; {wrong} is not good"),
+                (Err(found), wrong) => {
+                    let keys: Vec<_> = found.iter().map(|it| &*it.key).collect();
+                    assert_eq!(keys, [wrong], "{grpc} {admin} {issue}: {found:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_rule_leads_to_the_issue_listener_only_where_the_platform_has_a_dialect() {
+        let rules = "schemes: { key: { kind: api_key, from: [{ header: x-key }] } }, rules: [{ \
+                     paths: [/login], allow: public, issue: true }, { paths: [\"/**\"] }]";
+        let with = format!("  - {{ name: p, issue: {{ dialect: some }}, {rules} }}\n");
+        let config = parse(Path::new("/"), &with).unwrap();
+        let platform = config.platforms.iter().next().unwrap();
+        assert_eq!(platform.issue.as_ref().unwrap().dialect, "some");
+        for (name, issue, key) in [
+            ("absent", "", "platforms[0].rules[0].issue"),
+            ("null", "issue: null, ", "platforms[0].rules[0].issue"),
+            ("nameless", "issue: {}, ", "platforms[0].issue.dialect"),
+            (
+                "more",
+                "issue: { dialect: some, nmae: 1 }, ",
+                "platforms[0].issue.nmae",
+            ),
+        ] {
+            let text = format!("  - {{ name: p, {issue}{rules} }}\n");
+            let found = parse(Path::new("/"), &text).unwrap_err();
+            assert!(found.iter().any(|it| it.key == key), "{name}: {found:?}");
+        }
     }
 
     #[test]

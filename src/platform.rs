@@ -18,7 +18,7 @@ use crate::credential::Place;
 use crate::decision::{Denial, Reason};
 use crate::platform::errors::ErrorTable;
 use crate::platform::https::Https;
-use crate::platform::settings::IdentityHeaders;
+use crate::platform::settings::{IdentityHeaders, IssueSettings};
 use crate::policy::Policy;
 use crate::request::RequestView;
 use crate::scheme::{Conflict, Scheme};
@@ -40,6 +40,8 @@ pub struct Platform {
     pub errors: ErrorTable,
     /// What its upstream is told.
     pub identity_headers: IdentityHeaders,
+    /// What its endpoints that issue tokens speak; `None`: it has none.
+    pub issue: Option<IssueSettings>,
     /// What it makes of plain HTTP.
     pub https: Https,
     /// What a 401 asks for, each a whole `WWW-Authenticate` value; empty where switched off.

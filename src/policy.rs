@@ -48,6 +48,8 @@ pub struct RawRule {
     pub roles_any: Option<Vec<String>>,
     /// How the identity must be related to what the path names.
     pub relation: Option<Relation>,
+    /// Goes to the issue listener: Check injects the signed context that it demands.
+    pub issue: bool,
 }
 
 /// What a rule allows beyond identities.
@@ -130,6 +132,7 @@ struct Rule {
     with_headers: Vec<String>,
     rest_without: Vec<String>,
     relation: Option<Relation>,
+    issue: bool,
 }
 
 impl Rule {
@@ -203,6 +206,7 @@ struct Asking<'a> {
 pub struct Permit {
     identity: Option<Arc<Identity>>,
     rule: Arc<str>,
+    issues: bool,
 }
 
 impl Permit {
@@ -216,6 +220,12 @@ impl Permit {
     #[must_use]
     pub fn rule(&self) -> &str {
         &self.rule
+    }
+
+    /// Whether the request goes to the issue listener.
+    #[must_use]
+    pub fn issues(&self) -> bool {
+        self.issues
     }
 }
 
@@ -243,6 +253,7 @@ impl Policy {
             with_headers: raw.with_headers,
             rest_without: raw.rest_without,
             relation: raw.relation,
+            issue: raw.issue,
         });
         Ok(Self {
             matcher,
@@ -288,6 +299,7 @@ impl Policy {
         Ok(Permit {
             identity,
             rule: Arc::clone(&rule.name),
+            issues: rule.issue,
         })
     }
 
@@ -303,10 +315,8 @@ impl Policy {
         let allowed = &identity.allowed_addresses;
         let inside = |address: IpAddr| allowed.iter().any(|it| it.contains(&address));
         if !allowed.is_empty() && !facts.client_address.is_some_and(inside) {
-            return Err(Denial::new(
-                Reason::Address,
-                "the client's address is not among those allowed",
-            ));
+            let detail = "the client's address is not among those allowed";
+            return Err(Denial::new(Reason::Address, detail));
         }
         if let Some(header) = &self.extras.account_header
             && let Some(account) = request.headers.single_unmistakable(header)?
@@ -627,6 +637,26 @@ mod tests {
             &Untraced,
         );
         assert_eq!(denial.map(|_| ()).map_err(reason), Err(Reason::Address));
+    }
+
+    #[test]
+    fn a_permit_says_whether_its_rule_leads_to_the_issue_listener() {
+        let rules: Vec<RawRule> = serde_json::from_value(serde_json::json!([
+            { "paths": ["/login"], "allow": "public", "issue": true },
+            { "paths": ["/**"], "allow": "public" },
+        ]))
+        .unwrap();
+        let policy = Policy::build(rules, Extras::default()).unwrap();
+        for (path, issues) in [("/login", true), ("/other", false)] {
+            let view = RequestView {
+                method: "PUT",
+                path,
+                ..RequestView::default()
+            };
+            let path = PathSegments::parse(path).unwrap();
+            let permit = policy.admit(&view, &path, None, Facts::default(), &Untraced);
+            assert_eq!(permit.unwrap().issues(), issues);
+        }
     }
 
     #[test]

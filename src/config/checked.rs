@@ -16,6 +16,7 @@ use crate::telemetry::check_filter;
 pub(super) struct Checked {
     pub(super) grpc: Vec<ListenAddress>,
     pub(super) admin: Option<SocketAddr>,
+    pub(super) issue: Option<SocketAddr>,
     pub(super) control: Option<PathBuf>,
     pub(super) client_address: Option<ClientAddress>,
 }
@@ -48,14 +49,14 @@ impl Checked {
                 "name at least one address, such as \"127.0.0.1:9001\"",
             );
         }
-        let admin = raw
-            .listen
-            .admin
-            .as_ref()
-            .and_then(|it| it.parse::<SocketAddr>().ok());
-        if raw.listen.admin.is_some() && admin.is_none() {
-            complain("/listen/admin", "an address is `IP:PORT`");
-        }
+        let mut address = |pointer, text: &Option<String>| {
+            let address = text.as_ref()?.parse::<SocketAddr>();
+            address
+                .map_err(|_| complain(pointer, "an address is `IP:PORT`"))
+                .ok()
+        };
+        let admin = address("/listen/admin", &raw.listen.admin);
+        let issue = address("/listen/issue", &raw.listen.issue);
         let control = raw.listen.control.as_deref().map(ListenAddress::parse);
         let control = match control {
             Some(Ok(ListenAddress::Unix(path))) => Some(path),
@@ -74,12 +75,17 @@ impl Checked {
                 complain(pointer, "must be above 0");
             }
         }
-        let taken = |it: &ListenAddress| match it {
-            ListenAddress::Tcp(address) => address.port() != 0 && Some(*address) == admin,
-            ListenAddress::Unix(_) => false,
+        let by_grpc = |it: Option<SocketAddr>| {
+            it.is_some_and(|it| it.port() != 0 && grpc.contains(&ListenAddress::Tcp(it)))
         };
-        if grpc.iter().any(taken) {
+        if by_grpc(admin) {
             complain("/listen/admin", "`listen.grpc` has this address too");
+        }
+        if by_grpc(issue) {
+            complain("/listen/issue", "`listen.grpc` has this address too");
+        }
+        if issue.is_some_and(|it| it.port() != 0) && issue == admin {
+            complain("/listen/issue", "`listen.admin` has this address too");
         }
         if let Err(message) = check_filter(&raw.telemetry.log) {
             complain("/telemetry/log", &message);
@@ -109,6 +115,7 @@ impl Checked {
         Self {
             grpc,
             admin,
+            issue,
             control,
             client_address,
         }

@@ -67,6 +67,8 @@ pub struct RawPlatform {
     challenge: bool,
     /// A header that names the account acted for; it must be the credential's own.
     account_header: Option<String>,
+    /// What the platform's endpoints that issue tokens speak, behind rules with `issue: true`.
+    issue: Option<IssueSettings>,
     /// Where a client may name another method.
     #[serde(default)]
     method_override: MethodOverride,
@@ -77,6 +79,14 @@ pub struct RawPlatform {
 
 fn yes() -> bool {
     true
+}
+
+/// What a platform's endpoints that issue tokens are.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IssueSettings {
+    /// The name of the dialect that they speak.
+    pub dialect: String,
 }
 
 /// The headers that tell the upstream who is calling, each by its name.
@@ -176,7 +186,7 @@ pub fn build(
     };
     // With those that are switched off: a preset's rule may go on naming them.
     let named: Vec<_> = schemes.entries("").into_iter().map(|it| it.0).collect();
-    check_rules(&settings, &raw.rules, &named, problems);
+    check_rules(&settings, &raw.rules, &named, raw.issue.is_some(), problems);
     let context = Context {
         platform: &raw.name,
         name: "",
@@ -241,6 +251,7 @@ pub fn build(
         policy: policy?,
         errors: errors?,
         identity_headers: raw.identity_headers,
+        issue: raw.issue,
         https,
         site: Site {
             hosts: raw.hosts.iter().map(|it| it.to_ascii_lowercase()).collect(),

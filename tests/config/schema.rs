@@ -6,7 +6,7 @@ use crate::{Site, portcullis};
 
 /// Every key of a configuration and of a platform, once.
 const EVERYTHING: &str = r#"
-listen: { grpc: ["127.0.0.1:9001"], admin: "127.0.0.1:9003" }
+listen: { grpc: ["127.0.0.1:9001"], admin: "127.0.0.1:9003", issue: "127.0.0.1:9002" }
 store: { url: "memory:", directory_file: directory.yaml }
 signing: { key_files: [] }
 cache: { capacity: 100000, ttl_seconds: 60, denial_capacity: 20000, denial_ttl_seconds: 5, proof_capacity: 100000 }
@@ -25,11 +25,12 @@ platforms:
     https: redirect
     challenge: false
     account_header: x-account
+    issue: { dialect: crossbar }
     method_override: { headers: [x-verb], query: [verb] }
     role_scopes: { admin: ["a:b"] }
     identity_headers: { user: x-caller }
     schemes: { key: { kind: api_key, from: [{ header: x-my-key }] } }
-    rules: [{ paths: ["/**"] }]
+    rules: [{ paths: ["/**"], issue: true }]
     errors: [{ for: [401], body: { a: b } }]
 "#;
 
@@ -55,6 +56,7 @@ fn the_schema_knows_every_key_and_no_other() {
         "/platforms/0/schemes/key/nmae",
         "/platforms/0/rules/0/nmae",
         "/platforms/0/errors/0/nmae",
+        "/platforms/0/issue/nmae",
         "/platforms/0/identity_headers/nmae",
     ] {
         let (parent, key) = unknown.rsplit_once('/').expect("a pointer");

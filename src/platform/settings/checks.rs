@@ -60,6 +60,7 @@ pub(super) fn check_rules(
     settings: &Document,
     rules: &[RawRule],
     schemes: &[String],
+    issues: bool,
     problems: &mut Vec<Problem>,
 ) {
     for (index, rule) in rules.iter().enumerate() {
@@ -70,6 +71,12 @@ pub(super) fn check_rules(
             complain(
                 "/paths",
                 "a rule names the paths it matches; `/**` is every path",
+            );
+        }
+        if rule.issue && !issues {
+            complain(
+                "/issue",
+                "the platform issues nothing: it needs `issue: { dialect: NAME }`",
             );
         }
         for (place, name) in rule.schemes.iter().flatten().enumerate() {
