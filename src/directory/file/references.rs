@@ -9,9 +9,9 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 use crate::credential::Secret;
-use crate::directory::MAX_HINTS;
 use crate::directory::file::Entries;
-use crate::directory::names::login_key;
+use crate::directory::names::{account_names, login_key};
+use crate::directory::{Index, MAX_HINTS};
 use crate::document::{Document, Problem};
 
 /// Adds every problem among the records of the platform at `pointer`; of a `whole` directory, also
@@ -33,6 +33,7 @@ pub(super) fn check(
     }
     check_cycles(entries, &mut add);
     check_logins(entries, &mut add);
+    check_account_names(entries, &mut add);
     check_secrets(entries, &mut add);
 }
 
@@ -135,6 +136,28 @@ fn check_logins(entries: &Entries, add: &mut impl FnMut(String, &str)) {
                     add(format!("users/{index}/{field}"), &message);
                 }
                 None => others.push(index),
+            }
+        }
+    }
+}
+
+/// A realm is one account's. A name or a number may be shared, by no more accounts than an index
+/// entry names.
+fn check_account_names(entries: &Entries, add: &mut impl FnMut(String, &str)) {
+    let mut namesakes: HashMap<_, Vec<usize>> = HashMap::new();
+    for (row, entry) in entries.accounts.iter().enumerate() {
+        for name in account_names(&entry.record) {
+            let rows = namesakes.entry((name.index, name.value)).or_default();
+            let pointer = format!("accounts/{row}/{}", name.field);
+            match rows.last() {
+                Some(other) if *other == row => {}
+                Some(other) if name.index == Index::Realm => {
+                    add(pointer, &format!("the same as in accounts[{other}]"));
+                }
+                _ if rows.len() == MAX_HINTS => {
+                    add(pointer, &format!("more than {MAX_HINTS} accounts share it"));
+                }
+                _ => rows.push(row),
             }
         }
     }

@@ -4,6 +4,8 @@
 //! Apart from the checks of the file alone because it asks the store, which may change meanwhile:
 //! what slips through then is refused by the write itself. It writes nothing.
 
+mod accounts;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
@@ -41,6 +43,7 @@ impl DirectoryFile {
                 problems: &mut problems,
             };
             checks.accounts().await?;
+            checks.account_names().await?;
             checks.keys().await?;
             checks.logins().await?;
         }
