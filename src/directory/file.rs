@@ -386,6 +386,36 @@ mod tests {
     }
 
     #[test]
+    fn a_key_acts_for_a_user_of_the_file_and_of_its_own_account() {
+        let file = |user: &str, key: &str| {
+            format!(
+                "p: {{ users: [{{ id: u, username: u {user} }}],\n api_keys: [{{ id: k, \
+                 secret: good-secret-00000, user: {key} }}] }}"
+            )
+        };
+        for (user, key) in [
+            ("", "u"),
+            (", account: a", "u"),
+            ("", "u, account: a"),
+            (", account: a", "u, account: a"),
+        ] {
+            assert!(parse(&file(user, key), &["p"]).is_ok(), "{user} {key}");
+        }
+        for (key, want) in [
+            ("nobody", "no such user"),
+            ("u, account: b", "another account"),
+        ] {
+            let problems = parse(&file(", account: a", key), &["p"]).unwrap_err();
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            let place = "d.yaml:2: p.api_keys[0].user: ";
+            assert!(
+                problems[0].starts_with(place) && problems[0].contains(want),
+                "{problems:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_bad_api_key_is_told_at_its_line() {
         let row = |rest: &str| format!("{{ id: k, secret: another-secret-00, {rest} }}");
         let secret = |secret: &str| format!("{{ id: k, secret: {secret} }}");

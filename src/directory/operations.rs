@@ -773,6 +773,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_key_is_added_only_for_a_user_of_its_account() {
+        let desk = Desk::open().await;
+        let key = |user: &str, account: &str| {
+            let row = json!({ "id": "k", "user": user, "account": account });
+            Operation::Add {
+                kind: RecordKind::Key,
+                platform: "crossbar".into(),
+                row: Clear::new(row.to_string()),
+            }
+        };
+        for (user, account, want) in [
+            ("nobody", ACME, "user: there is no such user"),
+            (
+                JOHN,
+                "5c9f1f3d2e4b506f7b8c9d0e1f2a3b4c",
+                "user: the user belongs to another account than the key",
+            ),
+        ] {
+            let problems = desk.record(key(user, account)).await.unwrap_err();
+            assert_eq!(problems.to_string(), want);
+        }
+        let (record, _) = desk.record(key(JOHN, ACME)).await.unwrap();
+        assert_eq!(record["user"], json!(JOHN));
+        assert!(
+            desk.export()
+                .await
+                .1
+                .contains(&format!(r#""user":"{JOHN}""#))
+        );
+    }
+
+    #[tokio::test]
     async fn lists_may_be_narrowed_to_an_account_and_show_no_digest() {
         let desk = Desk::open().await;
         let list = |kind, account: Option<&str>| Operation::List {

@@ -14,6 +14,9 @@ use crate::directory::names::{account_names, login_key};
 use crate::directory::{Index, MAX_HINTS};
 use crate::document::{Document, Problem};
 
+/// What is wrong with a key that names a user of an account that is not its own.
+pub(super) const OTHER_ACCOUNT: &str = "the user belongs to another account than the key";
+
 /// Adds every problem among the records of the platform at `pointer`; of a `whole` directory, also
 /// what is not there.
 pub(super) fn check(
@@ -31,6 +34,7 @@ pub(super) fn check(
         check_accounts(entries, &mut add);
         check_present(entries, &mut add);
     }
+    check_key_users(entries, whole, &mut add);
     check_cycles(entries, &mut add);
     check_logins(entries, &mut add);
     check_account_names(entries, &mut add);
@@ -81,6 +85,26 @@ fn check_present(entries: &Entries, add: &mut impl FnMut(String, &str)) {
         if entry.secret.is_none() {
             add(format!("api_keys/{index}/secret"), "required, but missing");
         }
+    }
+}
+
+/// A key acts for a user of its own account.
+fn check_key_users(entries: &Entries, whole: bool, add: &mut impl FnMut(String, &str)) {
+    let users: HashMap<_, _> = entries
+        .users
+        .iter()
+        .map(|it| (&it.record.id, &it.record.account))
+        .collect();
+    for (index, entry) in entries.api_keys.iter().enumerate() {
+        let Some(user) = &entry.record.user else {
+            continue;
+        };
+        let message = match users.get(user) {
+            Some(account) if !entry.record.may_act_for(account.as_deref()) => OTHER_ACCOUNT,
+            None if whole => "no such user in `users`",
+            Some(_) | None => continue,
+        };
+        add(format!("api_keys/{index}/user"), message);
     }
 }
 
