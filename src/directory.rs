@@ -39,7 +39,7 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
 use crate::decision::{Dependency, Fault};
-use crate::directory::names::with_parts;
+use crate::directory::names::{account_names, with_parts};
 use crate::directory::pepper::{Digest, Peppers};
 use crate::directory::reads::Generations;
 use crate::directory::records::{Account, RecordKind, User};
@@ -50,8 +50,12 @@ use crate::store::{Store, StoreError};
 pub const MAX_HINTS: usize = 4;
 
 /// What records are found by, besides their id.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Index {
+    /// An account by its API key. No `api_key` scheme finds anything by it.
+    AccountKey,
+    /// An account by its name, of which only letters and digits count.
+    AccountName,
     /// An API key by its secret.
     ApiKey,
     /// A user by the MD5 of `login@domain:domain:password` (SIP).
@@ -60,17 +64,34 @@ pub enum Index {
     Login,
     /// A user by account and MD5 of `username:password`.
     Md5,
+    /// An account by one of its phone numbers.
+    PhoneNumber,
+    /// An account by its SIP realm.
+    Realm,
     /// A user by account and SHA-1 of `username:password`.
     Sha1,
 }
 
 impl Index {
     /// Every index.
-    const ALL: [Self; 5] = [Self::ApiKey, Self::Ha1b, Self::Login, Self::Md5, Self::Sha1];
+    const ALL: [Self; 9] = [
+        Self::AccountKey,
+        Self::AccountName,
+        Self::ApiKey,
+        Self::Ha1b,
+        Self::Login,
+        Self::Md5,
+        Self::PhoneNumber,
+        Self::Realm,
+        Self::Sha1,
+    ];
 
     /// The kind of records that it names.
     fn kind(self) -> RecordKind {
         match self {
+            Self::AccountKey | Self::AccountName | Self::PhoneNumber | Self::Realm => {
+                RecordKind::Account
+            }
             Self::ApiKey => RecordKind::Key,
             Self::Ha1b | Self::Login | Self::Md5 | Self::Sha1 => RecordKind::User,
         }
@@ -78,10 +99,14 @@ impl Index {
 
     fn name(self) -> &'static str {
         match self {
+            Self::AccountKey => "account_key",
+            Self::AccountName => "account_name",
             Self::ApiKey => "key",
             Self::Ha1b => "ha1b",
             Self::Login => "login",
             Self::Md5 => "md5",
+            Self::PhoneNumber => "phone",
+            Self::Realm => "realm",
             Self::Sha1 => "sha1",
         }
     }
@@ -213,6 +238,17 @@ impl Directory {
             .into_iter()
             .filter_map(|(index, it)| Some((index, it.clone()?)));
         names.map(|it| (Index::Login, it)).chain(legacy).collect()
+    }
+
+    /// Everything that an account is found by; names likewise.
+    fn account_digests(&self, platform: &str, account: &Account) -> Vec<(Index, Digest)> {
+        let names = account_names(account).into_iter();
+        let names = names.flat_map(|it| {
+            let digests = self.digests(platform, it.index, &[&it.value]).into_iter();
+            digests.map(move |digest| (it.index, digest))
+        });
+        let key = account.api_key.clone();
+        names.chain(key.map(|it| (Index::AccountKey, it))).collect()
     }
 
     fn account_key(&self, platform: &str, id: &str) -> String {

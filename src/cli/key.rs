@@ -56,6 +56,9 @@ pub struct Add {
     /// The account it acts for.
     #[arg(long, value_name = "ID")]
     account: Option<String>,
+    /// The user it acts for: whoever presents the key is that user.
+    #[arg(long, value_name = "ID")]
+    user: Option<String>,
     /// A granted permission; may be repeated.
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
@@ -108,6 +111,7 @@ impl Add {
         let fields = Fields::default()
             .with("name", self.name.as_deref())
             .with("account", self.account.as_deref())
+            .with("user", self.user.as_deref())
             .with_list("scopes", &self.scopes)
             .with_list("allowed_ips", &self.allowed_ips)
             .with("valid_from", self.valid_from.as_deref())

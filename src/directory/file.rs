@@ -196,6 +196,7 @@ mod tests {
     use schemars::schema_for;
 
     use super::*;
+    use crate::directory::MAX_HINTS;
 
     const SAMPLE: &str = include_str!("../cli/sample_directory.yaml");
 
@@ -209,7 +210,10 @@ mod tests {
     #[track_caller]
     fn bad(list: &str, row: &str, key: &str, want: &str) {
         let good = match list {
-            "accounts" => format!("{{ id: good, api_key: {} }}", "0a".repeat(32)),
+            "accounts" => format!(
+                "{{ id: good, realm: Acme.example, api_key: {} }}",
+                "0a".repeat(32)
+            ),
             "users" => "{ id: good, account: a, username: John@b }".to_owned(),
             _ => "{ id: good, secret: good-secret-00000 }".to_owned(),
         };
@@ -240,6 +244,7 @@ mod tests {
             (row(&format!("name: {long}")), ".name", "1 to 256"),
             (row("name: \"a\\nb\""), ".name", "no control characters"),
             (row("realm: \"a\\u0000\""), ".realm", "no control"),
+            (row("realm: aCME.example"), ".realm", "accounts[0]"),
             (row("phone_numbers: ['']"), ".phone_numbers[0]", "1 to 256"),
             (row("phone_numbers: '1'"), ".phone_numbers", "a list"),
             (row("api_key: abc"), ".api_key", "64 hexadecimal"),
@@ -264,6 +269,30 @@ mod tests {
         }
         let huge = row(&format!("attributes: {{ x: {} }}", "x".repeat(65_536)));
         bad("accounts", &huge, "", "larger than 65536 bytes");
+    }
+
+    #[test]
+    fn more_accounts_of_one_name_or_number_than_can_be_tried_are_told() {
+        let account = |id: usize, rest: &str| format!("{{ id: a{id}, {rest} }}, ");
+        let file = |names: &[&str]| {
+            let rows = names.iter().enumerate().map(|it| account(it.0, it.1));
+            format!("p: {{ accounts: [{}] }}", rows.collect::<String>())
+        };
+        let named = ["name: ACME, phone_numbers: ['1', '2', '1']"; MAX_HINTS];
+        assert!(parse(&file(&named), &["p"]).is_ok());
+        for (more, place) in [
+            ("name: 'A.C.M.E. - 株式会社'", "name"),
+            ("phone_numbers: ['3', '(2)']", "phone_numbers[1]"),
+        ] {
+            let problems = parse(&file(&[&named[..], &[more]].concat()), &["p"]).unwrap_err();
+            let want = format!("p.accounts[4].{place}: more than 4 accounts share it");
+            assert!(
+                problems.len() == 1 && problems[0].ends_with(&want),
+                "{problems:?}"
+            );
+        }
+        let nameless = ["name: '株式会社', phone_numbers: ['-']"; MAX_HINTS + 1];
+        assert!(parse(&file(&nameless), &["p"]).is_ok(), "found by no name");
     }
 
     #[test]
@@ -353,6 +382,36 @@ mod tests {
         ];
         for (row, key, want) in cases {
             bad("users", &row, key, want);
+        }
+    }
+
+    #[test]
+    fn a_key_acts_for_a_user_of_the_file_and_of_its_own_account() {
+        let file = |user: &str, key: &str| {
+            format!(
+                "p: {{ users: [{{ id: u, username: u {user} }}],\n api_keys: [{{ id: k, \
+                 secret: good-secret-00000, user: {key} }}] }}"
+            )
+        };
+        for (user, key) in [
+            ("", "u"),
+            (", account: a", "u"),
+            ("", "u, account: a"),
+            (", account: a", "u, account: a"),
+        ] {
+            assert!(parse(&file(user, key), &["p"]).is_ok(), "{user} {key}");
+        }
+        for (key, want) in [
+            ("nobody", "no such user"),
+            ("u, account: b", "another account"),
+        ] {
+            let problems = parse(&file(", account: a", key), &["p"]).unwrap_err();
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            let place = "d.yaml:2: p.api_keys[0].user: ";
+            assert!(
+                problems[0].starts_with(place) && problems[0].contains(want),
+                "{problems:?}"
+            );
         }
     }
 

@@ -10,6 +10,7 @@ use md5::{Digest, Md5};
 
 use crate::credential::Secret;
 use crate::directory::Index;
+use crate::directory::records::Account;
 
 /// Gives a login name as the index knows it: a name with an `@` is an e-mail address, which people
 /// write in either case, so its ASCII letters count in lower case; any other name counts exactly.
@@ -35,6 +36,58 @@ pub fn ha1b(login: &str, domain: &str, password: &Secret) -> Secret {
     Secret::new(hex.into_bytes())
 }
 
+/// Gives an account's name as the index knows it: in lower case, and only letters and digits of
+/// ASCII, as KAZOO does (`kzd_accounts:normalize_name/1`). Nobody is found by what is left empty.
+fn account_name_key(name: &[u8]) -> Cow<'_, [u8]> {
+    let kept = name.iter().filter(|it| it.is_ascii_alphanumeric());
+    Cow::Owned(kept.map(u8::to_ascii_lowercase).collect())
+}
+
+/// Gives a phone number without what people put between its digits.
+fn phone_number_key(number: &[u8]) -> Cow<'_, [u8]> {
+    let kept = number.iter().copied();
+    Cow::Owned(kept.filter(|it| !b" ()-./".contains(it)).collect())
+}
+
+fn spell(index: Index, value: &[u8]) -> Cow<'_, [u8]> {
+    match index {
+        Index::AccountKey | Index::ApiKey | Index::Ha1b | Index::Md5 | Index::Sha1 => {
+            Cow::Borrowed(value)
+        }
+        Index::AccountName => account_name_key(value),
+        Index::Login => login_key(value),
+        Index::PhoneNumber => phone_number_key(value),
+        Index::Realm => Cow::Owned(value.to_ascii_lowercase()),
+    }
+}
+
+/// A name that an account is found by.
+pub(super) struct AccountName<'a> {
+    pub(super) index: Index,
+    /// Where it stands in the account's row of a directory file, as a JSON pointer without the
+    /// first slash.
+    pub(super) field: String,
+    /// As the index knows it.
+    pub(super) value: Cow<'a, [u8]>,
+}
+
+/// Gives every name that an account is found by.
+pub(super) fn account_names(account: &Account) -> Vec<AccountName<'_>> {
+    let name = account.name.iter();
+    let name = name.map(|it| (Index::AccountName, "name".to_owned(), it));
+    let realm = account.realm.iter();
+    let realm = realm.map(|it| (Index::Realm, "realm".to_owned(), it));
+    let numbers = account.phone_numbers.iter().enumerate();
+    let numbers = numbers.map(|(at, it)| (Index::PhoneNumber, format!("phone_numbers/{at}"), it));
+    let names = name.chain(realm).chain(numbers);
+    let names = names.map(|(index, field, name)| AccountName {
+        index,
+        field,
+        value: spell(index, name.as_bytes()),
+    });
+    names.filter(|it| !it.value.is_empty()).collect()
+}
+
 /// Puts together what stands for `values` in an index of a platform, and hands it to `digest`.
 pub(super) fn with_parts<T>(
     platform: &str,
@@ -42,12 +95,13 @@ pub(super) fn with_parts<T>(
     values: &[&[u8]],
     digest: impl FnOnce(&[&[u8]]) -> T,
 ) -> T {
-    let spell = match index {
-        Index::ApiKey | Index::Ha1b | Index::Md5 | Index::Sha1 => Cow::Borrowed,
-        Index::Login => login_key,
-    };
-    let values: Vec<_> = values.iter().map(|it| spell(it)).collect();
-    let mut parts = vec![platform.as_bytes(), index.name().as_bytes()];
+    let values: Vec<_> = values.iter().map(|it| spell(index, it)).collect();
+    let mut parts = vec![platform.as_bytes()];
+    match index {
+        // As it stood in accounts before it had an index.
+        Index::AccountKey => parts.extend([&b"key"[..], b"account"]),
+        _ => parts.push(index.name().as_bytes()),
+    }
     parts.extend(values.iter().map(|it| &**it));
     digest(&parts)
 }
@@ -76,15 +130,40 @@ mod tests {
     }
 
     #[test]
-    fn only_logins_are_spelled_anew() {
-        let spelled = |index| {
-            with_parts("p", index, &[b"A@B"], |parts| {
+    fn only_names_are_spelled_anew() {
+        let cases = [
+            (Index::AccountKey, "A@B", "A@B"),
+            // K22 of KAZOO.
+            (Index::AccountName, "ACME, Inc.", "acmeinc"),
+            (Index::AccountName, "Zürich 2", "zrich2"),
+            (Index::AccountName, "株式会社", ""),
+            (Index::ApiKey, "A@B", "A@B"),
+            (Index::Ha1b, "A@B", "A@B"),
+            (Index::Login, "A@B", "a@b"),
+            (Index::Md5, "A@B", "A@B"),
+            (Index::PhoneNumber, "+1 (415) 555-0100", "+14155550100"),
+            (Index::Realm, "Acme.SIP.example.com", "acme.sip.example.com"),
+            (Index::Sha1, "A@B", "A@B"),
+        ];
+        for (index, name, want) in cases {
+            let spelled = with_parts("p", index, &[name.as_bytes()], |parts| {
                 parts.last().map(|it| it.to_vec())
-            })
-        };
-        assert_eq!(spelled(Index::Login).as_deref(), Some(&b"a@b"[..]));
-        for index in [Index::ApiKey, Index::Ha1b, Index::Md5, Index::Sha1] {
-            assert_eq!(spelled(index).as_deref(), Some(&b"A@B"[..]), "{index:?}");
+            });
+            assert_eq!(
+                spelled.as_deref(),
+                Some(want.as_bytes()),
+                "{index:?} {name}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_index_reads_what_another_wrote() {
+        let parts = |index| with_parts("p", index, &[b"x"], |it| it.concat());
+        for (at, index) in Index::ALL.into_iter().enumerate() {
+            let others = &Index::ALL[at + 1..];
+            assert!(others.iter().all(|it| parts(*it) != parts(index)));
+            assert!(others.iter().all(|it| it.name() != index.name()));
         }
     }
 }

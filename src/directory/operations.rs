@@ -181,7 +181,6 @@ mod tests {
 
     use crate::clock::Clock;
     use crate::credential::{Fingerprinter, Secret};
-    use crate::directory::Index;
     use crate::directory::file::Imported;
     use crate::directory::file::written::Row;
     use crate::directory::operations::verify::Verified;
@@ -190,15 +189,17 @@ mod tests {
     use crate::directory::reads::Reads;
     use crate::directory::records::{ApiKey, User};
     use crate::directory::sessions::NewSession;
+    use crate::directory::{Index, MAX_HINTS};
     use crate::proof::Prover;
-    use crate::store::PutIf;
     use crate::store::embedded::Embedded;
+    use crate::store::{DeleteIf, PutIf};
 
     use super::*;
 
     const SAMPLE: &str = include_str!("../cli/sample_directory.yaml");
     const OLD: &str = "003026bbc133714df1834b8638bb496e-8f4b3d9a-e931-478d-a994-28a725159ab9";
     const JOHN: &str = "8e248327b85591955749e53ea45b6baa";
+    const ACME: &str = "4b8f0e2c1d3a4f5e6a7b8c9d0e1f2a3b";
 
     struct Desk {
         operations: Operations,
@@ -238,6 +239,11 @@ mod tests {
 
         fn directory(&self) -> &Directory {
             &self.operations.directory
+        }
+
+        async fn delete(&self, key: &str) {
+            let deleted = self.directory().store().delete(key, DeleteIf::Always);
+            assert!(deleted.await.unwrap(), "{key}");
         }
 
         async fn ask(&self, operation: Operation) -> (Result<Outcome, OperationError>, Vec<Line>) {
@@ -622,7 +628,7 @@ mod tests {
         }
         assert!(
             store
-                .delete(&login("Aladdin"), crate::store::DeleteIf::Always)
+                .delete(&login("Aladdin"), DeleteIf::Always)
                 .await
                 .unwrap()
         );
@@ -677,6 +683,127 @@ mod tests {
         }
     }
 
+    /// The accounts of crossbar that are found so.
+    async fn found(desk: &Desk, index: Index, name: &str) -> Vec<String> {
+        let reads = Reads::begin(desk.directory(), "crossbar");
+        let accounts = reads.accounts(index, &[name.as_bytes()]).await.unwrap();
+        accounts.into_iter().map(|it| it.id).collect()
+    }
+
+    #[tokio::test]
+    async fn an_account_is_found_by_what_people_know_of_it_and_by_its_api_key() {
+        let desk = Desk::open().await;
+        let key = "0123456789abcdef".repeat(4);
+        let by = [
+            (Index::AccountKey, key.as_str()),
+            (Index::AccountName, "acme inc. SAMPLE"),
+            (Index::PhoneNumber, "+1 (415) 555-0100"),
+            (Index::Realm, "ACME.sip.example.com"),
+        ];
+        for (index, name) in by {
+            assert_eq!(found(&desk, index, name).await, [ACME], "{index:?}");
+        }
+        for (index, name) in [
+            (Index::AccountKey, OLD),
+            (Index::AccountName, "ACME"),
+            (Index::AccountName, ""),
+            (Index::ApiKey, &key),
+            (Index::Login, "john@example.com"),
+        ] {
+            assert!(found(&desk, index, name).await.is_empty(), "{index:?}");
+        }
+        let reads = Reads::begin(desk.directory(), "crossbar");
+        let key = Secret::new(key.as_bytes());
+        assert_eq!(reads.api_key(&key).await.unwrap(), None);
+
+        // As an older version left it.
+        for key in index_entries(&desk).await {
+            desk.delete(&key).await;
+        }
+        assert!(found(&desk, Index::Realm, by[3].1).await.is_empty());
+        let (verified, findings) = desk.verify(true).await;
+        assert_eq!(verified.left(), 0);
+        assert!(findings.iter().all(|it| it == "unindexed"), "{findings:?}");
+        for (index, name) in by {
+            assert_eq!(found(&desk, index, name).await, [ACME], "{index:?}");
+        }
+        assert_eq!(desk.verify(false).await.1, [""; 0]);
+    }
+
+    async fn index_entries(desk: &Desk) -> Vec<String> {
+        let page = desk.directory().store().scan("pc:i:crossbar:", None).await;
+        let keys = page.unwrap().keys.into_iter();
+        keys.filter(|it| !it.contains(":md5:") && !it.contains(":login:"))
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn what_one_account_of_the_directory_has_is_no_other_accounts() {
+        let desk = Desk::open().await;
+        let key = "0123456789abcdef".repeat(4);
+        let account = |rest: &str| format!("crossbar: {{ accounts: [{{ id: new, {rest} }}] }}");
+        let problem = async |text: String| match desk.import(&text).await {
+            Err(OperationError::Problems(problems)) => problems.join("; "),
+            other => format!("{other:?}"),
+        };
+        for (rest, place) in [
+            (format!("api_key: {key}"), "api_key"),
+            ("realm: acme.SIP.example.com".to_owned(), "realm"),
+        ] {
+            let want = format!(
+                "d.yaml:1: crossbar.accounts[0].{place}: the same as of account {ACME} of the directory"
+            );
+            assert_eq!(problem(account(&rest)).await, want);
+        }
+        let shared = "name: ACME Inc Sample, phone_numbers: ['+14155550100']";
+        for id in 0..MAX_HINTS - 1 {
+            let text = account(shared).replace("new", &format!("n{id}"));
+            assert!(desk.import(&text).await.is_ok(), "{id}");
+        }
+        assert_eq!(
+            found(&desk, Index::AccountName, "acmeincsample")
+                .await
+                .len(),
+            MAX_HINTS
+        );
+        let problems = problem(account(shared)).await;
+        let want = "more than 4 accounts of the file and the directory share it";
+        assert_eq!(problems.matches(want).count(), 2, "{problems}");
+        assert_eq!(desk.import(SAMPLE).await.unwrap().changed, 0, "nobody else");
+    }
+
+    #[tokio::test]
+    async fn a_key_is_added_only_for_a_user_of_its_account() {
+        let desk = Desk::open().await;
+        let key = |user: &str, account: &str| {
+            let row = json!({ "id": "k", "user": user, "account": account });
+            Operation::Add {
+                kind: RecordKind::Key,
+                platform: "crossbar".into(),
+                row: Clear::new(row.to_string()),
+            }
+        };
+        for (user, account, want) in [
+            ("nobody", ACME, "user: there is no such user"),
+            (
+                JOHN,
+                "5c9f1f3d2e4b506f7b8c9d0e1f2a3b4c",
+                "user: the user belongs to another account than the key",
+            ),
+        ] {
+            let problems = desk.record(key(user, account)).await.unwrap_err();
+            assert_eq!(problems.to_string(), want);
+        }
+        let (record, _) = desk.record(key(JOHN, ACME)).await.unwrap();
+        assert_eq!(record["user"], json!(JOHN));
+        assert!(
+            desk.export()
+                .await
+                .1
+                .contains(&format!(r#""user":"{JOHN}""#))
+        );
+    }
+
     #[tokio::test]
     async fn lists_may_be_narrowed_to_an_account_and_show_no_digest() {
         let desk = Desk::open().await;
@@ -685,11 +812,10 @@ mod tests {
             platform: "crossbar".into(),
             account: account.map(str::to_owned),
         };
-        let acme = "4b8f0e2c1d3a4f5e6a7b8c9d0e1f2a3b";
         for (kind, account, want) in [
             (RecordKind::User, None, 5),
-            (RecordKind::User, Some(acme), 2),
-            (RecordKind::Account, Some(acme), 3),
+            (RecordKind::User, Some(ACME), 2),
+            (RecordKind::Account, Some(ACME), 3),
             (RecordKind::Key, None, 0),
         ] {
             let (outcome, lines) = desk.ask(list(kind, account)).await;

@@ -19,6 +19,7 @@ use crate::credential::Secret;
 use crate::decision::Fault;
 use crate::directory::platforms::Platform;
 use crate::directory::records::{Account, ApiKey, User};
+use crate::directory::writing::Record;
 use crate::directory::{Directory, Index, decode, store_fault};
 use crate::proof::Prover;
 use crate::store::Change;
@@ -232,24 +233,16 @@ impl Reads {
     /// # Errors
     /// A fault when the store does not answer or a record cannot be read.
     pub async fn users(&self, index: Index, values: &[&[u8]]) -> Result<Vec<User>, Fault> {
-        let digests = self.directory.digests(&self.platform, index, values);
-        let keys: Vec<_> = digests
-            .iter()
-            .map(|it| self.directory.index_key(&self.platform, index, it))
-            .collect();
-        let ids = self.hints(keys).await?;
-        let keys: Vec<_> = ids
-            .iter()
-            .map(|it| self.directory.user_key(&self.platform, it))
-            .collect();
-        let users: Vec<Option<User>> = self.records(keys).await?;
-        let confirms = |user: &User| {
-            let claimed = self.directory.user_digests(&self.platform, user);
-            claimed
-                .iter()
-                .any(|it| it.0 == index && digests.iter().any(|d| d.matches(&it.1)))
-        };
-        Ok(users.into_iter().flatten().filter(confirms).collect())
+        self.confirmed(index, values).await
+    }
+
+    /// Gives the accounts whom the index names for these values, each confirmed by its own record
+    /// likewise; [`crate::directory::MAX_HINTS`] of them at most.
+    ///
+    /// # Errors
+    /// A fault when the store does not answer or a record cannot be read.
+    pub async fn accounts(&self, index: Index, values: &[&[u8]]) -> Result<Vec<Account>, Fault> {
+        self.confirmed(index, values).await
     }
 
     /// Gives the API key with this secret. Behind a secret that was rotated away, it ends when that
@@ -273,6 +266,25 @@ impl Reads {
         let found: Vec<Option<ApiKey>> = self.records(keys).await?;
         let mut found = found.into_iter().flatten();
         Ok(found.find_map(|it| it.presented(&digests)))
+    }
+
+    async fn confirmed<R: Record>(&self, index: Index, values: &[&[u8]]) -> Result<Vec<R>, Fault> {
+        let (directory, platform) = (&self.directory, &self.platform);
+        let digests = directory.digests(platform, index, values);
+        let keys: Vec<_> = digests
+            .iter()
+            .map(|it| directory.index_key(platform, index, it))
+            .collect();
+        let ids = self.hints(keys).await?;
+        let keys: Vec<_> = ids
+            .iter()
+            .map(|it| directory.record_key(R::KIND, platform, it))
+            .collect();
+        let found: Vec<Option<R>> = self.records(keys).await?;
+        let found = found.into_iter().flatten();
+        Ok(found
+            .filter(|it| directory.confirms(platform, it, index, &digests))
+            .collect())
     }
 
     async fn hints(&self, keys: Vec<String>) -> Result<Vec<String>, Fault> {

@@ -144,6 +144,8 @@ pub struct ApiKey {
     pub name: Option<String>,
     /// The account it acts for.
     pub account: Option<String>,
+    /// The user it acts for: whoever presents it is that user, with the key's scopes.
+    pub user: Option<String>,
     /// What is presented.
     pub secret: Option<Digest>,
     /// What was presented before, newest first; see [`ApiKey::presented`].
@@ -172,6 +174,15 @@ pub struct Former {
 }
 
 impl ApiKey {
+    /// Tells whether it may act for a user of this account: its own, or any where either has none.
+    #[must_use]
+    pub fn may_act_for(&self, account: Option<&str>) -> bool {
+        match (self.account.as_deref(), account) {
+            (Some(mine), Some(its)) => mine == its,
+            (None, _) | (_, None) => true,
+        }
+    }
+
     /// Gives the key as whoever presents one of these digests may use it, and `None` if none of its
     /// secrets is among them. Behind a former secret, it ends when that one does.
     #[must_use]

@@ -43,8 +43,8 @@ impl Record for Account {
         &self.id
     }
 
-    fn claims(&self, _: &Directory, _: &str) -> Vec<(Index, Digest)> {
-        Vec::new()
+    fn claims(&self, directory: &Directory, platform: &str) -> Vec<(Index, Digest)> {
+        directory.account_digests(platform, self)
     }
 
     fn digests(&self) -> Vec<&Digest> {
@@ -157,10 +157,10 @@ impl Directory {
         Err(internal("a record is being changed by too many writers at once").into())
     }
 
-    /// Writes an account, and tells whether it is new or differs from what was stored.
+    /// Writes an account and what it is found by, and tells whether it is new or differs.
     ///
     /// # Errors
-    /// A fault when the store does not take it.
+    /// A fault when the store does not take it, or too many records share a name.
     pub async fn put_account(&self, platform: &str, account: &Account) -> Result<bool, Fault> {
         self.put(platform, account).await
     }
@@ -194,6 +194,19 @@ impl Directory {
             .iter()
             .map(|it| self.index_key(platform, it.0, &it.1))
             .collect()
+    }
+
+    /// Tells whether the record itself claims one of the digests in an index.
+    pub(super) fn confirms<R: Record>(
+        &self,
+        platform: &str,
+        record: &R,
+        index: Index,
+        digests: &[Digest],
+    ) -> bool {
+        let among = |claimed: &Digest| digests.iter().any(|it| it.matches(claimed));
+        let claims = record.claims(self, platform);
+        claims.iter().any(|it| it.0 == index && among(&it.1))
     }
 
     /// Adds the id to those index entries that do not name it.

@@ -1,8 +1,9 @@
 //! `api_key`: a secret that a program presents, in a header of the platform's choice, behind a word
 //! of `Authorization` (`App KEY` at Infobip), or in the query.
 //!
-//! A key acts for an account, carries its own scopes, and may be bound to addresses and a period.
-//! In the store it is a keyed digest, so a lookup is by digest and costs the same for any key.
+//! A key acts for an account, or for one of its users: then whoever presents it is that user, as long
+//! as that one may get in. It carries its own scopes, and may be bound to addresses and a period. In
+//! the store it is a keyed digest, so a lookup is by digest and costs the same for any key.
 
 use std::sync::Arc;
 
@@ -13,12 +14,13 @@ use serde::Deserialize;
 use crate::credential::{Credential, Place, Secret};
 use crate::decision::{Denial, Failure, Reason};
 use crate::directory::reads::Reads;
+use crate::directory::records::ApiKey;
 use crate::document::{Document, Problem};
 use crate::identity::Identity;
 use crate::request::RequestView;
 use crate::scheme::{
     Challenge, Context, Kind, Reading, Scheme, Source, Verified, earlier, find, open_account,
-    parse_places,
+    open_user, parse_places,
 };
 
 /// The row of [`crate::scheme::ALL`].
@@ -110,15 +112,12 @@ impl Scheme for Key {
             if key.valid_to.is_some_and(|it| it <= now) {
                 return Err(Denial::new(Reason::Expired, "the API key has expired").into());
             }
-            let account = open_account(key.account.as_deref(), reads).await?;
+            let opened = self.open(&key, reads).await?;
             Ok(Verified::vouch(Identity {
-                platform: self.platform.clone(),
-                account: key.account,
-                scheme: self.name.clone(),
                 scopes: key.scopes,
-                expires: earlier(key.valid_to, account.and_then(|it| it.expires)),
+                expires: earlier(key.valid_to, opened.expires),
                 allowed_addresses: key.allowed_addresses,
-                ..Identity::default()
+                ..opened
             }))
         })
     }
@@ -141,9 +140,38 @@ impl Scheme for Key {
     }
 }
 
+impl Key {
+    /// Says for whom the key acts, who must be allowed in.
+    async fn open(&self, key: &ApiKey, reads: &Reads) -> Result<Identity, Failure> {
+        let Some(id) = &key.user else {
+            let account = open_account(key.account.as_deref(), reads).await?;
+            return Ok(Identity {
+                platform: self.platform.clone(),
+                account: key.account.clone(),
+                scheme: self.name.clone(),
+                expires: account.and_then(|it| it.expires),
+                ..Identity::default()
+            });
+        };
+        let user = reads.user(id).await?;
+        let mut user =
+            user.ok_or_else(|| Denial::new(Reason::Unknown, "the API key's user has no record"))?;
+        if !key.may_act_for(user.account.as_deref()) {
+            let detail = "the API key's user belongs to another account";
+            return Err(Denial::new(Reason::AccountMismatch, detail).into());
+        }
+        user.account = user.account.or_else(|| key.account.clone());
+        let opened = open_user(&self.platform, &self.name, user, reads).await?;
+        Ok(opened.identity)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::directory::Index;
+    use crate::directory::bench::{Bench, START};
+    use crate::directory::records::{Account, User};
     use crate::request::query::Query;
     use crate::scheme::Conflict;
 
@@ -200,6 +228,94 @@ mod tests {
             ..refuse
         };
         check(first, "App key-1", "apiKey=key-2", Ok(Some("key-1")));
+    }
+
+    const SECRET: &str = "an-opaque-handle";
+
+    /// A platform with two users of `a1`, one of nobody's, and accounts that end.
+    async fn bench() -> Bench {
+        let bench = Bench::new();
+        for (id, account, disabled) in [
+            ("u1", Some("a1"), false),
+            ("off", Some("a1"), true),
+            ("shut", Some("a2"), false),
+            ("free", None, false),
+        ] {
+            let user = User {
+                id: id.into(),
+                account: account.map(Into::into),
+                username: Some(format!("name of {id}")),
+                roles: vec!["admin".into()],
+                disabled,
+                ..User::default()
+            };
+            bench.directory.put_user("p", &user).await.unwrap();
+        }
+        for (id, disabled) in [("a1", false), ("a2", true)] {
+            let account = Account {
+                id: id.into(),
+                disabled,
+                expires: Some(START + 60),
+                ..Account::default()
+            };
+            bench.directory.put_account("p", &account).await.unwrap();
+        }
+        bench
+    }
+
+    async fn verify(bench: &Bench, user: &str, account: Option<&str>) -> Result<Identity, Reason> {
+        let secret = bench
+            .directory
+            .digest("p", Index::ApiKey, &[SECRET.as_bytes()]);
+        let key = ApiKey {
+            id: "k".into(),
+            user: Some(user.into()),
+            account: account.map(Into::into),
+            secret: Some(secret),
+            scopes: vec!["read".into()],
+            valid_to: Some(START + 120),
+            ..ApiKey::default()
+        };
+        bench.directory.put_api_key("p", &key).await.unwrap();
+        let place = Place::Authorization("Bearer".into());
+        let credential = Credential::new(place, "", Secret::new(SECRET.as_bytes()));
+        let reads = bench.reads("p");
+        let verified = infobip(Reading::default())
+            .verify(&credential, &reads)
+            .await;
+        match verified {
+            Ok(verified) => Ok(verified.into_identity()),
+            Err(Failure::Denied(denial)) => Err(denial.reason()),
+            Err(Failure::Fault(fault)) => panic!("{fault}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_for_a_user_is_that_user_as_long_as_it_may_get_in() {
+        let bench = bench().await;
+        for account in [Some("a1"), None] {
+            let identity = verify(&bench, "u1", account).await.unwrap();
+            assert_eq!(identity.user.as_deref(), Some("u1"));
+            assert_eq!(identity.username.as_deref(), Some("name of u1"));
+            assert_eq!(identity.account.as_deref(), Some("a1"));
+            assert_eq!(identity.roles, ["admin"]);
+            assert_eq!(identity.scopes, ["read"]);
+            assert_eq!(identity.expires, Some(START + 60), "the account ends first");
+        }
+        let free = verify(&bench, "free", Some("a1")).await.unwrap();
+        assert_eq!(free.account.as_deref(), Some("a1"));
+        assert_eq!(free.expires, Some(START + 60));
+        let cases = [
+            ("off", None, Reason::Disabled),
+            ("shut", None, Reason::Locked),
+            ("free", Some("a2"), Reason::Locked),
+            ("u1", Some("a2"), Reason::AccountMismatch),
+            ("gone", None, Reason::Unknown),
+        ];
+        for (user, account, want) in cases {
+            let got = verify(&bench, user, account).await;
+            assert_eq!(got.err(), Some(want), "{user} {account:?}");
+        }
     }
 
     #[test]

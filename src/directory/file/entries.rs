@@ -133,6 +133,7 @@ impl Entry for KeyEntry {
     fn check(row: KeyRow, problems: &mut Row<'_>) -> Self {
         problems.id("/id", &row.id);
         check_some(&row.account, |it| problems.id("/account", it));
+        check_some(&row.user, |it| problems.id("/user", it));
         check_some(&row.name, |it| problems.text("/name", it));
         check_some(&row.secret, |it| problems.api_key_secret("/secret", it));
         problems.scopes(&row.scopes);
@@ -143,6 +144,7 @@ impl Entry for KeyEntry {
             id: row.id,
             name: row.name,
             account: row.account,
+            user: row.user,
             scopes: row.scopes,
             disabled: !row.enabled,
             ..ApiKey::default()

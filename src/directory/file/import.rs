@@ -145,10 +145,10 @@ impl Target {
 }
 
 async fn write_account(to: Target, entry: AccountEntry) -> Result<Written, Fault> {
-    // Under a domain of its own, it can never be found as a key of an `api_key` scheme.
     let digest = |key: &Secret| {
-        let values: [&[u8]; 2] = [b"account", key.expose()];
-        to.directory.digest(&to.platform, Index::ApiKey, &values)
+        let values = [key.expose()];
+        to.directory
+            .digest(&to.platform, Index::AccountKey, &values)
     };
     let api_key = entry.api_key.as_ref().map(digest);
     let merge = |old: Account| Account {

@@ -9,10 +9,13 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 use crate::credential::Secret;
-use crate::directory::MAX_HINTS;
 use crate::directory::file::Entries;
-use crate::directory::names::login_key;
+use crate::directory::names::{account_names, login_key};
+use crate::directory::{Index, MAX_HINTS};
 use crate::document::{Document, Problem};
+
+/// What is wrong with a key that names a user of an account that is not its own.
+pub(super) const OTHER_ACCOUNT: &str = "the user belongs to another account than the key";
 
 /// Adds every problem among the records of the platform at `pointer`; of a `whole` directory, also
 /// what is not there.
@@ -31,8 +34,10 @@ pub(super) fn check(
         check_accounts(entries, &mut add);
         check_present(entries, &mut add);
     }
+    check_key_users(entries, whole, &mut add);
     check_cycles(entries, &mut add);
     check_logins(entries, &mut add);
+    check_account_names(entries, &mut add);
     check_secrets(entries, &mut add);
 }
 
@@ -80,6 +85,26 @@ fn check_present(entries: &Entries, add: &mut impl FnMut(String, &str)) {
         if entry.secret.is_none() {
             add(format!("api_keys/{index}/secret"), "required, but missing");
         }
+    }
+}
+
+/// A key acts for a user of its own account.
+fn check_key_users(entries: &Entries, whole: bool, add: &mut impl FnMut(String, &str)) {
+    let users: HashMap<_, _> = entries
+        .users
+        .iter()
+        .map(|it| (&it.record.id, &it.record.account))
+        .collect();
+    for (index, entry) in entries.api_keys.iter().enumerate() {
+        let Some(user) = &entry.record.user else {
+            continue;
+        };
+        let message = match users.get(user) {
+            Some(account) if !entry.record.may_act_for(account.as_deref()) => OTHER_ACCOUNT,
+            None if whole => "no such user in `users`",
+            Some(_) | None => continue,
+        };
+        add(format!("api_keys/{index}/user"), message);
     }
 }
 
@@ -135,6 +160,28 @@ fn check_logins(entries: &Entries, add: &mut impl FnMut(String, &str)) {
                     add(format!("users/{index}/{field}"), &message);
                 }
                 None => others.push(index),
+            }
+        }
+    }
+}
+
+/// A realm is one account's. A name or a number may be shared, by no more accounts than an index
+/// entry names.
+fn check_account_names(entries: &Entries, add: &mut impl FnMut(String, &str)) {
+    let mut namesakes: HashMap<_, Vec<usize>> = HashMap::new();
+    for (row, entry) in entries.accounts.iter().enumerate() {
+        for name in account_names(&entry.record) {
+            let rows = namesakes.entry((name.index, name.value)).or_default();
+            let pointer = format!("accounts/{row}/{}", name.field);
+            match rows.last() {
+                Some(other) if *other == row => {}
+                Some(other) if name.index == Index::Realm => {
+                    add(pointer, &format!("the same as in accounts[{other}]"));
+                }
+                _ if rows.len() == MAX_HINTS => {
+                    add(pointer, &format!("more than {MAX_HINTS} accounts share it"));
+                }
+                _ => rows.push(row),
             }
         }
     }

@@ -132,6 +132,8 @@ pub struct KeyRow {
     pub name: Option<String>,
     /// The id of the account it acts for.
     pub account: Option<String>,
+    /// The id of the user it acts for, of that account: whoever presents it is that user.
+    pub user: Option<String>,
     /// What is presented; stored only as a keyed digest. Needed unless the directory has the key,
     /// which then keeps its own.
     #[schemars(with = "Option<String>")]

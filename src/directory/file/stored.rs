@@ -4,11 +4,14 @@
 //! Apart from the checks of the file alone because it asks the store, which may change meanwhile:
 //! what slips through then is refused by the write itself. It writes nothing.
 
+mod accounts;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
 use crate::credential::Secret;
 use crate::decision::Fault;
+use crate::directory::file::references::OTHER_ACCOUNT;
 use crate::directory::file::{DirectoryFile, Entries};
 use crate::directory::names::login_key;
 use crate::directory::pepper::Digest;
@@ -41,7 +44,9 @@ impl DirectoryFile {
                 problems: &mut problems,
             };
             checks.accounts().await?;
+            checks.account_names().await?;
             checks.keys().await?;
+            checks.key_users().await?;
             checks.logins().await?;
         }
         problems.sort_by_key(|it| it.line);
@@ -158,6 +163,30 @@ impl Checks<'_> {
                 if let Some(id) = others.into_iter().flatten().find_map(same) {
                     self.problem(&row, &format!("the same as of key {id} of the directory"));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// A key acts for a user of its own account.
+    async fn key_users(&mut self) -> Result<(), Fault> {
+        let entries = self.entries;
+        let in_file: HashSet<_> = entries.users.iter().map(|it| &it.record.id).collect();
+        let named = entries.api_keys.iter().enumerate();
+        let named = named.filter_map(|(index, entry)| {
+            let user = entry.record.user.as_ref()?;
+            (!in_file.contains(user)).then_some((index, &entry.record, user))
+        });
+        let named: Vec<_> = named.collect();
+        for named in named.chunks(ROWS_AT_ONCE) {
+            let users = self.records::<User>(named.iter().map(|it| it.2.as_str()));
+            for ((index, key, _), user) in named.iter().zip(users.await?) {
+                let message = match user {
+                    Some(user) if key.may_act_for(user.account.as_deref()) => continue,
+                    Some(_) => OTHER_ACCOUNT,
+                    None => "there is no such user",
+                };
+                self.problem(&format!("api_keys/{index}/user"), message);
             }
         }
         Ok(())

@@ -101,6 +101,7 @@ impl ToRow for ApiKey {
         row.insert("id".into(), json!(self.id));
         add(&mut row, "name", &self.name);
         add(&mut row, "account", &self.account);
+        add(&mut row, "user", &self.user);
         add_list(&mut row, "scopes", &self.scopes);
         let addresses = self.allowed_addresses.iter();
         let addresses: Vec<_> = addresses.map(ToString::to_string).collect();

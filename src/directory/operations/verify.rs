@@ -145,7 +145,7 @@ impl Visit<'_> {
             };
             for id in ids {
                 match index.kind() {
-                    RecordKind::Account => {}
+                    RecordKind::Account => self.hint::<Account>(key, name, &id).await?,
                     RecordKind::Key => self.hint::<ApiKey>(key, name, &id).await?,
                     RecordKind::User => self.hint::<User>(key, name, &id).await?,
                 }
