@@ -12,11 +12,11 @@ use std::hash::{Hash, Hasher};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use crate::credential::Secret;
-use crate::decision::{Dependency, Fault};
+use crate::decision::Fault;
+use crate::directory::decoding::decode_all;
 use crate::directory::records::{Account, ApiKey, User};
 use crate::directory::{Directory, Index};
 use crate::proof::Prover;
@@ -268,20 +268,8 @@ impl Reads {
                 self.directory.generations().note(&mut notes, key);
             }
         }
-        let found = self.directory.store().get(&keys).await;
-        let found = found.map_err(|it| Fault::new(Dependency::Store, it.to_string()))?;
-        let decode = |value: Bytes| {
-            serde_json::from_slice(&value).map_err(|_| {
-                Fault::new(
-                    Dependency::Store,
-                    "a record of the directory cannot be read",
-                )
-            })
-        };
-        found
-            .into_iter()
-            .map(|it| it.map(decode).transpose())
-            .collect()
+        let found = self.directory.values(&keys).await?;
+        decode_all(&keys, found)
     }
 }
 
