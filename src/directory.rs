@@ -19,6 +19,7 @@
 #[cfg(test)]
 pub(crate) mod bench;
 pub mod check;
+pub mod decoding;
 pub mod file;
 pub mod names;
 pub mod operations;
@@ -39,6 +40,7 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
 use crate::decision::{Dependency, Fault};
+use crate::directory::decoding::decode;
 use crate::directory::names::{account_names, with_parts};
 use crate::directory::pepper::{Digest, Peppers};
 use crate::directory::reads::Generations;
@@ -273,7 +275,7 @@ impl Directory {
 
     async fn stored<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Fault> {
         let value = self.value(key).await?;
-        value.map(|it| decode(&it)).transpose()
+        value.map(|it| decode(key, &it)).transpose()
     }
 
     async fn value(&self, key: &str) -> Result<Option<Bytes>, Fault> {
@@ -287,13 +289,6 @@ impl Directory {
         }
         self.0.store.get(keys).await.map_err(store_fault)
     }
-}
-
-fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, Fault> {
-    serde_json::from_slice(value).map_err(|_| {
-        let detail = "a record of the directory cannot be read; `portcullis store verify` names it";
-        Fault::new(Dependency::Store, detail)
-    })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is used with map_err")]

@@ -36,7 +36,6 @@ pub mod envoy;
 pub mod explain;
 pub mod gate;
 pub mod identity;
-pub mod issue;
 pub mod keys;
 pub mod platform;
 pub mod policy;

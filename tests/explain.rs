@@ -577,7 +577,7 @@ platforms:
     let opened = opened.expect("a store in memory");
     let new = NewSession {
         user: "ada",
-        generations: [0, 0],
+        generations: [0; 3],
         address: None,
         idle: Some(IDLE),
         cap: 100 * IDLE,

@@ -14,6 +14,7 @@ const COLUMNS: &[Column] = &[
     ("PLATFORM", |it| cell(it, "platform")),
     ("KIND", |it| cell(it, "kind")),
     ("REPAIRED", |it| cell(it, "repaired")),
+    ("DIGEST", |it| cell(it, "digest")),
     ("ID", |it| cell(it, "id")),
 ];
 

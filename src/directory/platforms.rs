@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::decision::{Dependency, Fault};
+use crate::directory::decoding::decode;
 use crate::directory::{Directory, store_fault};
 use crate::store::PutIf;
 
@@ -38,7 +39,10 @@ impl Directory {
         let key = self.platform_key(name);
         for _ in 0..WRITE_ATTEMPTS {
             let old = self.value(&key).await?;
-            let platform = old.as_deref().map(super::decode::<Platform>).transpose()?;
+            let platform = old.as_deref();
+            let platform = platform
+                .map(|it| decode::<Platform>(&key, it))
+                .transpose()?;
             let raised = Platform {
                 generation: platform.unwrap_or_default().generation.saturating_add(1),
             };

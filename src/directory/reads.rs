@@ -16,11 +16,12 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use crate::credential::Secret;
-use crate::decision::Fault;
+use crate::decision::{Dependency, Fault};
+use crate::directory::decoding::{decode, decode_all};
 use crate::directory::platforms::Platform;
 use crate::directory::records::{Account, ApiKey, User};
 use crate::directory::writing::Record;
-use crate::directory::{Directory, Index, decode, store_fault};
+use crate::directory::{Directory, Index, store_fault};
 use crate::proof::Prover;
 use crate::store::Change;
 
@@ -183,7 +184,8 @@ impl Reads {
             self.values(Vec::new()).await?;
         }
         let record = self.own.get().and_then(Option::as_deref);
-        let platform = record.map(decode::<Platform>).transpose()?;
+        let key = self.directory.platform_key(&self.platform);
+        let platform = record.map(|it| decode::<Platform>(&key, it)).transpose()?;
         Ok(platform.unwrap_or_default().generation)
     }
 
@@ -321,10 +323,8 @@ impl Reads {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let found = self.values(keys).await?.into_iter();
-        found
-            .map(|it| it.as_deref().map(decode).transpose())
-            .collect()
+        let found = self.values(keys.clone()).await?;
+        decode_all(&keys, found)
     }
 
     /// Reads in one round trip, after noting the keys.

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential::Secret;
 use crate::decision::{Dependency, Fault};
+use crate::directory::decoding::decode;
 use crate::directory::pepper::Digest;
 use crate::directory::reads::Reads;
 use crate::directory::{Directory, store_fault};
@@ -83,8 +84,7 @@ impl Directory {
         let key = self.session_key(platform, new.user);
         let old = self.value(&key).await?;
         if let Some(old) = &old {
-            let unreadable = |_| Fault::new(Dependency::Store, "a session cannot be read");
-            let old: Session = serde_json::from_slice(old).map_err(unreadable)?;
+            let old: Session = decode(&key, old)?;
             if self.is_living(platform, &old, new.generations).await? {
                 return Ok(false);
             }

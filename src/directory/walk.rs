@@ -8,8 +8,9 @@ use std::collections::HashSet;
 use std::marker::PhantomData;
 
 use crate::decision::Fault;
+use crate::directory::decoding::decode;
 use crate::directory::writing::Record;
-use crate::directory::{Directory, decode, store_fault};
+use crate::directory::{Directory, store_fault};
 use crate::store::Cursor;
 
 /// A record as a walk meets it.
@@ -68,7 +69,7 @@ impl<R: Record> Walk<R> {
         let met = page.keys.iter().zip(values).filter_map(|(key, value)| {
             Some(Met {
                 id: id(key),
-                record: decode(&value?).ok(),
+                record: decode(key, &value?).ok(),
             })
         });
         Ok(Some(met.collect()))

@@ -13,9 +13,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::decision::{Dependency, Fault};
+use crate::directory::decoding::decode;
 use crate::directory::pepper::Digest;
 use crate::directory::records::{Account, ApiKey, RecordKind, User};
-use crate::directory::{Directory, Index, MAX_HINTS, decode, store_fault};
+use crate::directory::{Directory, Index, MAX_HINTS, store_fault};
 use crate::store::{DeleteIf, PutIf};
 
 /// How often a write that lost a race against another writer is tried again.
@@ -128,7 +129,7 @@ impl Directory {
         let mut stale = Vec::new();
         for _ in 0..WRITE_ATTEMPTS {
             let old = self.value(&key).await?;
-            let before: Option<R> = old.as_deref().map(decode).transpose()?;
+            let before: Option<R> = old.as_deref().map(|it| decode(&key, it)).transpose()?;
             let claimed = before.as_ref().map(|it| self.hints(platform, it));
             let record = change(before)?;
             let value = encode(&record)?;
@@ -253,8 +254,7 @@ impl Directory {
         for _ in 0..WRITE_ATTEMPTS {
             let old = self.value(key).await?;
             let mut ids: Vec<String> = match &old {
-                Some(it) => serde_json::from_slice(it)
-                    .map_err(|_| internal("an index entry cannot be read"))?,
+                Some(it) => decode(key, it)?,
                 None => Vec::new(),
             };
             change(&mut ids)?;

@@ -1,15 +1,21 @@
 //! Our own failures: never an allow, never a 401; what has been verified meanwhile is not lost.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tonic::{Code, Request};
 
 use crate::check::asking::{Answer, Ask, ask, read};
 use crate::support::check::CheckClient;
-use crate::support::sample::{ALADDIN, CONFIG, INFOBIP, SENDER_KEY, start};
+use crate::support::redis::{Product, RedisServer};
+use crate::support::sample::{ALADDIN, CONFIG, DIRECTORY, INFOBIP, SENDER_KEY, start};
 use crate::support::server::Server;
 
 const UNAVAILABLE: &str = r#"{"requestError":{"serviceException":{"messageId":"GENERAL_ERROR","text":"Something went wrong. Please contact support."}}}"#;
@@ -98,4 +104,71 @@ async fn within(
         }
     }
     panic!("no answer within {timeout} in any of 20 attempts");
+}
+
+/// Writes a value past the directory, as a defect or a bad backup would.
+fn write(redis: SocketAddr, key: &str, value: &str) {
+    let mut stream = TcpStream::connect(redis).expect("the server");
+    write!(stream, "SET {key} {value}\r\n").expect("a connection");
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"+OK\r\n");
+}
+
+/// Runs a command on the server's directory; gives how it ended, and what it printed.
+fn run(server: &Server, words: &[&str]) -> (bool, String) {
+    let done = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(words)
+        .arg("--config")
+        .arg(server.path("portcullis.yaml"))
+        .output()
+        .expect("the command");
+    let printed = String::from_utf8(done.stdout).expect("UTF-8");
+    (done.status.success(), printed)
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_a_fault_that_log_and_verify_name_alike() {
+    let redis = RedisServer::start(Product::Redis);
+    let store = format!(
+        "store: {{ url: \"{}\", pepper_files: [pepper], timeout_ms: 10000 }}",
+        redis.url()
+    );
+    let config = CONFIG.replace("store: { directory_file: directory.yaml }", &store);
+    let pepper = "a pepper of a test, 32 bytes or more\n";
+    let server = Server::start_with(
+        &config,
+        &[("directory.yaml", DIRECTORY), ("pepper", pepper)],
+    );
+    let file = server.path("directory.yaml").display().to_string();
+    assert!(run(&server, &["import", &file]).0);
+    let client = &mut CheckClient::connect(server.grpc()).await;
+
+    let key = "pc:u:infobip:u-1";
+    let digest = Sha256::digest(key);
+    let digest: String = digest[..8].iter().map(|it| format!("{it:02x}")).collect();
+    // Not JSON; JSON, but no user.
+    for broken in ["{broken", "[1]"] {
+        write(redis.address(), key, broken);
+        let fault = ask(client, sends(ALADDIN)).await;
+        assert_eq!((fault.status, fault.body.as_str()), (503, UNAVAILABLE));
+        assert_eq!(fault.metadata["fault"], "store");
+
+        let (clean, found) = run(&server, &["store", "verify", "--json"]);
+        assert!(!clean);
+        let rows = found.lines().map(|it| serde_json::from_str::<Value>(it));
+        let rows: Vec<_> = rows.map(|it| it.expect("JSON")).collect();
+        let named = rows.iter().find(|it| it["digest"] == *digest);
+        let named = named.unwrap_or_else(|| panic!("{digest}: {found}"));
+        assert_eq!(named["finding"], "unreadable");
+        assert_eq!(
+            (&named["kind"], &named["id"]),
+            (&"user".into(), &"u-1".into())
+        );
+        let (_, table) = run(&server, &["store", "verify"]);
+        assert!(table.contains(&digest), "{table}");
+    }
+    let told = format!("the user with digest {digest} cannot be read");
+    server.await_log(&told, Duration::from_secs(5));
+    assert!(!server.log().contains(key), "{}", server.log());
 }

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::credential::Secret;
 use crate::decision::Fault;
+use crate::directory::decoding::decode_all;
 use crate::directory::file::references::OTHER_ACCOUNT;
 use crate::directory::file::{DirectoryFile, Entries};
 use crate::directory::names::login_key;
@@ -18,7 +19,7 @@ use crate::directory::pepper::Digest;
 use crate::directory::records::{Account, ApiKey, RecordKind, User};
 use crate::directory::walk::Walk;
 use crate::directory::writing::Record;
-use crate::directory::{Directory, Index, MAX_HINTS, decode};
+use crate::directory::{Directory, Index, MAX_HINTS};
 use crate::document::{Document, Problem};
 
 /// How many rows are looked up in one round trip.
@@ -264,17 +265,16 @@ impl Checks<'_> {
     async fn named(&self, index: Index, rows: &[Vec<Digest>]) -> Result<Vec<Vec<String>>, Fault> {
         let key = |it| self.directory.index_key(&self.entries.platform, index, it);
         let keys: Vec<_> = rows.iter().flatten().map(key).collect();
-        let mut found = self.directory.values(&keys).await?.into_iter();
+        let found = decode_all::<Vec<String>>(&keys, self.directory.values(&keys).await?)?;
+        let mut found = found.into_iter();
         let mut ids = |digests: &Vec<Digest>| {
-            let mut all = Vec::new();
-            for value in found.by_ref().take(digests.len()).flatten() {
-                all.extend(decode::<Vec<String>>(&value)?);
-            }
+            let named = found.by_ref().take(digests.len());
+            let mut all: Vec<String> = named.flatten().flatten().collect();
             all.sort_unstable();
             all.dedup();
-            Ok(all)
+            all
         };
-        rows.iter().map(&mut ids).collect()
+        Ok(rows.iter().map(&mut ids).collect())
     }
 
     async fn records<R: Record>(
@@ -286,10 +286,6 @@ impl Checks<'_> {
                 .record_key(R::KIND, &self.entries.platform, id)
         };
         let keys: Vec<_> = ids.map(key).collect();
-        let found = self.directory.values(&keys).await?;
-        let decoded = found
-            .into_iter()
-            .map(|it| it.map(|it| decode(&it)).transpose());
-        decoded.collect()
+        decode_all(&keys, self.directory.values(&keys).await?)
     }
 }

@@ -7,12 +7,13 @@ use tokio::sync::mpsc;
 
 use crate::credential::Secret;
 use crate::decision::Fault;
+use crate::directory::decoding::decode_all;
 use crate::directory::file::written::{Row, time};
 use crate::directory::operations::words::{Line, OperationError, Outcome, Whose};
 use crate::directory::operations::{Operations, send};
 use crate::directory::records::{Account, User};
 use crate::directory::sessions::Session;
-use crate::directory::{decode, store_fault};
+use crate::directory::store_fault;
 
 impl Operations {
     pub(super) async fn revoke_session(
@@ -51,9 +52,9 @@ impl Operations {
             page.keys.retain(|it| seen.insert(it.clone()));
             page.keys.sort_unstable();
             let sessions = self.directory.values(&page.keys).await?;
-            let sessions = sessions.into_iter().flatten();
-            let sessions: Result<Vec<Session>, _> = sessions.map(|it| decode(&it)).collect();
-            for row in self.session_rows(platform, &sessions?).await? {
+            let sessions = decode_all(&page.keys, sessions)?;
+            let sessions: Vec<Session> = sessions.into_iter().flatten().collect();
+            for row in self.session_rows(platform, &sessions).await? {
                 records += 1;
                 send(lines, Line::Row(row)).await?;
             }
@@ -74,20 +75,15 @@ impl Operations {
         let users = sessions
             .iter()
             .map(|it| directory.user_key(platform, &it.user));
-        let users = directory.values(&users.collect::<Vec<_>>()).await?;
-        let users = users
-            .into_iter()
-            .map(|it| it.map(|it| decode(&it)).transpose());
-        let users: Vec<Option<User>> = users.collect::<Result<_, _>>()?;
+        let users: Vec<_> = users.collect();
+        let users: Vec<Option<User>> = decode_all(&users, directory.values(&users).await?)?;
         // A user without an account reads one that cannot be there.
         let account = |it: &Option<User>| it.as_ref()?.account.clone();
         let accounts = users.iter().map(|it| account(it).unwrap_or_default());
         let accounts = accounts.map(|it| directory.account_key(platform, &it));
-        let accounts = directory.values(&accounts.collect::<Vec<_>>()).await?;
-        let accounts = accounts
-            .into_iter()
-            .map(|it| it.map(|it| decode(&it)).transpose());
-        let accounts: Vec<Option<Account>> = accounts.collect::<Result<_, _>>()?;
+        let accounts: Vec<_> = accounts.collect();
+        let found = directory.values(&accounts).await?;
+        let accounts: Vec<Option<Account>> = decode_all(&accounts, found)?;
         let whole = directory.platform(platform).await?.generation;
         let now = directory.clock().unix_seconds();
         let rows = sessions.iter().enumerate().map(|(index, session)| {

@@ -8,18 +8,22 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use bytes::Bytes;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::decision::Fault;
+use crate::directory::decoding::{decode, key_digest};
 use crate::directory::operations::send;
 use crate::directory::operations::words::{Line, OperationError};
 use crate::directory::pepper::{Digest, Standing};
 use crate::directory::records::{Account, ApiKey, RecordKind, User};
+use crate::directory::sessions::Session;
 use crate::directory::walk::Walk;
 use crate::directory::writing::Record;
-use crate::directory::{Directory, Index, decode, store_fault};
+use crate::directory::{Directory, Index, store_fault};
 use crate::store::DeleteIf;
 
 /// What was found, in numbers.
@@ -33,7 +37,7 @@ pub struct Verified {
     pub orphaned: usize,
     /// Records that an index entry lacks.
     pub unindexed: usize,
-    /// Records and index entries that cannot be read.
+    /// Records, index entries and what sessions are made of that cannot be read.
     pub unreadable: usize,
     /// Records and index entries under a pepper that is not configured.
     pub unknown_pepper: usize,
@@ -86,6 +90,7 @@ pub(super) async fn verify(
         visit.records::<Account>().await?;
         visit.records::<ApiKey>().await?;
         visit.users().await?;
+        visit.sessions().await?;
     }
     Ok(verified)
 }
@@ -127,11 +132,11 @@ impl Visit<'_> {
             self.verified.index_entries += 1;
             if self.directory.0.peppers.standing(&digest) == Standing::Unknown {
                 self.verified.unknown_pepper += 1;
-                self.found("unknown_pepper", "index entry", name, false)
+                self.found("unknown_pepper", "index entry", name, key, false)
                     .await?;
                 continue;
             }
-            let Ok(ids) = decode::<Vec<String>>(&value) else {
+            let Ok(ids) = decode::<Vec<String>>(key, &value) else {
                 self.verified.unreadable += 1;
                 let store = self.directory.store();
                 let mut repaired = false;
@@ -139,7 +144,7 @@ impl Visit<'_> {
                     let deleted = store.delete(key, DeleteIf::Equal(&value)).await;
                     repaired = deleted.map_err(store_fault)?;
                 }
-                self.found("unreadable", "index entry", name, repaired)
+                self.found("unreadable", "index entry", name, key, repaired)
                     .await?;
                 continue;
             };
@@ -162,12 +167,11 @@ impl Visit<'_> {
         id: &str,
     ) -> Result<(), OperationError> {
         let (directory, platform) = (self.directory, self.platform);
-        let value = directory
-            .value(&directory.record_key(R::KIND, platform, id))
-            .await?;
+        let record_key = directory.record_key(R::KIND, platform, id);
+        let value = directory.value(&record_key).await?;
         // Of an unreadable record nobody can tell what it confirms.
         let confirms = value.is_some_and(|it| {
-            let record = decode::<R>(&it);
+            let record = decode::<R>(&record_key, &it);
             record.map_or(true, |it| {
                 directory.hints(platform, &it).iter().any(|it| it == key)
             })
@@ -179,7 +183,7 @@ impl Visit<'_> {
         if self.repair {
             directory.withdraw_hint::<R>(platform, key, id).await?;
         }
-        self.found("orphaned", "index entry", name, self.repair)
+        self.found("orphaned", "index entry", name, key, self.repair)
             .await
     }
 
@@ -205,7 +209,9 @@ impl Visit<'_> {
                     None => {
                         self.verified.unreadable += 1;
                         let kind = R::KIND.to_string();
-                        self.found("unreadable", &kind, &met.id, false).await?;
+                        let key = self.directory.record_key(R::KIND, self.platform, &met.id);
+                        self.found("unreadable", &kind, &met.id, &key, false)
+                            .await?;
                     }
                 }
             }
@@ -213,35 +219,70 @@ impl Visit<'_> {
         Ok(legacy)
     }
 
+    /// Looks whether what sessions are made of can be read.
+    async fn sessions(&mut self) -> Result<(), OperationError> {
+        self.readable::<Session>("session", "pc:s").await?;
+        self.readable::<String>("session token", "pc:t").await?;
+        self.readable::<IgnoredAny>("revocation", "pc:x").await
+    }
+
+    async fn readable<T: DeserializeOwned>(
+        &mut self,
+        kind: &str,
+        begin: &str,
+    ) -> Result<(), OperationError> {
+        let prefix = format!("{begin}:{}:", self.platform);
+        let mut cursor = None;
+        let mut seen = HashSet::new();
+        loop {
+            let page = self.directory.store().scan(&prefix, cursor).await;
+            let mut page = page.map_err(store_fault)?;
+            page.keys.retain(|it| seen.insert(it.clone()));
+            let values = self.directory.values(&page.keys).await?;
+            for (key, value) in page.keys.iter().zip(values) {
+                if value.is_some_and(|it| decode::<T>(key, &it).is_err()) {
+                    self.verified.unreadable += 1;
+                    let name = key.strip_prefix(&prefix).unwrap_or_default();
+                    self.found("unreadable", kind, name, key, false).await?;
+                }
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
     async fn record<R: Record>(&mut self, record: &R) -> Result<(), OperationError> {
         let kind = R::KIND.to_string();
+        let id = record.id();
+        let key = self.directory.record_key(R::KIND, self.platform, id);
         let peppers = &self.directory.0.peppers;
         let digests = record.digests();
         let standings: Vec<_> = digests.iter().map(|it| peppers.standing(it)).collect();
         if standings.contains(&Standing::Unknown) {
             self.verified.unknown_pepper += 1;
-            self.found("unknown_pepper", &kind, record.id(), false)
-                .await?;
+            self.found("unknown_pepper", &kind, id, &key, false).await?;
         }
         self.verified.old_pepper += usize::from(standings.contains(&Standing::Old));
         let hints = self.directory.hints(self.platform, record);
-        if self.is_indexed(&hints, record.id()).await? {
+        if self.is_indexed(&hints, id).await? {
             return Ok(());
         }
         self.verified.unindexed += 1;
         if self.repair {
-            self.directory.ensure_hints(&hints, record.id()).await?;
+            self.directory.ensure_hints(&hints, id).await?;
         }
-        self.found("unindexed", &kind, record.id(), self.repair)
-            .await
+        self.found("unindexed", &kind, id, &key, self.repair).await
     }
 
     async fn is_indexed(&self, hints: &[String], id: &str) -> Result<bool, Fault> {
-        let names = |value: Option<bytes::Bytes>| {
-            let ids = value.and_then(|it| decode::<Vec<String>>(&it).ok());
+        let values = self.directory.values(hints).await?;
+        let names = |(key, value): (&String, Option<Bytes>)| {
+            let ids = value.and_then(|it| decode::<Vec<String>>(key, &it).ok());
             ids.is_some_and(|ids| ids.iter().any(|it| it == id))
         };
-        Ok(self.directory.values(hints).await?.into_iter().all(names))
+        Ok(hints.iter().zip(values).all(names))
     }
 
     async fn found(
@@ -249,6 +290,7 @@ impl Visit<'_> {
         finding: &str,
         kind: &str,
         name: &str,
+        key: &str,
         repaired: bool,
     ) -> Result<(), OperationError> {
         self.verified.repaired += usize::from(repaired);
@@ -256,6 +298,7 @@ impl Visit<'_> {
             "finding": finding,
             "platform": self.platform,
             "kind": kind,
+            "digest": key_digest(key),
             "id": name,
             "repaired": repaired,
         });
