@@ -20,4 +20,5 @@ mod envoy {
     mod table;
     mod tables;
     mod tokens;
+    mod twins;
 }

@@ -68,6 +68,11 @@ tables! {
         infobips_tokens_stand_behind_bearer_and_do_what_their_users_may
         infobip_takes_no_token_that_is_not_honest
     }
+    twins {
+        two_crossbars_share_nothing
+        two_opentacts_share_nothing
+        two_infobips_share_nothing
+    }
 }
 
 /// The world that the tests in memory share: it starts with the first of them and ends with the process.
