@@ -9,6 +9,7 @@ mod support;
 
 /// In `tests/envoy/`.
 mod envoy {
+    mod attacks;
     mod crossbar;
     mod deployment;
     mod infobip;
@@ -18,4 +19,6 @@ mod envoy {
     mod spoofs;
     mod table;
     mod tables;
+    mod tokens;
+    mod twins;
 }

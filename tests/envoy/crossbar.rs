@@ -1,4 +1,5 @@
-//! Crossbar (KAZOO): the vectors K of its contract that Basic credentials meet, and each of its denials.
+//! Crossbar (KAZOO): the vectors K of its contract that Basic credentials meet, and each of its denials. Its tokens are in
+//! `tokens.rs`.
 
 use crate::envoy::table::{Row, answered, golden, reached, row, to};
 use crate::support::client::Request;
@@ -17,7 +18,7 @@ fn john(method: &str, target: &str) -> Request {
     to(CROSSBAR, method, target).header("authorization", JOHN_MD5)
 }
 
-fn refused(status: u16) -> String {
+pub(crate) fn refused(status: u16) -> String {
     let id = "x-request-id: 0b7f6b8e3f8f4d0c9a55f3d1c2b4a697";
     let challenge = match status {
         401 => "www-authenticate: Basic realm=\"crossbar\", charset=\"UTF-8\"\n",
@@ -106,7 +107,7 @@ x-auth-username: john@example.com",
             refused(401),
         ),
         row(
-            "a token, none of which is taken here, before a good credential",
+            "what is no token, in the place of one before a good credential",
             users(JOHN_MD5).header("X-Auth-Token", "a.b.c"),
             refused(401),
         ),

@@ -1,5 +1,5 @@
 //! Infobip: the vectors I of its contract that Basic credentials and API keys meet, and each of its denials, in the
-//! older and the newer envelope, as JSON and as XML.
+//! older and the newer envelope, as JSON and as XML. Its tokens are in `tokens.rs`, its sessions in `sessions.rs`.
 
 use crate::envoy::table::{Row, answered, golden, reached, row, to};
 use crate::support::client::Request;
@@ -35,7 +35,7 @@ www-authenticate: IBSSO realm=\"{realm}\""
     answered(status, &headers, &golden(&format!("infobip/{golden_name}")))
 }
 
-fn refused(status: u16) -> String {
+pub(crate) fn refused(status: u16) -> String {
     answer(status, &format!("{status}.json"), "infobip")
 }
 

@@ -1,4 +1,5 @@
-//! Opentact: the vectors O of its contract that Basic credentials meet, and each of its denials.
+//! Opentact: the vectors O of its contract that Basic credentials meet, and each of its denials. Its tokens are in
+//! `tokens.rs`.
 
 use crate::envoy::table::{Row, answered, golden, reached, row, to};
 use crate::support::client::Request;
@@ -14,7 +15,7 @@ fn rest(authorization: &str) -> Request {
     https("GET", "/rest/auth").header("authorization", authorization)
 }
 
-fn refused(status: u16) -> String {
+pub(crate) fn refused(status: u16) -> String {
     let challenge = match status {
         401 => "\nwww-authenticate: Basic realm=\"opentact\", charset=\"UTF-8\"",
         _ => "",
@@ -157,7 +158,7 @@ pub(crate) fn an_ha1b_is_a_credential_of_its_own_and_agrees_with_others_or_is_re
             refused(401),
         ),
         row(
-            "O4 with a token, none of which is taken here",
+            "O4 with what is no token, in the place of one",
             query("jwt=a.b.c").header("authorization", CALLIFY),
             refused(401),
         ),

@@ -2,7 +2,7 @@
 //!
 //! It adds no header, checks nothing and follows nothing; [`Request`] is a convenience over bytes.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -73,15 +73,18 @@ pub struct Client {
 impl Client {
     /// Connects from 127.0.0.1.
     pub async fn connect(to: SocketAddr) -> Self {
-        Self::connect_from(IpAddr::from([127, 0, 0, 1]), to).await
+        Self::connect_from(Ipv4Addr::LOCALHOST.into(), to).await
     }
 
     /// Connects from a chosen address: every one in 127.0.0.0/8 is this machine's.
     pub async fn connect_from(source: IpAddr, to: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
-        socket
-            .bind(SocketAddr::from((source, 0)))
-            .expect("a loopback source address");
+        // From 127.0.0.1 it goes by itself, and then takes no port of those that `free_port` has just given.
+        if source != IpAddr::from(Ipv4Addr::LOCALHOST) {
+            socket
+                .bind(SocketAddr::from((source, 0)))
+                .expect("a loopback source address");
+        }
         let stream = timeout(PATIENCE, socket.connect(to))
             .await
             .unwrap_or_else(|_| panic!("no connection to {to} within {PATIENCE:?}"))

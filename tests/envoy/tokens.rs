@@ -1,0 +1,537 @@
+//! Tokens (JWT) on each platform: honest ones, which are taken off the request, those that are good no more, and every
+//! attack of `attacks.rs`.
+
+use std::net::TcpListener;
+
+use serde_json::{Value, json};
+
+use crate::envoy::attacks::{attacks, honest};
+use crate::envoy::table::{Row, World, answered, golden, reached, row, to};
+use crate::envoy::{crossbar, infobip, opentact};
+use crate::support::client::Request;
+use crate::support::issuers::{self, Issuer, STRANGER, callifys, changed, dd2020s, johns};
+use crate::support::sample::{
+    ALADDIN, AS_CALLIFY, CALLIFY, CALLIFY_HA1B, CONFIG, CROSSBAR, DD2020, INFOBIP, JOHN_MD5,
+    OPENTACT, SENDER_KEY, start,
+};
+
+const USERS: &str = "/v2/accounts/4b8f0e2c1d3a4f5e6a7b8c9d0e1f2a3b/users";
+const SEND: &str = "/sms/3/messages";
+
+pub(crate) const AS_JOHN_BY_TOKEN: &str = "
+x-auth-account: 4b8f0e2c1d3a4f5e6a7b8c9d0e1f2a3b
+x-auth-expires: 4102444800
+x-auth-platform: crossbar
+x-auth-roles: admin
+x-auth-scheme: jwt
+x-auth-user: 8e248327b85591955749e53ea45b6baa
+x-auth-username: john@example.com";
+pub(crate) const AS_CALLIFY_BY_TOKEN: &str = "
+x-auth-account: f2cb79fb-6bf8-4484-8034-debf95aac73b
+x-auth-expires: 4102444800
+x-auth-platform: opentact
+x-auth-roles: User
+x-auth-scheme: jwt
+x-auth-user: 0116f6d1-1280-44b2-9134-da48509ec575
+x-auth-username: opentact@callify.io";
+pub(crate) const AS_DD2020: &str = "
+x-auth-account: acc-1
+x-auth-expires: 4102444800
+x-auth-platform: infobip
+x-auth-roles: Communication Manager
+x-auth-scheme: oauth2
+x-auth-user: DD2020
+x-auth-username: dd2020";
+
+/// A refusal of crossbar's for a token that was good once: another message than for what never was.
+fn dead() -> String {
+    crossbar::refused(401).replace(
+        &golden("crossbar/401.json"),
+        &golden("crossbar/401_dead_token.json"),
+    )
+}
+
+/// A table of honest tokens, which pass, and of attacks, which do not.
+fn told_apart(
+    issuer: &Issuer,
+    claims: &Value,
+    request: impl Fn(&str) -> Request,
+    [passed, refused]: [&str; 2],
+    more: Vec<(&str, String)>,
+) -> Vec<Row> {
+    let more = more.into_iter().map(|(name, it)| (name.to_owned(), it));
+    let attacks = attacks(issuer, claims).into_iter().chain(more);
+    let honest = honest(issuer, claims).into_iter().map(|it| (it, passed));
+    let all = honest.chain(attacks.map(|it| (it, refused)));
+    let rows = all.map(|((name, token), want)| row(name, request(&token), want));
+    rows.collect()
+}
+
+pub(crate) fn crossbars_tokens_stand_in_a_header_or_the_query_and_name_an_account() -> Vec<Row> {
+    let token = |changes: Value| issuers::CROSSBAR.token(&changed(johns(), changes));
+    let good = || token(json!({}));
+    let users = |token: &str| to(CROSSBAR, "GET", USERS).header("X-Auth-Token", token);
+    let query = |query: &str| to(CROSSBAR, "GET", format!("{USERS}?{query}"));
+    let known = || reached(&format!("GET {USERS}"), AS_JOHN_BY_TOKEN);
+    let refused = || crossbar::refused(401);
+    let another = "5c9f1f3d2e4b506f7b8c9d0e1f2a3b4c";
+    vec![
+        row("in the header", users(&good()), known()),
+        row(
+            "K8 in the query",
+            query(&format!("a=1&auth_token={}&b=%20", good())),
+            reached(&format!("GET {USERS}?a=1&b=%20"), AS_JOHN_BY_TOKEN),
+        ),
+        row(
+            "in the query, its name escaped",
+            query(&format!("%61uth_token={}", good())),
+            known(),
+        ),
+        row(
+            "in both",
+            query(&format!("auth_token={}", good())).header("X-Auth-Token", good()),
+            known(),
+        ),
+        row(
+            "K7 before another credential",
+            users(&good()).header("authorization", "Basic !!!!"),
+            known(),
+        ),
+        row(
+            "in the header before one in the query",
+            query("auth_token=a.b.c").header("X-Auth-Token", good()),
+            known(),
+        ),
+        row(
+            "a bad one before a good credential",
+            users("a.b.c").header("authorization", JOHN_MD5),
+            refused(),
+        ),
+        row(
+            "in the header twice",
+            users(&good()).header("x-auth-token", good()),
+            refused(),
+        ),
+        row(
+            "in the query twice",
+            query(&format!("auth_token={0}&auth_token={0}", good())),
+            refused(),
+        ),
+        row(
+            "in the query in another case",
+            query(&format!("AUTH_TOKEN={}", good())),
+            refused(),
+        ),
+        row(
+            "K27 behind Bearer",
+            to(CROSSBAR, "GET", USERS).header("authorization", format!("Bearer {}", good())),
+            refused(),
+        ),
+        row(
+            "of an account, without a user",
+            users(&token(json!({ "owner_id": null, "method": "cb_api_auth" }))),
+            reached(
+                &format!("GET {USERS}"),
+                "
+x-auth-account: 4b8f0e2c1d3a4f5e6a7b8c9d0e1f2a3b
+x-auth-expires: 4102444800
+x-auth-platform: crossbar
+x-auth-scheme: jwt",
+            ),
+        ),
+        row(
+            "K17 the account header names its own",
+            users(&good()).header("X-Auth-Account-ID", "4b8f0e2c1d3a4f5e6a7b8c9d0e1f2a3b"),
+            reached(
+                &format!("GET {USERS}"),
+                &format!("x-auth-account-id: 4b8f0e2c1d3a4f5e6a7b8c9d0e1f2a3b{AS_JOHN_BY_TOKEN}"),
+            ),
+        ),
+        row(
+            "K17 the account header names another",
+            users(&good()).header("X-Auth-Account-ID", another),
+            refused(),
+        ),
+        row(
+            "another account's path",
+            to(
+                CROSSBAR,
+                "GET",
+                USERS.replace("4b8f0e2c1d3a4f5e6a7b8c9d0e1f2a3b", another),
+            )
+            .header("x-auth-token", good()),
+            crossbar::refused(403),
+        ),
+        row(
+            "K10 ended",
+            users(&token(json!({ "exp": 1_603_812_738 }))),
+            dead(),
+        ),
+        row(
+            "ended with 1970",
+            users(&token(json!({ "exp": 0 }))),
+            dead(),
+        ),
+        row(
+            "K29 of an account whose trial is over",
+            users(&token(
+                json!({ "account_id": "7eb1315f406d72819d0e1f2a3b4c5d6e", "owner_id": "u-trial" }),
+            )),
+            crossbar::refused(423),
+        ),
+        row(
+            "of a disabled account",
+            users(&token(
+                json!({ "account_id": "6da0204e3f5c61708c9d0e1f2a3b4c5d", "owner_id": "u-locked" }),
+            )),
+            crossbar::refused(423),
+        ),
+        row(
+            "of a disabled user",
+            users(&token(json!({ "owner_id": "u-disabled" }))),
+            refused(),
+        ),
+        row(
+            "of a user of another account",
+            users(&token(json!({ "account_id": another }))),
+            refused(),
+        ),
+        row(
+            "of nobody",
+            users(&token(json!({ "owner_id": "nobody" }))),
+            refused(),
+        ),
+        row(
+            "on what is public",
+            to(CROSSBAR, "GET", "/v2/schemas").header("x-auth-token", good()),
+            reached("GET /v2/schemas", AS_JOHN_BY_TOKEN),
+        ),
+        row(
+            "a bad one on what is public",
+            to(CROSSBAR, "GET", "/v2/schemas").header("x-auth-token", "a.b.c"),
+            refused(),
+        ),
+    ]
+}
+
+pub(crate) fn crossbar_takes_no_token_that_is_not_honest() -> Vec<Row> {
+    let token = |changes: Value| issuers::CROSSBAR.token(&changed(johns(), changes));
+    let pem = issuers::CROSSBAR.public_pem();
+    let confused = |header: &str, secret: &str| {
+        let secret = Issuer::hmac("", secret.as_bytes());
+        secret.sign(header, &johns().to_string())
+    };
+    let more = vec![
+        (
+            "K12 HS256 under the public key",
+            (confused(r#"{"alg":"HS256","typ":"JWT","kid":"k1"}"#, &pem)),
+        ),
+        (
+            "K12 the same, without kid",
+            (confused(r#"{"alg":"HS256","typ":"JWT"}"#, &pem)),
+        ),
+        (
+            "K12 the same, without its last line feed",
+            (confused(r#"{"alg":"HS256","typ":"JWT","kid":"k1"}"#, pem.trim_end())),
+        ),
+        (
+            "K12 the same, that says RS256",
+            (confused(issuers::CROSSBAR.header, &pem)),
+        ),
+        (
+            "RS512 under a key for RS256",
+            (issuers::CROSSBAR.sign(
+                r#"{"alg":"RS512","typ":"JWT","kid":"k1"}"#,
+                &johns().to_string(),
+            )),
+        ),
+        (
+            "K15 another issuer",
+            (token(json!({ "iss": "https://evil.example" }))),
+        ),
+        (
+            "K15 another issuer, who signed it",
+            (STRANGER.token(&changed(johns(), json!({ "iss": "https://evil.example" })))),
+        ),
+        (
+            "an issuer whose name begins alike",
+            (token(json!({ "iss": "kazoo." }))),
+        ),
+        ("issuers", (token(json!({ "iss": ["kazoo"] })))),
+        ("no issuer", (token(json!({ "iss": null })))),
+        ("no account", (token(json!({ "account_id": null })))),
+        (
+            "an account that is a number",
+            (token(json!({ "account_id": 1 }))),
+        ),
+        (
+            "no signature of the identity",
+            (token(json!({ "identity_sig": null }))),
+        ),
+        (
+            "an empty signature of the identity",
+            (token(json!({ "identity_sig": "" }))),
+        ),
+    ];
+    let header = |token: &str| to(CROSSBAR, "GET", USERS).header("x-auth-token", token);
+    let known = reached(&format!("GET {USERS}"), AS_JOHN_BY_TOKEN);
+    let wants = [known.as_str(), &crossbar::refused(401)];
+    told_apart(&issuers::CROSSBAR, &johns(), header, wants, more)
+}
+
+pub(crate) fn opentacts_tokens_stand_in_a_header_or_the_query_and_agree_with_others() -> Vec<Row> {
+    let token = |changes: Value| issuers::OPENTACT.token(&changed(callifys(), changes));
+    let good = || token(json!({}));
+    let https = |target: &str| to(OPENTACT, "GET", target).header("x-forwarded-proto", "https");
+    let header = |token: &str| https("/rest/auth").header("X-Auth-Token", token);
+    let query = |query: &str| https(&format!("/rest/auth?{query}"));
+    let known = || reached("GET /rest/auth", AS_CALLIFY_BY_TOKEN);
+    let refused = || opentact::refused(401);
+    let anothers = || token(json!({ "uuid": "u-username" }));
+    vec![
+        row("in the header", header(&good()), known()),
+        row(
+            "O4 in the query",
+            query(&format!("a=1&jwt={}", good())),
+            reached("GET /rest/auth?a=1", AS_CALLIFY_BY_TOKEN),
+        ),
+        row(
+            "in the query, its name escaped",
+            query(&format!("%6awt={}", good())),
+            known(),
+        ),
+        row(
+            "the same in both",
+            query(&format!("jwt={}", good())).header("x-auth-token", good()),
+            known(),
+        ),
+        row(
+            "two in both",
+            query(&format!("jwt={}", good())).header("x-auth-token", anothers()),
+            refused(),
+        ),
+        row("O4 twice", query("jwt=a&jwt=b"), refused()),
+        row(
+            "O4 a good one twice",
+            query(&format!("jwt={0}&jwt={0}", good())),
+            refused(),
+        ),
+        row(
+            "O4 in another case, which is no place of a token",
+            query("JWT=a.b.c"),
+            refused(),
+        ),
+        row(
+            "O4 the same beside a credential",
+            query(&format!("JWT={}", good())).header("authorization", CALLIFY),
+            reached(&format!("GET /rest/auth?JWT={}", good()), AS_CALLIFY),
+        ),
+        row(
+            "O5 with a password of the same user",
+            header(&good()).header("authorization", CALLIFY),
+            known(),
+        ),
+        row(
+            "O5 with a password of another user",
+            header(&anothers()).header("authorization", CALLIFY),
+            refused(),
+        ),
+        row(
+            "with the same user's HA1B",
+            header(&good()).header("x-auth-ha1b-token", CALLIFY_HA1B),
+            known(),
+        ),
+        row(
+            "with another user's HA1B",
+            header(&anothers()).header("x-auth-ha1b-token", CALLIFY_HA1B),
+            refused(),
+        ),
+        row(
+            "a bad one with a good password",
+            header("a.b.c").header("authorization", CALLIFY),
+            refused(),
+        ),
+        row(
+            "behind Bearer",
+            https("/rest/auth").header("authorization", format!("Bearer {}", good())),
+            refused(),
+        ),
+        row(
+            "O3 ended in 2020",
+            header(&token(json!({ "exp": 1_603_812_738 }))),
+            refused(),
+        ),
+        row(
+            "of a disabled user",
+            header(&token(json!({ "uuid": "u-disabled" }))),
+            refused(),
+        ),
+        row(
+            "of a user of a disabled account",
+            header(&token(json!({ "uuid": "u-locked" }))),
+            refused(),
+        ),
+        row(
+            "of nobody",
+            header(&token(json!({ "uuid": "nobody" }))),
+            refused(),
+        ),
+        row(
+            "over plain http",
+            to(OPENTACT, "GET", "/rest/auth").header("x-auth-token", good()),
+            answered(302, "location: https://opentact.example.com/rest/auth", ""),
+        ),
+    ]
+}
+
+pub(crate) fn opentact_takes_no_token_that_is_not_honest() -> Vec<Row> {
+    let token = |changes: Value| issuers::OPENTACT.token(&changed(callifys(), changes));
+    let more = vec![
+        ("no user", token(json!({ "uuid": null }))),
+        ("an empty user", token(json!({ "uuid": "" }))),
+        ("a user that is a number", token(json!({ "uuid": 1 }))),
+        ("crossbar's token", issuers::CROSSBAR.token(&johns())),
+    ];
+    let header = |token: &str| {
+        to(OPENTACT, "GET", "/rest/auth")
+            .header("x-forwarded-proto", "https")
+            .header("x-auth-token", token)
+    };
+    let known = reached("GET /rest/auth", AS_CALLIFY_BY_TOKEN);
+    let wants = [known.as_str(), &opentact::refused(401)];
+    told_apart(&issuers::OPENTACT, &callifys(), header, wants, more)
+}
+
+pub(crate) fn infobips_tokens_stand_behind_bearer_and_do_what_their_users_may() -> Vec<Row> {
+    let token = |changes: Value| issuers::INFOBIP.token(&changed(dd2020s(), changes));
+    let sends =
+        |authorization: &str| to(INFOBIP, "POST", SEND).header("authorization", authorization);
+    let bearer = |changes: Value| sends(&format!("Bearer {}", token(changes)));
+    let known = || reached(&format!("POST {SEND}"), AS_DD2020);
+    let refused = || infobip::refused(401);
+    vec![
+        row(
+            "I19 the published claims, with a later end",
+            sends(DD2020),
+            known(),
+        ),
+        row(
+            "I19 the last digit changed",
+            sends(&format!("{}4", DD2020.trim_end_matches('0'))),
+            refused(),
+        ),
+        row("the same, signed here", bearer(json!({})), known()),
+        row(
+            "in lower case",
+            sends(&DD2020.replace("Bearer", "bearer")),
+            known(),
+        ),
+        row(
+            "two spaces behind the word",
+            sends(&DD2020.replace(' ', "  ")),
+            known(),
+        ),
+        row("the word alone", sends("Bearer"), refused()),
+        row(
+            "two in one",
+            sends(&format!("{DD2020}, {DD2020}")),
+            refused(),
+        ),
+        row(
+            "two headers",
+            sends(DD2020).header("authorization", DD2020),
+            refused(),
+        ),
+        row(
+            "with a key",
+            to(INFOBIP, "POST", format!("{SEND}?apiKey={SENDER_KEY}"))
+                .header("authorization", DD2020),
+            refused(),
+        ),
+        row(
+            "I21 with a password",
+            sends(DD2020).header("authorization", ALADDIN),
+            refused(),
+        ),
+        row(
+            "in the query, where none is read",
+            to(
+                INFOBIP,
+                "POST",
+                format!("{SEND}?access_token={}", token(json!({}))),
+            ),
+            refused(),
+        ),
+        row(
+            "I18 the published one, which has ended",
+            bearer(json!({ "exp": 1_633_004_406 })),
+            refused(),
+        ),
+        row(
+            "of a user without the role",
+            bearer(json!({ "sub": "DD2021" })),
+            infobip::refused(403),
+        ),
+        row(
+            "of a disabled user",
+            bearer(json!({ "sub": "u-4" })),
+            refused(),
+        ),
+        row("of nobody", bearer(json!({ "sub": "nobody" })), refused()),
+    ]
+}
+
+pub(crate) fn infobip_takes_no_token_that_is_not_honest() -> Vec<Row> {
+    let token = |changes: Value| issuers::INFOBIP.token(&changed(dd2020s(), changes));
+    let more = vec![
+        (
+            "I19 an issuer whose name begins alike",
+            token(json!({ "iss": "infobip.com." })),
+        ),
+        ("no issuer", token(json!({ "iss": null }))),
+        ("no subject", token(json!({ "sub": null }))),
+        ("no name of its own", token(json!({ "jti": null }))),
+        ("opentact's token", issuers::OPENTACT.token(&callifys())),
+    ];
+    let behind =
+        |token: &str| to(INFOBIP, "POST", SEND).header("authorization", format!("Bearer {token}"));
+    let known = reached(&format!("POST {SEND}"), AS_DD2020);
+    let wants = [known.as_str(), &infobip::refused(401)];
+    told_apart(&issuers::INFOBIP, &dd2020s(), behind, wants, more)
+}
+
+/// K15: an issuer of its own, keys of its own, certificates of its own, all of them where somebody listens.
+#[tokio::test]
+async fn no_token_makes_the_server_ask_anybody() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
+    listener.set_nonblocking(true).expect("a socket");
+    let there = format!("http://{}", listener.local_addr().expect("bound"));
+    let claims = changed(johns(), json!({ "iss": there }));
+    let tokens = [
+        STRANGER.token(&claims),
+        STRANGER.sign(
+            &format!(r#"{{"alg":"RS256","kid":"{there}/key"}}"#),
+            &claims.to_string(),
+        ),
+        STRANGER.sign(
+            &format!(r#"{{"alg":"RS256","jku":"{there}/jwks"}}"#),
+            &claims.to_string(),
+        ),
+        STRANGER.sign(
+            &format!(r#"{{"alg":"RS256","x5u":"{there}/cert"}}"#),
+            &claims.to_string(),
+        ),
+    ];
+    let request = |token: &String| to(CROSSBAR, "GET", USERS).header("x-auth-token", token);
+    let rows = tokens
+        .iter()
+        .map(|it| row(it, request(it), crossbar::refused(401)));
+    World::of("memory", vec![start(CONFIG)])
+        .check("outward", rows.collect())
+        .await;
+    let asked = listener.accept().map(|_| "somebody came");
+    assert_eq!(
+        asked.expect_err("nobody").kind(),
+        std::io::ErrorKind::WouldBlock
+    );
+}
