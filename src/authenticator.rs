@@ -10,6 +10,7 @@ use crate::cache::{Cache, CacheUse, Outcome};
 use crate::credential::{Credential, Fingerprinter, Place};
 use crate::decision::{Denial, Failure, Fault, Reason};
 use crate::directory::Directory;
+use crate::directory::pepper::Peppers;
 use crate::identity::{Identity, Lineage};
 use crate::platform::{NamedScheme, Platform};
 use crate::request::RequestView;
@@ -71,6 +72,12 @@ impl Authenticator {
     #[must_use]
     pub fn now(&self) -> u64 {
         self.directory.clock().unix_seconds()
+    }
+
+    /// The peppers of the directory.
+    #[must_use]
+    pub fn peppers(&self) -> &Peppers {
+        self.directory.peppers()
     }
 
     /// Tells where an account stands.

@@ -6,6 +6,7 @@
 
 mod checked;
 pub mod directory;
+mod issuing;
 pub mod raw;
 pub mod schema;
 mod signing;
@@ -23,7 +24,7 @@ use crate::config::store::StoreSettings;
 use crate::document::{Document, Problem};
 use crate::envoy::OnFault;
 use crate::keys::signing::SigningKeys;
-use crate::platform::settings::{build, with_preset};
+use crate::platform::settings::{Surroundings, build, with_preset};
 use crate::platform::{Platform, Platforms};
 use crate::request::ClientAddress;
 use crate::telemetry::LogFormat;
@@ -124,7 +125,12 @@ impl Config {
             .as_ref()
             .map(|raw| signing::read(raw, base, &document, &mut problems, &mut warnings));
         let signing = signing.unwrap_or_default();
-        let platforms = read_platforms(&document, base, &signing, &mut resolved, &mut problems);
+        let around = Surroundings {
+            base,
+            signing: &signing,
+            issuing: raw.as_ref().is_some_and(|it| it.listen.issue.is_some()),
+        };
+        let platforms = read_platforms(&document, around, &mut resolved, &mut problems);
         let Some(raw) = raw else {
             problems.sort_by_key(|it| it.line);
             return Err(problems);
@@ -133,6 +139,14 @@ impl Config {
             problems.push(document.problem("", "`platforms` needs at least one platform"));
         }
         let checked = Checked::of(&document, &raw, &platforms, &mut problems, &mut warnings);
+        issuing::check(
+            &document,
+            &raw,
+            &signing,
+            &platforms,
+            &mut problems,
+            &mut warnings,
+        );
         let store = StoreSettings::read(&raw.store, base, &document, &mut problems);
         let Some(store) = store.filter(|_| problems.is_empty()) else {
             problems.sort_by_key(|it| it.line);
@@ -176,8 +190,7 @@ fn unreadable(source: &str, error: &std::io::Error) -> Problem {
 
 fn read_platforms(
     document: &Document,
-    base: &Path,
-    signing: &SigningKeys,
+    around: Surroundings<'_>,
     resolved: &mut serde_json::Value,
     problems: &mut Vec<Problem>,
 ) -> Vec<Arc<Platform>> {
@@ -193,7 +206,7 @@ fn read_platforms(
         ) {
             *place = value;
         }
-        let Some(platform) = build(merged, base, signing, problems) else {
+        let Some(platform) = build(merged, around, problems) else {
             continue;
         };
         if built.iter().any(|it| it.name == platform.name) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::authenticator::{Authenticated, Authenticator};
 use crate::cache::CacheUse;
+use crate::context::Context;
 use crate::decision::{Denial, Dependency, Failure, Fault, Reason};
 use crate::identity::{Identity, Lineage};
 use crate::platform::https;
@@ -36,6 +37,8 @@ pub struct Decision {
     pub cache: CacheUse,
     /// The scheme whose credential counted, if one was found.
     pub scheme: Option<Arc<str>>,
+    /// What the issue listener is told, where the request goes there.
+    pub context: Option<String>,
 }
 
 impl Gate {
@@ -82,12 +85,34 @@ impl Gate {
             Ok(identity) => self.admit(&platform, request, &path, identity, trace).await,
             Err(failure) => Err(failure),
         };
+        let issues = verdict.as_ref().ok().filter(|it| it.issues());
+        let context = issues.map(|it| self.context(&platform, request, it));
         Decision {
             verdict,
             cache,
             scheme,
+            context,
             platform: Some(platform),
         }
+    }
+
+    /// Seals what the issue listener is told of an admitted request.
+    fn context(
+        &self,
+        platform: &Platform,
+        request: &RequestView<'_>,
+        permit: &Permit,
+    ) -> String {
+        let known = self.client_address;
+        let context = Context {
+            platform: platform.name.to_string(),
+            method: request.method.to_owned(),
+            path: request.path.to_owned(),
+            client_address: known.and_then(|it| request.client_address(it)),
+            identity: permit.identity().cloned(),
+            issued: self.authenticator.now(),
+        };
+        context.seal(self.authenticator.peppers())
     }
 
     /// Asks the policy, and loads what it declares to need.
@@ -160,6 +185,7 @@ impl Decision {
             verdict: Err(denial.into()),
             cache: CacheUse::None,
             scheme: None,
+            context: None,
         }
     }
 
@@ -171,6 +197,7 @@ impl Decision {
             verdict: Err(fault.into()),
             cache: CacheUse::None,
             scheme: None,
+            context: None,
         }
     }
 }

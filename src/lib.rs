@@ -36,6 +36,7 @@ pub mod envoy;
 pub mod explain;
 pub mod gate;
 pub mod identity;
+pub mod issue;
 pub mod keys;
 pub mod platform;
 pub mod policy;

@@ -112,6 +112,8 @@ pub struct Extras {
     pub method_override: MethodOverride,
     /// Scopes that a role grants.
     pub role_scopes: BTreeMap<String, Vec<String>>,
+    /// Whether there are endpoints that issue; without, rules that lead to them count for nothing.
+    pub issuing: bool,
 }
 
 /// A platform's rules, compiled.
@@ -262,6 +264,12 @@ impl Policy {
         })
     }
 
+    /// Tells whether rules that lead to endpoints which issue count.
+    #[must_use]
+    pub fn issues(&self) -> bool {
+        self.extras.issuing
+    }
+
     /// Gives the header that names the account acted for, where the platform has one.
     #[must_use]
     pub fn account_header(&self) -> Option<&str> {
@@ -337,7 +345,8 @@ impl Policy {
         let Asking { request, path, .. } = *asking;
         let verdict = self.matcher.first(method, path, |index, params| {
             let rule = &self.rules[index];
-            let matches = rule.matches(request, path, params);
+            let matches =
+                (self.extras.issuing || !rule.issue) && rule.matches(request, path, params);
             let verdict = matches.then(|| self.judge(rule, params, asking));
             let told = match &verdict {
                 None => None,
@@ -646,7 +655,11 @@ mod tests {
             { "paths": ["/**"], "allow": "public" },
         ]))
         .unwrap();
-        let policy = Policy::build(rules, Extras::default()).unwrap();
+        let extras = Extras {
+            issuing: true,
+            ..Extras::default()
+        };
+        let policy = Policy::build(rules, extras).unwrap();
         for (path, issues) in [("/login", true), ("/other", false)] {
             let view = RequestView {
                 method: "PUT",

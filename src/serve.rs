@@ -31,7 +31,8 @@ use crate::directory::check::CheckError;
 use crate::directory::pepper::PepperError;
 use crate::document::Problem;
 use crate::envoy::{CheckServer, DESCRIPTORS, Door};
-use crate::serve::listeners::Listeners;
+use crate::issue;
+use crate::serve::listeners::{HttpRouters, Listeners};
 use crate::serve::opening::{Opened, open, read_directory};
 use crate::store::StoreError;
 use crate::telemetry::Metrics;
@@ -115,6 +116,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         gate,
         operations,
         explainer,
+        issuing,
     } = open(config, file, clock.clone(), &metrics).await?;
     let door = Door::new(gate, Arc::clone(&metrics), clock, deadline, on_fault)?;
     let readiness = Readiness::default();
@@ -123,13 +125,16 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         operations,
         explainer,
     };
-    let admin = admin::router(metrics, cache, readiness.clone());
+    let http = HttpRouters {
+        admin: admin::router(Arc::clone(&metrics), cache, readiness.clone()),
+        issue: issue::router(issuing),
+    };
     let state = State { readiness, health };
     state.set(false).await;
     let (stop, stopped) = watch::channel(false);
     let (grpc, admin_address) = (listeners.grpc_addresses(), listeners.admin_address());
     let listening = listeners.in_words();
-    let tasks = listeners.serve(&routes, admin, control, &stopped);
+    let tasks = listeners.serve(&routes, http, control, &stopped);
     let refused = mpsc::channel(1).1;
     let mut running = Running {
         grpc,

@@ -91,6 +91,13 @@ struct OperationLabels {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct IssuedLabels {
+    platform: String,
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct CacheLabels {
     kind: &'static str,
 }
@@ -103,6 +110,7 @@ pub struct Metrics {
     durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
     denials: Family<DenialLabels, Counter>,
     faults: Family<FaultLabels, Counter>,
+    issued: Family<IssuedLabels, Counter>,
     cache_entries: Family<CacheLabels, Gauge>,
     store_durations: Family<OperationLabels, Histogram, fn() -> Histogram>,
 }
@@ -116,6 +124,7 @@ impl Default for Metrics {
             durations: Family::new_with_constructor(histogram),
             denials: Family::default(),
             faults: Family::default(),
+            issued: Family::default(),
             cache_entries: Family::default(),
             store_durations: Family::new_with_constructor(histogram),
             registry: Registry::default(),
@@ -135,6 +144,11 @@ impl Default for Metrics {
             "faults",
             "Failures of ours by dependency",
             metrics.faults.clone(),
+        );
+        registry.register(
+            "issued",
+            "What clients asked to be given",
+            metrics.issued.clone(),
         );
         registry.register(
             "cache_entries",
@@ -191,6 +205,17 @@ impl Metrics {
                 dependency: fault.dependency().name(),
             })
             .inc();
+    }
+
+    /// Counts a `kind` of credential that a client asked for, and whether it was `issued`, `revoked`,
+    /// `refused`, or a `fault`.
+    pub fn count_issued(&self, platform: &str, kind: &'static str, outcome: &'static str) {
+        let labels = IssuedLabels {
+            platform: platform.to_owned(),
+            kind,
+            outcome,
+        };
+        self.issued.get_or_create(&labels).inc();
     }
 
     /// Notes how long an operation of the store took.

@@ -16,6 +16,7 @@ use prost::Message;
 use prost_types::value::Kind;
 use prost_types::{Struct, Value};
 
+use crate::context;
 use crate::credential::Place;
 use crate::decision::{Denial, Failure};
 use crate::envoy::protos::auth::check_response::HttpResponse;
@@ -42,7 +43,9 @@ pub fn encode(
     let refuse =
         |refusal: &Refusal<'_>, platform| refusal::write(refusal, platform, request, circumstances);
     let mut response = match (&decision.verdict, &decision.platform) {
-        (Ok(permit), Some(platform)) => allow(permit, platform, request),
+        (Ok(permit), Some(platform)) => {
+            allow(permit, platform, request, decision.context.as_deref())
+        }
         (Err(Failure::Denied(denial)), platform) => {
             refuse(&Refusal::of_denial(denial), platform.as_deref())
         }
@@ -60,7 +63,12 @@ pub fn encode(
     response.encode_to_vec().into()
 }
 
-fn allow(permit: &Permit, platform: &Platform, request: &RequestView<'_>) -> CheckResponse {
+fn allow(
+    permit: &Permit,
+    platform: &Platform,
+    request: &RequestView<'_>,
+    context: Option<&str>,
+) -> CheckResponse {
     let names = platform.identity_headers.names();
     let values = identity_values(permit, platform);
     let mut headers = Vec::new();
@@ -78,6 +86,9 @@ fn allow(permit: &Permit, platform: &Platform, request: &RequestView<'_>) -> Che
         && request.headers.contains(name)
     {
         headers.push(overwrite(name, account));
+    }
+    if let Some(context) = context {
+        headers.push(overwrite(context::HEADER, context));
     }
     let mut remove = |name: &str| {
         // Envoy removes after it has set: what is set must not be removed.
@@ -116,7 +127,7 @@ fn allow(permit: &Permit, platform: &Platform, request: &RequestView<'_>) -> Che
         remove(name);
     }
     for name in request.headers.names() {
-        if hidden.iter().any(|it| folds_to(name, it)) {
+        if folds_to(name, context::HEADER) || hidden.iter().any(|it| folds_to(name, it)) {
             remove(name);
         }
     }

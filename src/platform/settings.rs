@@ -87,6 +87,32 @@ fn yes() -> bool {
 pub struct IssueSettings {
     /// The name of the dialect that they speak.
     pub dialect: String,
+    /// Whether this process serves them, at `listen.issue`, or another one with the same peppers,
+    /// where Envoy sends their requests.
+    #[serde(default)]
+    pub served: Served,
+}
+
+/// Who serves endpoints that issue tokens.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum Served {
+    /// Another process.
+    Elsewhere,
+    /// This one; without `listen.issue`, nobody: then rules with `issue: true` count for nothing.
+    #[default]
+    Here,
+}
+
+/// What a platform is told of the configuration around it.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// What files are relative to: where the configuration stands.
+    pub base: &'a Path,
+    /// What tokens that are minted here are signed with.
+    pub signing: &'a SigningKeys,
+    /// Whether this process serves endpoints that issue tokens.
+    pub issuing: bool,
 }
 
 /// The headers that tell the upstream who is calling, each by its name.
@@ -163,12 +189,10 @@ pub fn with_preset(settings: Document, problems: &mut Vec<Problem>) -> Document 
 }
 
 /// Compiles a platform from its settings, the preset already merged; `None` where they have
-/// problems, which are added. Files that they name are relative to `base`; tokens that are minted here
-/// are signed with `signing`.
+/// problems, which are added.
 pub fn build(
     mut settings: Document,
-    base: &Path,
-    signing: &SigningKeys,
+    around: Surroundings<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<Platform> {
     let before = problems.len();
@@ -191,8 +215,8 @@ pub fn build(
         platform: &raw.name,
         name: "",
         reading,
-        base,
-        signing,
+        base: around.base,
+        signing: around.signing,
     };
     let schemes = build_schemes(context, &schemes, problems);
     let https: Https = raw.https.map_or(
@@ -218,6 +242,10 @@ pub fn build(
         account_header: raw.account_header.map(|it| it.to_ascii_lowercase()),
         method_override: raw.method_override,
         role_scopes: raw.role_scopes,
+        issuing: raw
+            .issue
+            .as_ref()
+            .is_some_and(|it| around.issuing || it.served == Served::Elsewhere),
     };
     let policy =
         Policy::build(raw.rules, extras)

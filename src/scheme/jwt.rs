@@ -24,7 +24,7 @@ use crate::credential::{Credential, Place, Secret};
 use crate::decision::{Denial, Failure, Reason};
 use crate::directory::reads::Reads;
 use crate::document::{Document, Problem};
-use crate::identity::Identity;
+use crate::identity::{Identity, TokenRef};
 use crate::keys::{Algorithm, Key, Keys};
 use crate::proof::Prover;
 use crate::request::RequestView;
@@ -54,6 +54,7 @@ struct Jwt {
     minted_here: bool,
     demands: Demands,
     names: Names,
+    account_roles: Vec<String>,
     directory: Asked,
 }
 
@@ -106,6 +107,7 @@ fn build(
             leeway: read.leeway_seconds,
         },
         names: read.claims,
+        account_roles: read.account_roles,
         directory: read.directory,
     }))
 }
@@ -139,14 +141,20 @@ impl Scheme for Jwt {
                 return Err(denied(Reason::Malformed, "a token of ours has no `gen`").into());
             }
             let ends = self.demands.check(&token.claims, reads.now())?;
-            let revoked = revocation_parts(&token.claims, text);
-            if reads.is_revoked(&revoked).await? {
+            let revocation = revocation_parts(&token.claims, text);
+            if reads.is_revoked(&revocation).await? {
                 return Err(denied(Reason::Revoked, "the token was revoked").into());
             }
             let named = self.names.read(&token.claims)?;
             let identity = self.identify(named, token.claims.get("gen"), reads).await?;
+            let method = token.claims.get("method").and_then(Value::as_str);
             Ok(Verified::vouch(Identity {
                 expires: earlier(Some(ends), identity.expires),
+                token: Some(TokenRef {
+                    digest: reads.revocation_digest(&revocation).to_string(),
+                    ends,
+                    method: method.map(str::to_owned),
+                }),
                 ..identity
             }))
         })
@@ -227,7 +235,12 @@ impl Jwt {
             return Err(denied(Reason::Unknown, "the token names nobody with a record").into());
         }
         check_generations(issued, generations(account.as_ref(), 0, reads).await?)?;
-        Ok(self.claimed(named, account.and_then(|it| it.expires)))
+        let by_itself = named.user.is_none();
+        let mut identity = self.claimed(named, account.and_then(|it| it.expires));
+        if by_itself {
+            identity.roles.extend(self.account_roles.iter().cloned());
+        }
+        Ok(identity)
     }
 
     fn claimed(&self, named: Named, expires: Option<u64>) -> Identity {
@@ -243,6 +256,14 @@ impl Jwt {
             ..Identity::default()
         }
     }
+}
+
+/// Gives what a token is revoked by, whoever signed it; `None` where it is no token.
+#[must_use]
+pub fn revocation_of(token: &str) -> Option<Vec<Vec<u8>>> {
+    let read = Token::parse(token).ok()?;
+    let parts = revocation_parts(&read.claims, token);
+    Some(parts.into_iter().map(<[u8]>::to_vec).collect())
 }
 
 /// Gives what a token is revoked by: its issuer's name for it, or where it has none the whole.

@@ -20,6 +20,7 @@ pub struct Listeners {
     tcp: Vec<TcpListener>,
     unix: Vec<UnixListener>,
     admin: Option<TcpListener>,
+    issue: Option<TcpListener>,
     control: Option<ControlSocket>,
 }
 
@@ -40,6 +41,10 @@ impl Listeners {
             Some(address) => Some(bind_tcp(address).await?),
             None => None,
         };
+        let issue = match config.issue {
+            Some(address) => Some(bind_tcp(address).await?),
+            None => None,
+        };
         let control = match &config.control {
             Some(path) => Some(bind_control(path).await?),
             None => None,
@@ -48,6 +53,7 @@ impl Listeners {
             tcp,
             unix,
             admin,
+            issue,
             control,
         })
     }
@@ -67,6 +73,12 @@ impl Listeners {
         self.admin.as_ref().and_then(|it| it.local_addr().ok())
     }
 
+    /// Where endpoints that issue tokens are, port as bound.
+    #[must_use]
+    pub fn issue_address(&self) -> Option<SocketAddr> {
+        self.issue.as_ref().and_then(|it| it.local_addr().ok())
+    }
+
     /// Names every listener, for the log.
     #[must_use]
     pub fn in_words(&self) -> Vec<String> {
@@ -82,7 +94,8 @@ impl Listeners {
             .filter_map(path)
             .map(|it| format!("grpc unix:{it}"));
         let admin = self.admin_address().map(|it| format!("admin http://{it}"));
-        tcp.chain(unix).chain(admin).collect()
+        let issue = self.issue_address().map(|it| format!("issue http://{it}"));
+        tcp.chain(unix).chain(admin).chain(issue).collect()
     }
 
     /// Serves on each listener until `stopped` says so.
@@ -90,7 +103,7 @@ impl Listeners {
     pub fn serve(
         self,
         routes: &Router,
-        admin: axum::Router,
+        http: HttpRouters,
         served: Served,
         stopped: &watch::Receiver<bool>,
     ) -> JoinSet<()> {
@@ -112,7 +125,11 @@ impl Listeners {
             tasks.spawn(async { tell_end(served.await) });
         }
         if let Some(listener) = self.admin {
-            let served = axum::serve(listener, admin).with_graceful_shutdown(end());
+            let served = axum::serve(listener, http.admin).with_graceful_shutdown(end());
+            tasks.spawn(async { tell_end(served.await) });
+        }
+        if let Some(listener) = self.issue {
+            let served = axum::serve(listener, http.issue).with_graceful_shutdown(end());
             tasks.spawn(async { tell_end(served.await) });
         }
         if let Some(control) = self.control {
@@ -120,6 +137,15 @@ impl Listeners {
         }
         tasks
     }
+}
+
+/// What is answered over HTTP.
+#[derive(Debug)]
+pub struct HttpRouters {
+    /// To operators.
+    pub admin: axum::Router,
+    /// To clients, behind Envoy and a Check.
+    pub issue: axum::Router,
 }
 
 fn tell_end<E: std::fmt::Display>(result: Result<(), E>) {

@@ -16,6 +16,8 @@ use crate::directory::operations::Operations;
 use crate::directory::pepper::Peppers;
 use crate::explain::Explainer;
 use crate::gate::Gate;
+use crate::issue::core::{Core, Parts};
+use crate::issue::dialect;
 use crate::platform::Platforms;
 use crate::proof::Prover;
 use crate::scheme::StoredForm;
@@ -38,6 +40,8 @@ pub struct Opened {
     pub cache: Cache,
     /// The platforms, behind their gate.
     pub gate: Gate,
+    /// What gives clients what they present later.
+    pub issuing: Core,
     /// What operators may ask of the directory.
     pub operations: Operations,
     /// What tells them why something is decided.
@@ -104,6 +108,14 @@ pub async fn open(
         on_fault: config.on_fault,
     };
     let authenticator = Authenticator::new(directory.clone(), cache.clone(), fingerprinter, 0);
+    let issuing = Core::new(Parts {
+        directory: directory.clone(),
+        operations: operations.clone(),
+        platforms: config.platforms.clone(),
+        throttle: throttle.clone(),
+        signing: config.signing,
+        metrics: Arc::clone(metrics),
+    })?;
     let gate = Gate::new(config.platforms, authenticator, config.client_address);
     Ok(Opened {
         directory,
@@ -111,6 +123,7 @@ pub async fn open(
         gate,
         operations,
         explainer,
+        issuing,
     })
 }
 
@@ -125,20 +138,23 @@ async fn open_store(kind: StoreKind, clock: Clock) -> Result<Arc<dyn Store>, Sta
     })
 }
 
-/// The forms of passwords that a platform's schemes verify against; others are not stored.
+/// The forms of passwords that a platform's schemes and logins verify against; others are not stored.
 #[must_use]
 pub fn forms(platforms: &Platforms, name: &str) -> Forms {
     let mut forms = Forms::default();
-    let platform = platforms.iter().filter(|it| &*it.name == name);
-    for form in platform
-        .flat_map(|it| &it.schemes)
-        .filter_map(|it| it.scheme.stored_form())
-    {
-        match form {
-            StoredForm::Argon2 => forms.argon2 = true,
-            StoredForm::Ha1b => forms.ha1b = true,
-            StoredForm::Md5 => forms.md5 = true,
-            StoredForm::Sha1 => forms.sha1 = true,
+    for platform in platforms.iter().filter(|it| &*it.name == name) {
+        let by_schemes = platform.schemes.iter();
+        let by_schemes = by_schemes.filter_map(|it| it.scheme.stored_form());
+        let speaks = platform.issue.as_ref().filter(|_| platform.policy.issues());
+        let speaks = speaks.and_then(|it| dialect(&it.dialect));
+        let by_logins = speaks.into_iter().flat_map(|it| it.forms).copied();
+        for form in by_schemes.chain(by_logins) {
+            match form {
+                StoredForm::Argon2 => forms.argon2 = true,
+                StoredForm::Ha1b => forms.ha1b = true,
+                StoredForm::Md5 => forms.md5 = true,
+                StoredForm::Sha1 => forms.sha1 = true,
+            }
         }
     }
     forms

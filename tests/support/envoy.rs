@@ -68,6 +68,7 @@ impl Envoy {
             normalize_paths: false,
             hosts: Vec::new(),
             routes: Vec::new(),
+            issue: None,
         }
     }
 
@@ -117,6 +118,7 @@ pub struct Builder {
     normalize_paths: bool,
     hosts: Vec<(String, Value)>,
     routes: Vec<(String, SocketAddr)>,
+    issue: Option<SocketAddr>,
 }
 
 impl Builder {
@@ -132,6 +134,14 @@ impl Builder {
     pub fn failure_mode_allow(self) -> Self {
         Self {
             failure_mode_allow: true,
+            ..self
+        }
+    }
+
+    /// Sends what Check marks with a context to `issue`, and nothing else, as README.md says.
+    pub fn issue(self, issue: SocketAddr) -> Self {
+        Self {
+            issue: Some(issue),
             ..self
         }
     }

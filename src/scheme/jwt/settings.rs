@@ -39,6 +39,9 @@ pub(super) struct Settings {
     /// Which claims say who is meant.
     #[serde(default)]
     pub(super) claims: Names,
+    /// Roles of an account that has logged in by itself: of a token that names no user.
+    #[serde(default)]
+    pub(super) account_roles: Vec<String>,
     /// Whether the user must have a record.
     #[serde(default)]
     pub(super) directory: Asked,

@@ -15,6 +15,9 @@ impl Builder {
             self.check_cluster(),
             cluster("upstream", &socket_address(self.upstream)),
         ];
+        if let Some(issue) = self.issue {
+            clusters.push(cluster("issue", &socket_address(issue)));
+        }
         for (index, (_, to)) in self.routes.iter().enumerate() {
             clusters.push(cluster(&format!("route_{index}"), &socket_address(*to)));
         }
@@ -60,6 +63,7 @@ impl Builder {
                 "transport_api_version": "V3",
                 "encode_raw_headers": encode_raw_headers,
                 "failure_mode_allow": self.failure_mode_allow,
+                "clear_route_cache": self.issue.is_some(),
                 "grpc_service": {
                     "envoy_grpc": { "cluster_name": "check" },
                     "timeout": format!("{}s", self.check_timeout.as_secs_f64()),
@@ -87,6 +91,12 @@ impl Builder {
             .enumerate()
             .map(|(index, (prefix, _))| route(prefix, &format!("route_{index}")))
             .collect();
+        if self.issue.is_some() {
+            let marked = json!({ "name": "x-portcullis-context", "present_match": true });
+            let mut issue = route("/", "issue");
+            issue["match"]["headers"] = json!([marked]);
+            routes.insert(0, issue);
+        }
         routes.push(route("/", "upstream"));
         json!({
             "name": domain,

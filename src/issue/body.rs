@@ -1,0 +1,89 @@
+//! A request's JSON, read into a type, with what is wrong told by field and never by value.
+
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+/// What is wrong with a body.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Wrong {
+    /// It is no JSON, or more than one value.
+    NotJson,
+    /// A field of it, by its path such as `data.credentials`, empty for the whole; and what it is
+    /// instead.
+    Field(String, &'static str),
+}
+
+/// Reads a body. A member that stands twice is refused.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Wrong> {
+    // Whole first, so that what is no JSON and what is JSON of another shape are told apart.
+    serde_json::from_slice::<IgnoredAny>(body).map_err(|_| Wrong::NotJson)?;
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let path = if path == "." { String::new() } else { path };
+        // Of serde's text only its kind counts: the rest repeats what was sent.
+        let text = error.inner().to_string();
+        let kinds = [
+            ("missing field", "a field is missing"),
+            ("unknown field", "this field is not known here"),
+            ("duplicate field", "this field stands twice"),
+            ("invalid type", "a value of the wrong type"),
+            ("unknown variant", "not one of the values that are known"),
+        ];
+        let known = kinds.iter().find(|it| text.starts_with(it.0));
+        // The field that is missing is no part of the path, and its name is ours.
+        let missing = text.strip_prefix("missing field `");
+        let missing = missing.and_then(|it| Some(it.split_once('`')?.0));
+        let path = match missing {
+            Some(name) if path.is_empty() => name.to_owned(),
+            Some(name) => format!("{path}.{name}"),
+            None => path,
+        };
+        Wrong::Field(path, known.map_or("a value that cannot be taken", |it| it.1))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize, Eq, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        data: Inner,
+    }
+
+    #[derive(Debug, serde::Deserialize, Eq, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        name: String,
+        ttl: Option<u64>,
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_by_field_and_never_by_value() {
+        let field = |path: &str, what| Err(Wrong::Field(path.to_owned(), what));
+        let cases = [
+            ("", Err(Wrong::NotJson)),
+            ("{", Err(Wrong::NotJson)),
+            ("{} {}", Err(Wrong::NotJson)),
+            ("[]", field("", "a field is missing")),
+            ("{}", field("data", "a field is missing")),
+            (r#"{"data":{}}"#, field("data.name", "a field is missing")),
+            (r#"{"data":{"name":7}}"#, field("data.name", "a value of the wrong type")),
+            (r#"{"data":{"name":"n","ttl":"s3cret"}}"#, field("data.ttl", "a value of the wrong type")),
+            (r#"{"data":{"name":"n","ttl":-1}}"#, field("data.ttl", "a value that cannot be taken")),
+            (r#"{"data":{"name":"n","name":"m"}}"#, field("data.name", "this field stands twice")),
+            (r#"{"data":{"name":"n","x":1}}"#, field("data.x", "this field is not known here")),
+            (
+                r#"{"data":{"name":"n"}}"#,
+                Ok(Outer { data: Inner { name: "n".to_owned(), ttl: None } }),
+            ),
+        ];
+        for (body, want) in cases {
+            assert_eq!(read::<Outer>(body.as_bytes()), want, "{body}");
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! What every dialect's endpoints do, in nobody's words: log in, mint, revoke.
+//!
+//! It knows records, keys and limits, and nothing of how a client asked. What a login proves is the
+//! dialect's to say; that it is asked of the throttle first, counted when it fails, and worth a
+//! token only under the generations of the records that it was read from, is said here once.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
+
+use crate::clock::Clock;
+use crate::context::{Context, ContextError};
+use crate::decision::{Dependency, Failure, Fault};
+use crate::directory::Directory;
+use crate::directory::attempts::Attempt as Noted;
+use crate::directory::operations::Operations;
+use crate::directory::operations::words::{Operation, OperationError};
+use crate::directory::pepper::Digest;
+use crate::directory::reads::Reads;
+use crate::directory::records::RecordKind;
+use crate::identity::TokenRef;
+use crate::issue::Asked;
+use crate::issue::answer::Answer;
+use crate::keys::signing::SigningKeys;
+use crate::platform::refusal::{self, Circumstances, Refusal};
+use crate::platform::{Platform, Platforms};
+use crate::telemetry::Metrics;
+use crate::throttle::{Attempt, Throttle};
+
+/// How many attempts are being noted at once; further ones are not noted.
+const NOTES_AT_ONCE: usize = 64;
+
+/// What the endpoints of all platforms share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Core(Arc<Inner>);
+
+/// What a core is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The directory.
+    pub directory: Directory,
+    /// What commands ask of it, and endpoints too.
+    pub operations: Operations,
+    /// The platforms.
+    pub platforms: Platforms,
+    /// Limits on failed attempts.
+    pub throttle: Throttle,
+    /// What tokens are signed with.
+    pub signing: SigningKeys,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    parts: Parts,
+    /// Names this process, in answers.
+    instance: u64,
+    answered: AtomicU64,
+    notes: Arc<Semaphore>,
+}
+
+/// What a token is to say.
+#[derive(Debug)]
+pub(super) struct Grant {
+    /// What the platform documents; `exp`, `iat`, `jti` and `gen` are added.
+    pub(super) claims: Map<String, Value>,
+    /// The generations that it is good under.
+    pub(super) generations: [u64; 3],
+    /// How long it is good.
+    pub(super) lifetime: Duration,
+}
+
+impl Core {
+    /// Puts the parts together.
+    ///
+    /// # Errors
+    /// Where the operating system gives no randomness.
+    pub fn new(parts: Parts) -> Result<Self, getrandom::Error> {
+        Ok(Self(Arc::new(Inner {
+            parts,
+            instance: getrandom::u64()?,
+            answered: AtomicU64::new(0),
+            notes: Arc::new(Semaphore::new(NOTES_AT_ONCE)),
+        })))
+    }
+
+    /// The directory.
+    pub(super) fn directory(&self) -> &Directory {
+        &self.0.parts.directory
+    }
+
+    /// The time.
+    pub(super) fn clock(&self) -> &Clock {
+        self.directory().clock()
+    }
+
+    /// Names this process, in answers.
+    pub(super) fn instance(&self) -> String {
+        format!("{:016x}", self.0.instance)
+    }
+
+    /// Makes an id for a request that came without one.
+    pub(super) fn fresh_id(&self) -> String {
+        let number = self.0.answered.fetch_add(1, Ordering::Relaxed);
+        format!("{:016x}{number:016x}", self.0.instance)
+    }
+
+    /// Opens what Check has told of a request.
+    pub(super) fn open(
+        &self,
+        sealed: &str,
+        request: (&str, &str),
+    ) -> Result<Context, ContextError> {
+        let now = self.clock().unix_seconds();
+        Context::open(sealed, self.directory().peppers(), request, now)
+    }
+
+    /// Gives a platform by its name.
+    pub(super) fn platform(&self, name: &str) -> Option<Arc<Platform>> {
+        let mut all = self.0.parts.platforms.iter();
+        all.find(|it| &*it.name == name).cloned()
+    }
+
+    /// Gives the keys that a platform's tokens are verified with.
+    pub(super) fn jwks(&self, platform: &Platform) -> Value {
+        self.0.parts.signing.jwks(&platform.name)
+    }
+
+    /// Begins to read for one answer.
+    pub(super) fn reads(&self, asked: &Asked) -> Reads {
+        Reads::begin(self.directory(), &asked.platform.name)
+    }
+
+    /// Lets `verify` judge a login at `targets`, unless too many have failed at one of them from the
+    /// same address. One that it denies counts as failed at each.
+    ///
+    /// # Errors
+    /// The throttle's denial, or why `verify` gives none.
+    pub(super) async fn log_in<T>(
+        &self,
+        asked: &Asked,
+        targets: &[String],
+        verify: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let address = asked.context.client_address;
+        self.limited(asked, address, targets, verify).await
+    }
+
+    /// The same from all addresses together, for what only whoever has the first factor can try.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) async fn try_second_factor<T>(
+        &self,
+        asked: &Asked,
+        user: &str,
+        verify: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let target = format!("second factor of {user}");
+        self.limited(asked, None, &[target], verify).await
+    }
+
+    async fn limited<T>(
+        &self,
+        asked: &Asked,
+        address: Option<IpAddr>,
+        targets: &[String],
+        verify: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let platform = &*asked.platform;
+        let attempts = targets.iter().map(|target| Attempt {
+            platform: &platform.name,
+            address,
+            target,
+        });
+        for attempt in attempts.clone() {
+            self.0.parts.throttle.ask(&platform.throttle, &attempt)?;
+        }
+        let verdict = verify.await;
+        // What is shut was named by whoever may name it.
+        let failed = |it: &Failure| matches!(it, Failure::Denied(it) if it.status() == 401);
+        if verdict.as_ref().is_err_and(failed) {
+            for attempt in attempts {
+                self.0.parts.throttle.failed(&platform.throttle, &attempt);
+            }
+        }
+        verdict
+    }
+
+    /// Tells what the last login at `target` has cost its client, and what is left: KAZOO's `tokens`.
+    pub(super) fn tokens(&self, asked: &Asked, target: &str) -> (u32, u32) {
+        let attempt = Attempt {
+            platform: &asked.platform.name,
+            address: asked.context.client_address,
+            target,
+        };
+        let limits = &asked.platform.throttle;
+        self.0.parts.throttle.tokens(limits, &attempt)
+    }
+
+    /// Mints a token (RFC 7519).
+    ///
+    /// # Errors
+    /// A fault where it cannot be signed.
+    pub(super) fn mint(&self, platform: &Platform, grant: Grant) -> Result<String, Fault> {
+        let now = self.clock().unix_seconds();
+        let mut claims = grant.claims;
+        claims.insert(
+            "exp".to_owned(),
+            json!(now.saturating_add(grant.lifetime.as_secs())),
+        );
+        claims.insert("iat".to_owned(), json!(now));
+        claims.insert("jti".to_owned(), json!(random_hex()?));
+        claims.insert("gen".to_owned(), json!(grant.generations));
+        self.0.parts.signing.sign(&platform.name, &claims)
+    }
+
+    /// Ends a token before its time.
+    ///
+    /// # Errors
+    /// A fault when the store does not take it: it goes on then.
+    pub(super) async fn revoke(&self, platform: &Platform, token: &TokenRef) -> Result<(), Fault> {
+        let unreadable = |_| Fault::new(Dependency::Internal, "a token's digest cannot be read");
+        let digest = Digest::try_from(token.digest.clone()).map_err(unreadable)?;
+        self.directory()
+            .revoke_digest(&platform.name, &digest, token.ends)
+            .await
+    }
+
+    /// Ends every token and session of a user or account, as the command does.
+    ///
+    /// # Errors
+    /// A fault when the store does not take it. `false`: there is no such record.
+    pub(super) async fn revoke_all(
+        &self,
+        platform: &Platform,
+        kind: RecordKind,
+        id: &str,
+    ) -> Result<bool, Fault> {
+        let operation = Operation::Revoke {
+            kind,
+            platform: platform.name.to_string(),
+            id: id.to_owned(),
+        };
+        let nobody = tokio::sync::mpsc::channel(1).0;
+        match self.0.parts.operations.perform(operation, &nobody).await {
+            Ok(_) => Ok(true),
+            Err(OperationError::Refused(_) | OperationError::Problems(_)) => Ok(false),
+            Err(OperationError::Fault(detail)) => Err(Fault::new(Dependency::Store, detail)),
+        }
+    }
+
+    /// Notes an attempt for whoever runs the account, beside the answer, so that it takes no longer
+    /// where there is somebody to note it for. Where too many are being noted, it is left out.
+    pub(super) fn note(&self, asked: &Asked, account: &str, noted: Noted) {
+        let Ok(place) = Arc::clone(&self.0.notes).try_acquire_owned() else {
+            return;
+        };
+        let directory = self.directory().clone();
+        let (platform, account) = (asked.platform.name.to_string(), account.to_owned());
+        tokio::spawn(async move {
+            if let Err(fault) = directory.note_attempt(&platform, &account, noted).await {
+                tracing::warn!(platform, "an attempt to log in was not noted: {fault}");
+            }
+            drop(place);
+        });
+    }
+
+    /// Counts what an endpoint gave or did not give.
+    pub(super) fn count(&self, asked: &Asked, kind: &'static str, outcome: &'static str) {
+        let metrics = &self.0.parts.metrics;
+        metrics.count_issued(&asked.platform.name, kind, outcome);
+    }
+
+    /// Answers a failure as the platform does. A fault is logged here, and not shown.
+    pub(super) fn refuse(&self, asked: &Asked, failure: &Failure) -> Answer {
+        let circumstances = Circumstances {
+            decision_id: asked.request_id.clone(),
+            instance: self.instance(),
+            now: self.clock().now(),
+            number: self.0.answered.fetch_add(1, Ordering::Relaxed),
+        };
+        let refusal = match failure {
+            Failure::Denied(denial) => Refusal::of_denial(denial),
+            Failure::Fault(fault) => {
+                self.0.parts.metrics.count_fault(fault);
+                let (platform, request_id) = (&asked.platform.name, &asked.request_id);
+                tracing::error!(%platform, request_id, "an endpoint failed: {fault}");
+                Refusal::of_fault(fault, &circumstances)
+            }
+        };
+        let shown = refusal::Asked {
+            path: &asked.context.path,
+            accept: &asked.accept,
+            request_id: Some(&asked.request_id),
+        };
+        let platform = Some(&*asked.platform);
+        refusal.write(platform, shown, &circumstances).into()
+    }
+}
+
+/// Makes 32 hexadecimal digits that nobody can guess.
+fn random_hex() -> Result<String, Fault> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|_| Fault::new(Dependency::Internal, "no randomness"))?;
+    Ok(bytes.iter().map(|it| format!("{it:02x}")).collect())
+}

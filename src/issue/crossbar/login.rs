@@ -1,0 +1,312 @@
+//! Logging in: `PUT user_auth` with a user's hashed credentials, `PUT api_auth` with an account's key
+//! (`cb_user_auth.erl`, `cb_api_auth.erl`).
+//!
+//! Who is unknown, whose credentials are wrong and who is disabled are answered with one body, after
+//! the same reads. What the Security API has set is asked only of accounts whose credentials are
+//! right, so nobody else learns of it.
+
+mod second_factor;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::credential::Secret;
+use crate::decision::{Denial, Failure, Reason};
+use crate::directory::Index;
+use crate::directory::reads::Reads;
+use crate::directory::records::{Account, User};
+use crate::issue::Asked;
+use crate::issue::answer::Answer;
+use crate::issue::core::Core;
+use crate::issue::crossbar::envelope::{self, Problems};
+use crate::issue::crossbar::login::second_factor::{Factor, second_factor};
+use crate::issue::crossbar::modules::{API_AUTH, Effective, USER_AUTH, effective};
+use crate::issue::crossbar::token::{Bearer, mint};
+use crate::scheme::{generations, open_account, open_user};
+
+/// The account whose user is looked up where there is no account: it has none, and takes as long.
+const NOBODY: &str = "00000000000000000000000000000000";
+
+/// `data` of a login (`user_auth.json`). Further fields, such as `ui_metadata`, are let be.
+#[derive(Deserialize)]
+struct UserAuth {
+    credentials: Option<Secret>,
+    account_name: Option<String>,
+    #[serde(alias = "realm")]
+    account_realm: Option<String>,
+    phone_number: Option<String>,
+    account_id: Option<String>,
+    method: Option<String>,
+    multi_factor_response: Option<Value>,
+}
+
+/// `data` of a login with a key (`api_auth.json`).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ApiAuth {
+    api_key: Option<Secret>,
+}
+
+/// What a login came to, its credentials being right.
+enum Login {
+    In(Bearer, Effective),
+    /// It ends with this answer all the same.
+    Out(Answer),
+}
+
+/// Logs a user in.
+pub(super) async fn by_user(core: &Core, asked: &Asked) -> Result<Answer, Failure> {
+    let form: UserAuth = match envelope::data(core, asked) {
+        Ok(form) => form,
+        Err(answer) => return Ok(answer),
+    };
+    if let Some(answer) = form.problems().answer(core, asked) {
+        core.count(asked, "token", "refused");
+        return Ok(answer);
+    }
+    let targets = form.targets();
+    let reads = core.reads(asked);
+    let verdict = core.log_in(asked, &targets, form.verify(core, asked, &reads));
+    finish(core, asked, &targets, &reads, verdict.await).await
+}
+
+/// Logs an account in.
+pub(super) async fn by_key(core: &Core, asked: &Asked) -> Result<Answer, Failure> {
+    let form: ApiAuth = match envelope::data(core, asked) {
+        Ok(form) => form,
+        Err(answer) => return Ok(answer),
+    };
+    let mut problems = Problems::default();
+    match form.api_key.as_ref().map(Secret::expose_str) {
+        None => problems.required("api_key"),
+        Some(key) => problems.length("api_key", key.unwrap_or_default(), 64, 64),
+    }
+    if let Some(answer) = problems.answer(core, asked) {
+        core.count(asked, "token", "refused");
+        return Ok(answer);
+    }
+    let key = form.api_key.unwrap_or_default();
+    // Whose key it was to be is not known, so all of an address count together.
+    let targets = ["an account's key".to_owned()];
+    let reads = core.reads(asked);
+    let verify = verify_key(core, asked, &key, &reads);
+    let verdict = core.log_in(asked, &targets, verify).await;
+    finish(core, asked, &targets, &reads, verdict).await
+}
+
+/// Mints the token of a login that succeeded, and counts one that did not.
+async fn finish(
+    core: &Core,
+    asked: &Asked,
+    targets: &[String],
+    reads: &Reads,
+    verdict: Result<Login, Failure>,
+) -> Result<Answer, Failure> {
+    let (bearer, effective) = match verdict {
+        Ok(Login::In(bearer, effective)) => (bearer, effective),
+        Ok(Login::Out(answer)) => {
+            core.count(asked, "token", "refused");
+            return Ok(answer);
+        }
+        Err(failure) => {
+            let fault = matches!(failure, Failure::Fault(_));
+            core.count(asked, "token", if fault { "fault" } else { "refused" });
+            return Err(failure);
+        }
+    };
+    let token = mint(core, asked, &bearer, effective.token_lifetime)?;
+    if effective.log_successful {
+        let noted = bearer.attempt(core, asked, true, "a token was created")?;
+        core.note(asked, &bearer.account.id, noted);
+    }
+    core.count(asked, "token", "issued");
+    let data = bearer.shown(reads).await?;
+    let tokens = targets.first().map(|it| core.tokens(asked, it));
+    Ok(envelope::minted(core, asked, (&token, data), tokens))
+}
+
+impl UserAuth {
+    fn problems(&self) -> Problems {
+        let mut problems = Problems::default();
+        match self.credentials.as_ref().map(Secret::expose_str) {
+            None => problems.required("credentials"),
+            Some(hash) => problems.length("credentials", hash.unwrap_or_default(), 1, 64),
+        }
+        for (field, value, least, most) in [
+            ("account_name", &self.account_name, 1, 128),
+            ("account_realm", &self.account_realm, 4, 253),
+            ("phone_number", &self.phone_number, 1, 64),
+            ("account_id", &self.account_id, 32, 32),
+        ] {
+            if let Some(value) = value {
+                problems.length(field, value, least, most);
+            }
+        }
+        if self.index().is_none() {
+            problems.add("method", "enum", "Value not found in enumerated list of values");
+        }
+        problems
+    }
+
+    /// `sha1` is what KAZOO's documentation says, and `sha` what it takes.
+    fn index(&self) -> Option<Index> {
+        match self.method.as_deref() {
+            None | Some("md5") => Some(Index::Md5),
+            Some("sha" | "sha1") => Some(Index::Sha1),
+            Some(_) => None,
+        }
+    }
+
+    /// Every account that is named, so that nobody gets round a limit by naming another one first.
+    fn targets(&self) -> Vec<String> {
+        let name = self.account_name.as_deref().map(normalised_name);
+        let realm = self.account_realm.as_ref().map(|it| it.to_lowercase());
+        [
+            ("phone number", self.phone_number.clone()),
+            ("realm", realm),
+            ("name", name),
+            ("account", self.account_id.clone()),
+        ]
+        .into_iter()
+        .filter_map(|(kind, value)| Some(format!("{kind} {}", value?)))
+        .collect()
+    }
+
+    /// `find_account/4`: by phone number, else by realm, else by name. Each is looked up whatever the
+    /// others find, so that time tells nothing.
+    async fn accounts(&self, reads: &Reads) -> Result<Vec<Account>, Failure> {
+        let mut found = Vec::new();
+        for (index, value) in [
+            (Index::Phone, &self.phone_number),
+            (Index::Realm, &self.account_realm),
+            (Index::AccountName, &self.account_name),
+        ] {
+            let Some(value) = value else { continue };
+            let accounts = reads.accounts(index, &[value.as_bytes()]).await?;
+            if accounts.is_empty() {
+                reads.account(NOBODY).await?;
+            }
+            found.push(accounts);
+        }
+        if let Some(id) = &self.account_id {
+            found.push(reads.account(id).await?.into_iter().collect());
+        }
+        Ok(found.into_iter().find(|it| !it.is_empty()).unwrap_or_default())
+    }
+
+    async fn verify(&self, core: &Core, asked: &Asked, reads: &Reads) -> Result<Login, Failure> {
+        let index = self.index().unwrap_or(Index::Md5);
+        let hash = self.credentials.as_ref().map_or(&b""[..], Secret::expose);
+        let accounts = self.accounts(reads).await?;
+        let ids: Vec<_> = accounts.iter().map(|it| it.id.as_str()).collect();
+        let ids = if ids.is_empty() { vec![NOBODY] } else { ids };
+        let mut users = Vec::new();
+        for id in ids {
+            let found = reads.users(index, &[id.as_bytes(), hash]).await?;
+            if found.is_empty() {
+                reads.user(NOBODY).await?;
+            }
+            users.extend(found);
+        }
+        let Some(user) = users.into_iter().find(|it| !it.disabled) else {
+            note_failure(core, asked, accounts.first(), reads).await?;
+            let detail = "no user of the account has these credentials and may log in";
+            return Err(Denial::new(Reason::Unknown, detail).into());
+        };
+        let account = accounts.into_iter().find(|it| user.account.as_ref() == Some(&it.id));
+        let account = account.ok_or_else(|| Denial::new(Reason::Unknown, "no such account"))?;
+        let opened = open_user(&asked.platform.name, USER_AUTH, user.clone(), reads).await?;
+        let bearer = Bearer {
+            account,
+            user: Some(user),
+            generations: opened.generations,
+            method: USER_AUTH,
+        };
+        let effective = effective(&bearer.account, USER_AUTH, reads).await?;
+        if !effective.enabled {
+            return Ok(Login::Out(switched_off(core, asked)));
+        }
+        if effective.second_factor {
+            let response = self.multi_factor_response.as_ref();
+            match second_factor(core, asked, &bearer, response).await {
+                Ok(Factor::Proven) => {}
+                Ok(Factor::Asked(challenge)) => return Ok(Login::Out(challenge)),
+                Err(failure) => {
+                    if effective.log_failed && matches!(failure, Failure::Denied(_)) {
+                        let what = "the second factor was not accepted";
+                        let noted = bearer.attempt(core, asked, false, what)?;
+                        core.note(asked, &bearer.account.id, noted);
+                    }
+                    return Err(failure);
+                }
+            }
+        }
+        Ok(Login::In(bearer, effective))
+    }
+}
+
+async fn verify_key(
+    core: &Core,
+    asked: &Asked,
+    key: &Secret,
+    reads: &Reads,
+) -> Result<Login, Failure> {
+    let found = reads.accounts(Index::AccountKey, &[key.expose()]).await?;
+    let id = found.into_iter().next().map(|it| it.id);
+    // The same reads, whether there is one or not.
+    let opened = open_account(id.as_deref().or(Some(NOBODY)), reads).await?;
+    let account = opened.ok_or_else(|| Denial::new(Reason::Unknown, "no account has this key"))?;
+    let generations = generations(Some(&account), 0, reads).await?;
+    let effective = effective(&account, API_AUTH, reads).await?;
+    if !effective.enabled {
+        return Ok(Login::Out(switched_off(core, asked)));
+    }
+    if effective.second_factor {
+        // An account has no second factor to ask for, and going without would be failing open.
+        let detail = "the account's keys need a second factor, which an account does not have";
+        return Err(Denial::new(Reason::SecondFactor, detail).into());
+    }
+    let bearer = Bearer {
+        account,
+        user: None,
+        generations,
+        method: API_AUTH,
+    };
+    Ok(Login::In(bearer, effective))
+}
+
+/// `create_auth_token/2` where the module is off: the other 401, with a space and without data.
+fn switched_off(core: &Core, asked: &Asked) -> Answer {
+    envelope::failed(core, asked, 401, "invalid credentials", json!({}))
+}
+
+/// Notes a login that failed, where there is an account to note it for, beside the answer.
+async fn note_failure(
+    core: &Core,
+    asked: &Asked,
+    account: Option<&Account>,
+    reads: &Reads,
+) -> Result<(), Failure> {
+    // What is set is read whether there is an account or not.
+    let nobody = Account {
+        id: NOBODY.to_owned(),
+        ..Account::default()
+    };
+    let effective = effective(account.unwrap_or(&nobody), USER_AUTH, reads).await?;
+    if let Some(account) = account.filter(|_| effective.log_failed) {
+        let bearer = Bearer {
+            account: account.clone(),
+            user: None,
+            generations: [0; 3],
+            method: USER_AUTH,
+        };
+        let noted = bearer.attempt(core, asked, false, "the credentials were not accepted")?;
+        core.note(asked, &account.id, noted);
+    }
+    Ok(())
+}
+
+/// `kzd_accounts:normalize_name/1`.
+fn normalised_name(name: &str) -> String {
+    crate::directory::names::normalised_name(name)
+}

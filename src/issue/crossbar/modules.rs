@@ -1,0 +1,101 @@
+//! What the Security API has set for a module of an account (`crossbar_auth.erl`,
+//! `kazoo_auth`'s hierarchy): its own setting, else its parents' up to the first reseller, else the
+//! system's.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::decision::Fault;
+use crate::directory::reads::Reads;
+use crate::directory::records::Account;
+use crate::directory::security::{AuthModule, AuthModules, MultiFactor};
+
+/// The modules that can be configured.
+pub(super) const MODULES: [&str; 4] = ["cb_api_auth", "cb_auth", "cb_ip_auth", "cb_user_auth"];
+
+/// The module of logins with a user's credentials.
+pub(super) const USER_AUTH: &str = "cb_user_auth";
+
+/// The module of logins with an account's key.
+pub(super) const API_AUTH: &str = "cb_api_auth";
+
+/// The module that refreshes tokens.
+pub(super) const AUTH: &str = "cb_auth";
+
+/// How long a token is good where nobody has said otherwise, in seconds.
+const TOKEN_SECONDS: u64 = 3600;
+
+/// What holds for a module.
+#[derive(Debug)]
+pub(super) struct Effective {
+    pub(super) enabled: bool,
+    pub(super) token_lifetime: Duration,
+    pub(super) log_failed: bool,
+    pub(super) log_successful: bool,
+    pub(super) second_factor: bool,
+}
+
+/// What the system says of every module.
+pub(super) fn system() -> AuthModules {
+    let module = |name: &str| AuthModule {
+        enabled: Some(true),
+        token_auth_expiry_s: Some(TOKEN_SECONDS),
+        log_failed_attempts: Some(true),
+        log_successful_attempts: Some(name == USER_AUTH),
+        multi_factor: Some(MultiFactor {
+            enabled: Some(false),
+            ..MultiFactor::default()
+        }),
+    };
+    let named = MODULES.iter().map(|it| ((*it).to_owned(), module(it)));
+    named.collect()
+}
+
+/// Gives what holds for every module of an account.
+///
+/// # Errors
+/// A fault when the store does not answer.
+pub(super) async fn merged(account: &Account, reads: &Reads) -> Result<AuthModules, Fault> {
+    let mut merged = AuthModules::new();
+    for (height, above) in reads.lineage(&account.id).await?.iter().enumerate() {
+        let set = reads.security(&above.id).await?.unwrap_or_default();
+        for (name, mut module) in set {
+            // What a parent demands of its own logins is not demanded below, unless it says so.
+            let inherited = |it: &MultiFactor| height == 0 || it.include_subaccounts == Some(true);
+            module.multi_factor = module.multi_factor.filter(inherited);
+            let nearer = merged.remove(&name).unwrap_or_default();
+            merged.insert(name, nearer.over(module));
+        }
+        if above.attributes.get("is_reseller") == Some(&Value::Bool(true)) {
+            break;
+        }
+    }
+    for (name, module) in system() {
+        let nearer = merged.remove(&name).unwrap_or_default();
+        merged.insert(name, nearer.over(module));
+    }
+    Ok(merged)
+}
+
+/// Gives what holds for one module of an account.
+///
+/// # Errors
+/// A fault when the store does not answer.
+pub(super) async fn effective(
+    account: &Account,
+    module: &str,
+    reads: &Reads,
+) -> Result<Effective, Fault> {
+    let mut merged = merged(account, reads).await?;
+    let module = merged.remove(module).unwrap_or_default();
+    let seconds = module.token_auth_expiry_s.filter(|it| *it > 0);
+    let second_factor = module.multi_factor.and_then(|it| it.enabled);
+    Ok(Effective {
+        enabled: module.enabled == Some(true),
+        token_lifetime: Duration::from_secs(seconds.unwrap_or(TOKEN_SECONDS)),
+        log_failed: module.log_failed_attempts == Some(true),
+        log_successful: module.log_successful_attempts == Some(true),
+        second_factor: second_factor == Some(true),
+    })
+}

@@ -1,0 +1,322 @@
+//! Tokens: minting them as KAZOO does, telling of them, revoking and renewing them
+//! (`crossbar_auth.erl`, `cb_token_auth.erl`, `cb_auth.erl`).
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac as _};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use sha2::Sha256;
+
+use crate::decision::{Denial, Dependency, Failure, Fault, Reason};
+use crate::directory::attempts::{Attempt, Status};
+use crate::directory::reads::Reads;
+use crate::directory::records::{Account, RecordKind, User};
+use crate::identity::{Identity, TokenRef};
+use crate::issue::Asked;
+use crate::issue::answer::Answer;
+use crate::issue::core::{Core, Grant};
+use crate::issue::crossbar::envelope::{self, Problems};
+use crate::issue::crossbar::modules::{AUTH, effective};
+use crate::scheme::jwt::revocation_of;
+use crate::scheme::{generations, open_account, open_user};
+
+/// `iss` of KAZOO's tokens.
+const ISSUER: &str = "kazoo";
+
+/// Whom a token stands for.
+#[derive(Debug)]
+pub(super) struct Bearer {
+    pub(super) account: Account,
+    /// `None`: the account itself.
+    pub(super) user: Option<User>,
+    pub(super) generations: [u64; 3],
+    /// The module that has logged it in.
+    pub(super) method: &'static str,
+}
+
+impl Bearer {
+    /// Gives what a login shows of it (`crossbar_util:populate_resp/3`): attributes of the account
+    /// and of the user, who wins, and what follows from the records.
+    ///
+    /// # Errors
+    /// A fault when the store does not answer.
+    pub(super) async fn shown(&self, reads: &Reads) -> Result<Value, Failure> {
+        let mut data = Map::new();
+        let above = reads.lineage(&self.account.id).await?;
+        let is_reseller =
+            |it: &&Account| it.attributes.get("is_reseller") == Some(&Value::Bool(true));
+        let reseller = above.iter().skip(1).find(is_reseller).or(above.last());
+        let reseller = reseller.map(|it| it.id.clone());
+        data.insert("apps".to_owned(), json!([]));
+        data.insert("is_master_account".to_owned(), json!(self.account.parent.is_none()));
+        data.insert("is_reseller".to_owned(), json!(false));
+        data.insert("reseller_id".to_owned(), json!(reseller));
+        data.extend(self.account.attributes.clone());
+        if let Some(user) = &self.user {
+            data.extend(user.attributes.clone());
+            data.insert("owner_id".to_owned(), json!(user.id));
+        }
+        data.insert("account_id".to_owned(), json!(self.account.id));
+        if let Some(name) = &self.account.name {
+            data.insert("account_name".to_owned(), json!(name));
+        }
+        data.sort_keys();
+        Ok(Value::Object(data))
+    }
+
+    /// Puts an attempt to log in into words.
+    ///
+    /// # Errors
+    /// Where the operating system gives no randomness.
+    pub(super) fn attempt(
+        &self,
+        core: &Core,
+        asked: &Asked,
+        status: Status,
+        message: &str,
+    ) -> Result<Attempt, Fault> {
+        Ok(Attempt {
+            id: crate::issue::core::random_hex()?,
+            timestamp: core.clock().unix_seconds(),
+            auth_type: "jwt_auth_token".to_owned(),
+            auth_module: self.method.to_owned(),
+            status,
+            message: message.to_owned(),
+            client_ip: asked.context.client_address.map(|it| it.to_string()),
+            request_id: asked.request_id.clone(),
+            user: self.user.as_ref().map(|it| it.id.clone()),
+        })
+    }
+
+    /// Finds whom an identity stands for now.
+    ///
+    /// # Errors
+    /// A denial where it may not get in any more, a fault when the store does not answer.
+    async fn of(identity: &Identity, asked: &Asked, reads: &Reads) -> Result<Self, Failure> {
+        let gone = || Denial::new(Reason::Unknown, "whom the token names is gone");
+        let user = match &identity.user {
+            Some(id) => Some(reads.user(id).await?.ok_or_else(gone)?),
+            None => None,
+        };
+        let account = open_account(identity.account.as_deref(), reads).await?;
+        let account = account.ok_or_else(gone)?;
+        let generations = match &user {
+            Some(user) => {
+                open_user(&asked.platform.name, AUTH, user.clone(), reads)
+                    .await?
+                    .generations
+            }
+            None => generations(Some(&account), 0, reads).await?,
+        };
+        Ok(Self {
+            account,
+            user,
+            generations,
+            method: AUTH,
+        })
+    }
+}
+
+/// Mints a token with the claims that KAZOO documents (`kz_auth:include_claims`).
+///
+/// # Errors
+/// A fault where it cannot be signed.
+pub(super) fn mint(
+    core: &Core,
+    asked: &Asked,
+    bearer: &Bearer,
+    lifetime: Duration,
+) -> Result<String, Fault> {
+    let owner = bearer.user.as_ref().map(|it| it.id.as_str());
+    let subject = owner.unwrap_or(&bearer.account.id);
+    let mut claims = Map::new();
+    claims.insert("iss".to_owned(), json!(ISSUER));
+    claims.insert(
+        "identity_sig".to_owned(),
+        json!(own_signature(core, asked, bearer, subject)),
+    );
+    claims.insert("account_id".to_owned(), json!(bearer.account.id));
+    if let Some(owner) = owner {
+        claims.insert("owner_id".to_owned(), json!(owner));
+    }
+    claims.insert("method".to_owned(), json!(bearer.method));
+    let grant = Grant {
+        claims,
+        generations: bearer.generations,
+        lifetime,
+    };
+    core.mint(&asked.platform, grant)
+}
+
+/// Signs the identity under secrets that follow from the pepper and the generations, so that they
+/// change with them and are stored nowhere.
+fn own_signature(core: &Core, asked: &Asked, bearer: &Bearer, subject: &str) -> String {
+    let peppers = core.directory().peppers();
+    let platform = &asked.platform.name;
+    let secret = |purpose: &[u8], of: &[u8]| peppers.mac(purpose, of).to_string();
+    let of = format!("{platform}\n{subject}\n{:?}", bearer.generations);
+    let own = secret(b"signature secret", of.as_bytes());
+    let system = secret(b"system signature secret", platform.as_bytes());
+    identity_signature(&own, &system, subject)
+}
+
+/// `kz_auth_identity:sign/1`: HMAC-SHA-256 of who is meant, under both secrets, in base64url.
+fn identity_signature(own: &str, system: &str, subject: &str) -> String {
+    let key = format!("{own}{system}");
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("HMAC takes any key");
+    mac.update(subject.as_bytes());
+    BASE64_URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+}
+
+/// Tells of the token in the path, which must be the one that was presented: `GET user_auth/TOKEN`.
+pub(super) async fn show(core: &Core, asked: &Asked, token: &str) -> Result<Answer, Failure> {
+    let (identity, presented) = presented(asked)?;
+    let reads = core.reads(asked);
+    let other = || Denial::new(Reason::Wrong, "the path names another token than was presented");
+    let parts = revocation_of(token).ok_or_else(other)?;
+    let parts: Vec<_> = parts.iter().map(Vec::as_slice).collect();
+    if reads.revocation_digest(&parts).to_string() != presented.digest {
+        return Err(other().into());
+    }
+    let bearer = Bearer::of(identity, asked, &reads).await?;
+    let mut data = bearer.shown(&reads).await?;
+    data["method"] = json!(presented.method);
+    Ok(envelope::done(core, asked, data))
+}
+
+/// Tells of whoever asks: `GET token_auth`.
+pub(super) async fn tell(core: &Core, asked: &Asked) -> Result<Answer, Failure> {
+    let identity = identity(asked)?;
+    let method = identity.token.as_ref().and_then(|it| it.method.clone());
+    let mut data = json!({
+        "account_id": identity.account,
+        "method": method.unwrap_or_else(|| format!("cb_{}_auth", identity.scheme)),
+    });
+    if let Some(user) = &identity.user {
+        data["owner_id"] = json!(user);
+    }
+    Ok(envelope::done(core, asked, data))
+}
+
+/// Revokes the token that was presented, which KAZOO only seems to do: `DELETE token_auth`.
+pub(super) async fn revoke(core: &Core, asked: &Asked) -> Result<Answer, Failure> {
+    let (_, presented) = presented(asked)?;
+    core.revoke(&asked.platform, presented).await?;
+    core.count(asked, "token", "revoked");
+    Ok(envelope::done(core, asked, json!({})))
+}
+
+#[derive(Deserialize)]
+struct Act {
+    action: Option<String>,
+}
+
+/// Renews the token, or ends every token of whoever asks: `PUT auth`.
+pub(super) async fn act(core: &Core, asked: &Asked) -> Result<Answer, Failure> {
+    let action = match action(core, asked, &["refresh_token", "reset_signature_secret"]) {
+        Ok(action) => action,
+        Err(answer) => return Ok(answer),
+    };
+    let identity = identity(asked)?;
+    if action == "reset_signature_secret" {
+        return match (&identity.user, &identity.account) {
+            (Some(user), _) => end_all(core, asked, RecordKind::User, user).await,
+            (None, Some(account)) => end_all(core, asked, RecordKind::Account, account).await,
+            (None, None) => Ok(envelope::not_found(core, asked)),
+        };
+    }
+    let reads = core.reads(asked);
+    let bearer = Bearer::of(identity, asked, &reads).await?;
+    let effective = effective(&bearer.account, AUTH, &reads).await?;
+    if !effective.enabled {
+        let message = "invalid credentials";
+        return Ok(envelope::failed(core, asked, 401, message, json!({})));
+    }
+    let token = mint(core, asked, &bearer, effective.token_lifetime)?;
+    core.count(asked, "token", "issued");
+    let data = bearer.shown(&reads).await?;
+    Ok(envelope::minted(core, asked, (&token, data), None))
+}
+
+/// Ends every token of an account or of one of its users: `PUT accounts/ID[/users/ID]/auth`.
+pub(super) async fn act_on(
+    core: &Core,
+    asked: &Asked,
+    account: &str,
+    user: Option<&str>,
+) -> Result<Answer, Failure> {
+    if let Err(answer) = action(core, asked, &["reset_signature_secret"]) {
+        return Ok(answer);
+    }
+    let Some(user) = user else {
+        return end_all(core, asked, RecordKind::Account, account).await;
+    };
+    let found = core.reads(asked).user(user).await?;
+    if found.is_none_or(|it| it.account.as_deref() != Some(account)) {
+        return Ok(envelope::not_found(core, asked));
+    }
+    end_all(core, asked, RecordKind::User, user).await
+}
+
+async fn end_all(
+    core: &Core,
+    asked: &Asked,
+    kind: RecordKind,
+    id: &str,
+) -> Result<Answer, Failure> {
+    if !core.revoke_all(&asked.platform, kind, id).await? {
+        return Ok(envelope::not_found(core, asked));
+    }
+    core.count(asked, "token", "revoked");
+    Ok(envelope::done(core, asked, json!({})))
+}
+
+fn action(core: &Core, asked: &Asked, known: &[&str]) -> Result<String, Answer> {
+    let act: Act = envelope::data(core, asked)?;
+    let mut problems = Problems::default();
+    match &act.action {
+        None => problems.required("action"),
+        Some(it) if !known.contains(&it.as_str()) => {
+            let message = "Value not found in enumerated list of values";
+            problems.add("action", "enum", message);
+        }
+        Some(_) => {}
+    }
+    match problems.answer(core, asked) {
+        None => Ok(act.action.unwrap_or_default()),
+        Some(answer) => Err(answer),
+    }
+}
+
+fn identity(asked: &Asked) -> Result<&Identity, Failure> {
+    let identity = asked.context.identity.as_ref();
+    // The preset's rules ask for one; a rule of somebody's own may not.
+    let detail = "a rule with `issue` admits nobody to an endpoint that is about somebody";
+    identity.ok_or_else(|| Fault::new(Dependency::Internal, detail).into())
+}
+
+fn presented(asked: &Asked) -> Result<(&Identity, &TokenRef), Failure> {
+    let identity = identity(asked)?;
+    let detail = "what was presented is no token";
+    let token = identity.token.as_ref();
+    let token = token.ok_or_else(|| Denial::new(Reason::SchemeNotAccepted, detail))?;
+    Ok((identity, token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn k26_an_identity_is_signed_as_kazoo_signs_it() {
+        let signature = identity_signature(
+            "0123456789abcdef0123456789abcdef",
+            "fedcba9876543210fedcba9876543210",
+            "8e248327b85591955749e53ea45b6baa",
+        );
+        assert_eq!(signature, "-jUZYg-21SzGI7vbkWnIKpbR9FJyR5k4qd9xtMBH1CI");
+    }
+}
