@@ -29,6 +29,7 @@ pub mod records;
 pub mod revocations;
 pub mod seal;
 pub mod sessions;
+pub mod totp;
 pub mod walk;
 pub mod writing;
 
