@@ -11,8 +11,11 @@
 //! pc:k:PLATFORM:ID            API key          pc:t:PLATFORM:DIGEST        a session's user, as a hint
 //! pc:s:PLATFORM:USER          session          pc:x:PLATFORM:DIGEST        a revoked token
 //! pc:p:PLATFORM               the platform itself: its generation
-//! pcu:s:PLATFORM:DIGEST       is there while a session is in use; changes no verdict, so untracked
+//! pcu:s:PLATFORM:DIGEST       is there while a session is in use
+//! pcu:o:PLATFORM:DIGEST       a claim that was granted, once
 //! ```
+//!
+//! What begins with `pcu:` changes no verdict and is untracked.
 //!
 //! It decides nothing; schemes do, reading through [`reads::Reads`].
 
@@ -22,6 +25,7 @@ pub mod check;
 pub mod decoding;
 pub mod file;
 pub mod names;
+pub mod once;
 pub mod operations;
 pub mod pepper;
 pub mod platforms;
@@ -30,6 +34,7 @@ pub mod records;
 pub mod revocations;
 pub mod seal;
 pub mod sessions;
+pub mod totp;
 pub mod walk;
 pub mod writing;
 
@@ -50,6 +55,9 @@ use crate::store::{Store, StoreError};
 
 /// How many records one index entry may name: enough for namesakes, few enough to try them all.
 pub const MAX_HINTS: usize = 4;
+
+/// What the keys begin with that change no verdict.
+const UNTRACKED: &str = "pcu:";
 
 /// What records are found by, besides their id.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -129,7 +129,7 @@ fn say_exported(exported: Exported) -> Result<(), CommandError> {
     say_error(format!("{} records", exported.records));
     if exported.withheld > 0 {
         say_error(format!(
-            "note: {} of them have secrets that are stored only as digests under the pepper. They \
+            "note: {} of them have secrets that are stored as digests or sealed under the pepper. They \
              are not in the file: an import into the same directory keeps them, but they cannot be \
              restored from it",
             exported.withheld

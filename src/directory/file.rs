@@ -354,10 +354,16 @@ mod tests {
             ),
             (named("roles: ['a,b']"), ".roles[0]", "no comma"),
             (named("roles: ['']"), ".roles[0]", "1 to 256"),
+            (named("totp_secret: ABCDEF"), ".totp_secret", "16 to 128"),
             (
-                named("totp_secret: ABCDEF"),
+                named(&format!("totp_secret: {}", "A".repeat(24))),
                 ".totp_secret",
-                "not supported yet",
+                "16 to 128",
+            ),
+            (
+                named(&format!("totp_secret: {}1", "A".repeat(31))),
+                ".totp_secret",
+                "base32",
             ),
             (
                 named("sip: { login: a, domain: b }"),

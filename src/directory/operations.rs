@@ -805,6 +805,52 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_second_factor_is_kept_sealed_through_imports_and_never_shown() {
+        let desk = Desk::open().await;
+        let user = |rest: &str| {
+            format!(
+                "infobip: {{ users: [{{ id: u-1, account: acc-1, username: Aladdin{rest} }}] }}"
+            )
+        };
+        let stored = async || {
+            let user = desk.directory().user("infobip", "u-1").await.unwrap();
+            let user = user.unwrap();
+            let seed = desk.directory().totp_seed("infobip", &user).unwrap();
+            (user.totp, seed)
+        };
+        assert!(stored().await == (None, None));
+        let text = "gezd gnbv gy3t qojq GEZD GNBV GY3T QOJQ";
+        let with = user(&format!(", totp_secret: {text}"));
+        assert_eq!(desk.import(&with).await.unwrap().changed, 1);
+        let (sealed, seed) = stored().await;
+        assert_eq!(seed, Some(Secret::new(*b"12345678901234567890")));
+        for text in [&with, &user("")] {
+            assert_eq!(desk.import(text).await.unwrap().changed, 0, "{text}");
+            assert!(stored().await.0 == sealed);
+        }
+        let show = Operation::Show {
+            kind: RecordKind::User,
+            platform: "infobip".into(),
+            id: "u-1".into(),
+        };
+        let (shown, _) = desk.record(show).await.unwrap();
+        assert_eq!(shown["totp"], json!(true));
+        let (exported, file) = desk.export().await;
+        assert!(exported.withheld > 0 && !file.contains("totp\":") && file.contains("argon2"));
+        let value = desk.directory().value("pc:u:infobip:u-1").await.unwrap();
+        let record = String::from_utf8(value.unwrap().to_vec()).unwrap();
+        for text in [json!(shown).to_string(), file.clone(), record] {
+            assert!(!text.to_lowercase().contains("gezd") && !text.contains("1234567890"));
+        }
+        assert_eq!(desk.import(&file).await.unwrap().changed, 0);
+        assert!(stored().await.0 == sealed);
+
+        let other = user(", totp_secret: AAAAAAAAAAAAAAAAAAAAAAAAAA======");
+        assert_eq!(desk.import(&other).await.unwrap().changed, 1);
+        assert_eq!(stored().await.1, Some(Secret::new([0; 16])));
+    }
+
+    #[tokio::test]
     async fn lists_may_be_narrowed_to_an_account_and_show_no_digest() {
         let desk = Desk::open().await;
         let list = |kind, account: Option<&str>| Operation::List {

@@ -21,7 +21,7 @@ use crate::directory::decoding::{decode, decode_all};
 use crate::directory::platforms::Platform;
 use crate::directory::records::{Account, ApiKey, User};
 use crate::directory::writing::Record;
-use crate::directory::{Directory, Index, store_fault};
+use crate::directory::{Directory, Index, UNTRACKED, store_fault};
 use crate::proof::Prover;
 use crate::store::Change;
 
@@ -67,6 +67,7 @@ impl Generations {
     /// Makes every verdict that stands on what changed stale.
     pub fn raise(&self, change: Change<'_>) {
         let counter = match change {
+            Change::Key(key) if key.starts_with(UNTRACKED) => return,
             Change::Everything => &self.global,
             Change::Key(key) => &self.slots[slot(key)],
         };
@@ -367,7 +368,10 @@ mod tests {
         generations.raise(Change::Key("pc:u:p:1"));
         assert!(!generations.is_current(&notes));
 
-        let notes = generations.begin();
+        let mut notes = generations.begin();
+        generations.note(&mut notes, "pcu:s:p:1");
+        generations.raise(Change::Key("pcu:s:p:1"));
+        assert!(generations.is_current(&notes), "untracked");
         generations.raise(Change::Everything);
         assert!(!generations.is_current(&notes));
     }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::directory::pepper::Digest;
+use crate::directory::seal::Sealed;
 
 /// The kinds of records.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -107,6 +108,8 @@ pub struct User {
     pub md5: Option<Digest>,
     /// Digest of the hexadecimal SHA-1 of `username:password` (crossbar).
     pub sha1: Option<Digest>,
+    /// The sealed seed of its second factor.
+    pub totp: Option<Sealed>,
     /// Who else vouches for it.
     pub links: Vec<Link>,
     /// What answers show.

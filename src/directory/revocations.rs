@@ -24,9 +24,22 @@ impl Directory {
     /// A fault when the store does not take it: the token is not revoked then.
     pub async fn revoke(&self, platform: &str, parts: &[&[u8]], until: u64) -> Result<(), Fault> {
         let digest = self.0.peppers.digest(&revoked(platform, parts));
+        self.revoke_digest(platform, &digest, until).await
+    }
+
+    /// Revokes the token that [`Reads::revocation_digest`] gave this digest for, likewise.
+    ///
+    /// # Errors
+    /// A fault when the store does not take it: the token is not revoked then.
+    pub async fn revoke_digest(
+        &self,
+        platform: &str,
+        digest: &Digest,
+        until: u64,
+    ) -> Result<(), Fault> {
         let left = until.saturating_sub(self.clock().unix_seconds());
         let ttl = Duration::from_secs(left.saturating_add(SLACK)).min(crate::store::TTL_MAX);
-        let key = self.revocation_key(platform, &digest);
+        let key = self.revocation_key(platform, digest);
         self.store()
             .put(&key, b"1", PutIf::Always, Some(ttl))
             .await
@@ -40,6 +53,14 @@ impl Directory {
 }
 
 impl Reads {
+    /// Gives what the token of these parts is revoked by, without the parts: it tells nothing of
+    /// them.
+    #[must_use]
+    pub fn revocation_digest(&self, parts: &[&[u8]]) -> Digest {
+        let parts = revoked(self.platform(), parts);
+        self.directory().0.peppers.digest(&parts)
+    }
+
     /// Tells whether the token of these parts was revoked.
     ///
     /// # Errors
@@ -91,6 +112,13 @@ mod tests {
         for (platform, parts) in others {
             assert!(!bench.reads(platform).is_revoked(parts).await.unwrap());
         }
+        let other: [&[u8]; 2] = [b"jti", b"7"];
+        let digest = bench.reads("p").revocation_digest(&other);
+        let revoke = bench.directory.revoke_digest("p", &digest, START + 60);
+        revoke.await.unwrap();
+        assert!(bench.reads("p").is_revoked(&other).await.unwrap());
+        assert!(!bench.reads("q").is_revoked(&other).await.unwrap());
+
         bench.pass(Duration::from_secs(60 + SLACK - 1));
         assert!(bench.reads("p").is_revoked(&parts).await.unwrap());
         bench.pass(Duration::from_secs(1));

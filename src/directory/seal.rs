@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::credential::Secret;
-use crate::directory::pepper::{Pepper, Peppers};
+use crate::directory::pepper::{Pepper, Peppers, Standing};
 
 /// A secret as it stands in the store: the pepper's id, the nonce, the sealed bytes.
 #[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
@@ -58,6 +58,17 @@ impl Peppers {
             pepper.id(),
             BASE64_STANDARD_NO_PAD.encode(sealed)
         )))
+    }
+
+    /// Tells under which pepper a secret was sealed.
+    #[must_use]
+    pub fn standing_of_seal(&self, sealed: &Sealed) -> Standing {
+        let id = sealed.0.split_once('.').map_or("", |it| it.0);
+        match self.iter().position(|it| it.id() == id) {
+            Some(0) => Standing::Newest,
+            Some(_) => Standing::Old,
+            None => Standing::Unknown,
+        }
     }
 
     /// Opens what was sealed for the same record, under whichever pepper.
@@ -127,6 +138,13 @@ mod tests {
         assert_eq!(peppers(&[1]).open(record, &sealed), Ok(seed.clone()));
         assert_eq!(peppers(&[2, 1]).open(record, &sealed), Ok(seed.clone()));
         assert_eq!(peppers(&[2]).open(record, &sealed), Err(SealError::Pepper));
+        for (fills, want) in [
+            (&[1, 2][..], Standing::Newest),
+            (&[2, 1], Standing::Old),
+            (&[2], Standing::Unknown),
+        ] {
+            assert_eq!(peppers(fills).standing_of_seal(&sealed), want);
+        }
         assert_eq!(
             peppers(&[1]).open(&[b"p", b"u2", b"totp"], &sealed),
             Err(SealError::Broken)

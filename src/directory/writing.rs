@@ -16,6 +16,7 @@ use crate::decision::{Dependency, Fault};
 use crate::directory::decoding::decode;
 use crate::directory::pepper::Digest;
 use crate::directory::records::{Account, ApiKey, RecordKind, User};
+use crate::directory::seal::Sealed;
 use crate::directory::{Directory, Index, MAX_HINTS, store_fault};
 use crate::store::{DeleteIf, PutIf};
 
@@ -35,6 +36,11 @@ pub trait Record: Clone + DeserializeOwned + Send + Serialize + Sync + 'static {
 
     /// The digests that stand in it.
     fn digests(&self) -> Vec<&Digest>;
+
+    /// What stands in it sealed.
+    fn sealed(&self) -> Option<&Sealed> {
+        None
+    }
 }
 
 impl Record for Account {
@@ -89,6 +95,10 @@ impl Record for User {
             .chain(&self.sha1)
             .chain(&self.ha1b)
             .collect()
+    }
+
+    fn sealed(&self) -> Option<&Sealed> {
+        self.totp.as_ref()
     }
 }
 

@@ -93,7 +93,7 @@ async fn an_export_is_a_directory_file_again() {
     assert!(
         exported
             .err
-            .contains("1 of them have secrets that are stored only as digests"),
+            .contains("1 of them have secrets that are stored as digests or sealed"),
         "{exported:?}"
     );
     let text = exported.done();
@@ -129,7 +129,7 @@ async fn an_export_is_a_directory_file_again() {
 fn a_store_that_nobody_has_touched_is_in_order() {
     let server = start();
     let verified = run(&server, "store verify", "").done();
-    let want = "3 records and 2 index entries: 0 orphaned, 0 unindexed, 0 unreadable, 0 under an unknown \
+    let want = "3 records and 3 index entries: 0 orphaned, 0 unindexed, 0 unreadable, 0 under an unknown \
                 pepper, 0 under an old one; 0 repaired\n";
     assert_eq!(verified, want);
     let verified = run(&server, "store verify --repair --json", "").json();

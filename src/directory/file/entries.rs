@@ -43,6 +43,8 @@ pub(super) struct UserEntry {
     pub(super) ha1b: Option<Secret>,
     pub(super) md5: Option<Secret>,
     pub(super) sha1: Option<Secret>,
+    /// The seed of its second factor; without one, what is stored stays.
+    pub(super) totp: Option<Secret>,
 }
 
 /// An API key to be stored.
@@ -110,6 +112,8 @@ impl Entry for UserEntry {
             ..User::default()
         };
         problems.size(&record);
+        let totp = row.totp_secret.as_ref();
+        let totp = totp.and_then(|it| problems.totp_secret("/totp_secret", it));
         let keeps_password = row.password.is_none() && row.credentials.is_none();
         let sip = row.sip.as_ref();
         let sip = sip.map(|it| ha1b(&it.login, &it.domain, &it.password));
@@ -123,6 +127,7 @@ impl Entry for UserEntry {
             ha1b: sip.or_else(|| hashes.ha1b.as_ref().map(lowered)),
             md5: hashes.md5.as_ref().map(lowered),
             sha1: hashes.sha1.as_ref().map(lowered),
+            totp,
         }
     }
 }
@@ -177,11 +182,6 @@ fn check_logins(row: &UserRow, problems: &mut Row<'_>) {
 
 fn check_secrets(row: &UserRow, problems: &mut Row<'_>) {
     check_some(&row.password, |it| problems.password("/password", it));
-    if row.totp_secret.is_some() {
-        // Taken silently, it would look as if the account had a second factor.
-        let message = "second factors are not supported yet by this version; leave it out";
-        problems.problem("/totp_secret", message);
-    }
     let Some(hashes) = &row.credentials else {
         return;
     };

@@ -173,6 +173,7 @@ async fn write_user(to: Target, entry: UserEntry) -> Result<Written, Fault> {
             user.sha1 = old.sha1.filter(|_| forms.sha1 && same);
             user.ha1b = user.ha1b.or(old.ha1b.filter(|_| forms.ha1b));
         }
+        user.totp = user.totp.or(old.totp);
         user
     };
     to.write(&made.id, merge).await
@@ -199,10 +200,19 @@ async fn write_api_key(to: Target, entry: KeyEntry) -> Result<Written, Fault> {
     to.write(&entry.record.id, merge).await
 }
 
-/// Makes the stored forms of a user's password, and no other than those asked for.
+/// Makes the stored forms of a user's password, and no other than those asked for, and seals the
+/// seed of its second factor.
 async fn prepare(to: &Target, entry: UserEntry) -> Result<User, Fault> {
     let (directory, forms) = (&to.directory, to.forms);
     let mut user = entry.record;
+    let hashes = forms.argon2 && entry.password.is_some();
+    let old = match hashes || entry.totp.is_some() {
+        true => directory.user(&to.platform, &user.id).await?,
+        false => None,
+    };
+    let (old_password, old_totp) = old.map(|it| (it.password, it.totp)).unwrap_or_default();
+    let seal = |it: &Secret| directory.sealed_totp(&to.platform, &user.id, it, old_totp);
+    user.totp = entry.totp.as_ref().map(seal).transpose()?;
     let (mut argon2, mut md5, mut sha1) = (entry.argon2, entry.md5, entry.sha1);
     let ha1b = entry.ha1b.filter(|_| forms.ha1b);
     let ha1b = ha1b.map(|it| directory.digest(&to.platform, Index::Ha1b, &[it.expose()]));
@@ -211,9 +221,7 @@ async fn prepare(to: &Target, entry: UserEntry) -> Result<User, Fault> {
         md5 = forms.md5.then(|| user_hash::<Md5>(login, password));
         sha1 = forms.sha1.then(|| user_hash::<Sha1>(login, password));
         if forms.argon2 {
-            let old = directory.user(&to.platform, &user.id).await?;
-            let old = old.and_then(|it| it.password);
-            argon2 = Some(password_hash(directory, password, old).await?);
+            argon2 = Some(password_hash(directory, password, old_password).await?);
         }
     }
     // Exactly what the `basic` scheme looks up: the account's id and the hash behind it.

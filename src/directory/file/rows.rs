@@ -78,7 +78,8 @@ pub struct UserRow {
     /// Off: as if it did not exist.
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// The seed of a second factor. Not supported yet.
+    /// The seed of a second factor (RFC 6238): base32 of 16 to 128 bytes; stored only sealed.
+    /// Without it, what the directory has is kept.
     #[schemars(with = "Option<String>")]
     pub totp_secret: Option<Secret>,
     /// Its SIP login. Checked, not stored yet.

@@ -2,8 +2,8 @@
 //!
 //! Apart from [`super::rows`], which is what people write: a record does not know all of that any
 //! more. Passwords go out as the Argon2id hashes that they are stored as. What is stored only as a
-//! digest under the pepper cannot go out at all, so a row says nothing of it, and an import into the
-//! same directory then keeps it.
+//! digest under the pepper cannot go out at all, and what is sealed does not, so a row says nothing of
+//! it, and an import into the same directory then keeps it.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -21,7 +21,7 @@ pub trait ToRow: Record {
 
     /// Tells whether something of it is stored that the row cannot say.
     fn withholds(&self) -> bool {
-        !self.digests().is_empty()
+        !self.digests().is_empty() || self.sealed().is_some()
     }
 
     /// Gives what an operator may see: the row without hashes, and what is known beside it.
@@ -55,7 +55,7 @@ impl ToRow for User {
     fn row(&self) -> Row {
         let mut row = self.named();
         // `credentials` would make an import forget what they do not say.
-        if let Some(phc) = self.password.as_ref().filter(|_| !self.withholds()) {
+        if let Some(phc) = self.password.as_ref().filter(|_| self.digests().is_empty()) {
             row.insert("credentials".into(), json!({ "argon2": phc }));
         }
         row
@@ -71,6 +71,9 @@ impl ToRow for User {
         ];
         let stored: Vec<_> = forms.into_iter().filter(|it| it.1).map(|it| it.0).collect();
         view.insert("credentials".into(), json!(stored));
+        if self.totp.is_some() {
+            view.insert("totp".into(), json!(true));
+        }
         view.insert("generation".into(), json!(self.generation));
         view
     }

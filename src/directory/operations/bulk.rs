@@ -123,8 +123,9 @@ impl Operations {
 }
 
 const HEAD: &str = "# A directory file of portcullis. Passwords stand in it as Argon2id hashes; what the store holds
-# only as digests (API keys, legacy hashes) does not. An import into the same directory keeps it;
-# elsewhere every key needs its `secret` again.
+# only as digests (API keys, legacy hashes) or sealed (seeds of second factors) does not. An import
+# into the same directory keeps it; elsewhere every key needs its `secret` again, and every user with
+# a second factor its `totp_secret`.
 ";
 
 /// An export under way.

@@ -259,7 +259,9 @@ impl Visit<'_> {
         let key = self.directory.record_key(R::KIND, self.platform, id);
         let peppers = &self.directory.0.peppers;
         let digests = record.digests();
-        let standings: Vec<_> = digests.iter().map(|it| peppers.standing(it)).collect();
+        let standings = digests.iter().map(|it| peppers.standing(it));
+        let sealed = record.sealed().map(|it| peppers.standing_of_seal(it));
+        let standings: Vec<_> = standings.chain(sealed).collect();
         if standings.contains(&Standing::Unknown) {
             self.verified.unknown_pepper += 1;
             self.found("unknown_pepper", &kind, id, &key, false).await?;

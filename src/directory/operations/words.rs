@@ -250,7 +250,8 @@ pub enum Outcome {
 pub struct Exported {
     /// Records in the file.
     pub records: usize,
-    /// Those of them whose secrets are stored only as digests, which a file cannot bring back.
+    /// Those of them whose secrets are stored only as digests or sealed, which a file does not bring
+    /// back.
     pub withheld: usize,
     /// Revoked keys, which are left out.
     pub revoked: usize,
