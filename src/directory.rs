@@ -10,6 +10,7 @@
 //! pc:u:PLATFORM:ID            user
 //! pc:k:PLATFORM:ID            API key          pc:t:PLATFORM:DIGEST        a session's user, as a hint
 //! pc:s:PLATFORM:USER          session          pc:x:PLATFORM:DIGEST        a revoked token
+//! pc:m:peppers                ids of the peppers it was written under, as a JSON list
 //! pcu:s:PLATFORM:DIGEST       is there while a session is in use; changes no verdict, so untracked
 //! ```
 //!
