@@ -11,6 +11,7 @@
 //! pc:k:PLATFORM:ID            API key          pc:t:PLATFORM:DIGEST        a session's user, as a hint
 //! pc:s:PLATFORM:USER          session          pc:x:PLATFORM:DIGEST        a revoked token
 //! pc:p:PLATFORM               the platform itself: its generation
+//! pc:m:peppers                ids of the peppers it was written under, as a JSON list
 //! pcu:s:PLATFORM:DIGEST       is there while a session is in use
 //! pcu:o:PLATFORM:DIGEST       a claim that was granted, once
 //! ```

@@ -13,9 +13,11 @@ mod envoy {
     mod crossbar;
     mod deployment;
     mod infobip;
+    mod key_names;
     mod mine;
     mod opentact;
     mod paths;
+    mod redis;
     mod spoofs;
     mod table;
     mod tables;

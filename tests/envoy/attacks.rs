@@ -53,7 +53,7 @@ fn parts(token: &str) -> [&str; 3] {
     [(); 3].map(|()| parts.next().expect("a token of three parts"))
 }
 
-/// The token chooses how it is verified: contracts of JWS that nobody made.
+/// The token chooses how it is verified.
 fn algorithms(issuer: &Issuer, claims: &Value) -> Vec<Named> {
     let good = issuer.token(claims);
     let [_, body, signature] = parts(&good);

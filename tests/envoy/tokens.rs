@@ -11,40 +11,15 @@ use crate::envoy::{crossbar, infobip, opentact};
 use crate::support::client::Request;
 use crate::support::issuers::{self, Issuer, STRANGER, callifys, changed, dd2020s, johns};
 use crate::support::sample::{
-    ALADDIN, AS_CALLIFY, CALLIFY, CALLIFY_HA1B, CONFIG, CROSSBAR, DD2020, INFOBIP, JOHN_MD5,
-    OPENTACT, SENDER_KEY, start,
+    ALADDIN, AS_CALLIFY, AS_CALLIFY_BY_TOKEN, AS_DD2020, AS_JOHN_BY_TOKEN, CALLIFY, CALLIFY_HA1B,
+    CONFIG, CROSSBAR, DD2020, INFOBIP, JOHN_MD5, OPENTACT, SENDER_KEY, start,
 };
 
 const USERS: &str = "/v2/accounts/4b8f0e2c1d3a4f5e6a7b8c9d0e1f2a3b/users";
 const SEND: &str = "/sms/3/messages";
 
-pub(crate) const AS_JOHN_BY_TOKEN: &str = "
-x-auth-account: 4b8f0e2c1d3a4f5e6a7b8c9d0e1f2a3b
-x-auth-expires: 4102444800
-x-auth-platform: crossbar
-x-auth-roles: admin
-x-auth-scheme: jwt
-x-auth-user: 8e248327b85591955749e53ea45b6baa
-x-auth-username: john@example.com";
-pub(crate) const AS_CALLIFY_BY_TOKEN: &str = "
-x-auth-account: f2cb79fb-6bf8-4484-8034-debf95aac73b
-x-auth-expires: 4102444800
-x-auth-platform: opentact
-x-auth-roles: User
-x-auth-scheme: jwt
-x-auth-user: 0116f6d1-1280-44b2-9134-da48509ec575
-x-auth-username: opentact@callify.io";
-pub(crate) const AS_DD2020: &str = "
-x-auth-account: acc-1
-x-auth-expires: 4102444800
-x-auth-platform: infobip
-x-auth-roles: Communication Manager
-x-auth-scheme: oauth2
-x-auth-user: DD2020
-x-auth-username: dd2020";
-
 /// A refusal of crossbar's for a token that was good once: another message than for what never was.
-fn dead() -> String {
+pub(crate) fn dead() -> String {
     crossbar::refused(401).replace(
         &golden("crossbar/401.json"),
         &golden("crossbar/401_dead_token.json"),

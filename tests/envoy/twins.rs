@@ -4,14 +4,14 @@
 use serde_json::json;
 
 use crate::envoy::table::{Row, reached, row, to};
-use crate::envoy::tokens::{AS_CALLIFY_BY_TOKEN, AS_DD2020, AS_JOHN_BY_TOKEN};
 use crate::envoy::{crossbar, infobip, opentact};
 use crate::support::client::Request;
 use crate::support::issuers::{self, callifys, changed, dd2020s, johns};
 use crate::support::sample::{
-    ALADDIN, ALADDIN_LENIENT, AS_ALADDIN, AS_CALLIFY, AS_CALLIFY_BY_HA1B, AS_JOHN, AS_SENDER,
-    CALLIFY, CALLIFY_HA1B, CALLIFY_TWIN, CALLIFY_TWIN_HA1B, CROSSBAR, CROSSBAR_TWIN, INFOBIP,
-    INFOBIP_LENIENT, JOHN_MD5, JOHN_TWIN_MD5, LENIENT_KEY, OPENTACT, OPENTACT_TWIN, SENDER_KEY,
+    ALADDIN, ALADDIN_LENIENT, AS_ALADDIN, AS_CALLIFY, AS_CALLIFY_BY_HA1B, AS_CALLIFY_BY_TOKEN,
+    AS_DD2020, AS_JOHN, AS_JOHN_BY_TOKEN, AS_SENDER, CALLIFY, CALLIFY_HA1B, CALLIFY_TWIN,
+    CALLIFY_TWIN_HA1B, CROSSBAR, CROSSBAR_TWIN, INFOBIP, INFOBIP_LENIENT, JOHN_MD5, JOHN_TWIN_MD5,
+    LENIENT_KEY, OPENTACT, OPENTACT_TWIN, SENDER_KEY,
 };
 
 /// A platform's name, its host, and what it answers to whom it does not know.
@@ -57,7 +57,7 @@ impl Kind<'_> {
     }
 }
 
-fn platform(name: &'static str, host: &'static str, refused: String) -> Platform {
+fn platform(name: &'static str, host: &'static str, refused: &str) -> Platform {
     let preset = name.split('-').next().expect("a name");
     // Challenges name the platform.
     let refused = refused.replace(&format!("realm=\"{preset}\""), &format!("realm=\"{name}\""));
@@ -92,8 +92,8 @@ fn authorization(request: Request, value: &str) -> Request {
 
 pub(crate) fn two_crossbars_share_nothing() -> Vec<Row> {
     let platforms = [
-        platform("crossbar", CROSSBAR, crossbar::refused(401)),
-        platform("crossbar-twin", CROSSBAR_TWIN, crossbar::refused(401)),
+        platform("crossbar", CROSSBAR, &crossbar::refused(401)),
+        platform("crossbar-twin", CROSSBAR_TWIN, &crossbar::refused(401)),
     ];
     let held = |[one, two]: [String; 2], identity: &str| {
         [
@@ -124,8 +124,8 @@ pub(crate) fn two_crossbars_share_nothing() -> Vec<Row> {
 
 pub(crate) fn two_opentacts_share_nothing() -> Vec<Row> {
     let platforms = [
-        platform("opentact", OPENTACT, opentact::refused(401)),
-        platform("opentact-twin", OPENTACT_TWIN, opentact::refused(401)),
+        platform("opentact", OPENTACT, &opentact::refused(401)),
+        platform("opentact-twin", OPENTACT_TWIN, &opentact::refused(401)),
     ];
     let held = |[one, two]: [String; 2], identity: &str| {
         [
@@ -166,8 +166,8 @@ pub(crate) fn two_opentacts_share_nothing() -> Vec<Row> {
 
 pub(crate) fn two_infobips_share_nothing() -> Vec<Row> {
     let platforms = [
-        platform("infobip", INFOBIP, infobip::refused(401)),
-        platform("infobip-lenient", INFOBIP_LENIENT, infobip::refused(401)),
+        platform("infobip", INFOBIP, &infobip::refused(401)),
+        platform("infobip-lenient", INFOBIP_LENIENT, &infobip::refused(401)),
     ];
     // The lenient one knows no accounts and one role less.
     let held = |[one, two]: [String; 2], identity: &str| {

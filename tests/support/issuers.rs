@@ -50,14 +50,14 @@ pub struct Issuer {
 
 #[derive(Debug)]
 enum Key {
-    Hmac(hmac::Key),
+    Hmac(Vec<u8>),
     Rsa(RsaKeyPair),
 }
 
 impl Issuer {
     /// One that signs under a secret (HS256).
     pub fn hmac(header: &'static str, secret: &[u8]) -> Self {
-        let key = Key::Hmac(hmac::Key::new(hmac::HMAC_SHA256, secret));
+        let key = Key::Hmac(secret.to_vec());
         Self { header, key }
     }
 
@@ -76,7 +76,10 @@ impl Issuer {
     pub fn sign(&self, header: &str, claims: &str) -> String {
         let message = format!("{}.{}", part(header), part(claims));
         let signature = match &self.key {
-            Key::Hmac(key) => hmac::sign(key, message.as_bytes()).as_ref().to_vec(),
+            Key::Hmac(secret) => {
+                let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+                hmac::sign(&key, message.as_bytes()).as_ref().to_vec()
+            }
             Key::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(

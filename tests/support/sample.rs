@@ -141,3 +141,27 @@ x-auth-roles: admin
 x-auth-scheme: login
 x-auth-username: admin
 x-caller: u-1";
+pub const AS_JOHN_BY_TOKEN: &str = "
+x-auth-account: 4b8f0e2c1d3a4f5e6a7b8c9d0e1f2a3b
+x-auth-expires: 4102444800
+x-auth-platform: crossbar
+x-auth-roles: admin
+x-auth-scheme: jwt
+x-auth-user: 8e248327b85591955749e53ea45b6baa
+x-auth-username: john@example.com";
+pub const AS_CALLIFY_BY_TOKEN: &str = "
+x-auth-account: f2cb79fb-6bf8-4484-8034-debf95aac73b
+x-auth-expires: 4102444800
+x-auth-platform: opentact
+x-auth-roles: User
+x-auth-scheme: jwt
+x-auth-user: 0116f6d1-1280-44b2-9134-da48509ec575
+x-auth-username: opentact@callify.io";
+pub const AS_DD2020: &str = "
+x-auth-account: acc-1
+x-auth-expires: 4102444800
+x-auth-platform: infobip
+x-auth-roles: Communication Manager
+x-auth-scheme: oauth2
+x-auth-user: DD2020
+x-auth-username: dd2020";

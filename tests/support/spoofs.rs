@@ -4,16 +4,19 @@
 //! Sampling is seeded, so every run sends the same. What must come of a sample does not depend on its spellings at all:
 //! the upstream sees what it would see without them.
 
+use std::sync::LazyLock;
+
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any};
 use proptest::prop_oneof;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
+use super::issuers;
 use super::sample::{
-    ALADDIN, AS_ALADDIN, AS_CALLIFY, AS_CALLIFY_BY_HA1B, AS_JOHN, AS_MY_ADMIN, AS_MY_KEY,
-    AS_SENDER, CALLIFY, CALLIFY_HA1B, CROSSBAR, INFOBIP, JOHN_MD5, MINE, MY_ADMIN, MY_KEY,
-    OPENTACT, SENDER_KEY,
+    ALADDIN, AS_ALADDIN, AS_CALLIFY, AS_CALLIFY_BY_HA1B, AS_CALLIFY_BY_TOKEN, AS_DD2020, AS_JOHN,
+    AS_JOHN_BY_TOKEN, AS_MY_ADMIN, AS_MY_KEY, AS_SENDER, CALLIFY, CALLIFY_HA1B, CROSSBAR, DD2020,
+    INFOBIP, JOHN_MD5, MINE, MY_ADMIN, MY_KEY, OPENTACT, SENDER_KEY,
 };
 
 /// The headers that tell an upstream who is calling, unless a platform names them otherwise.
@@ -27,6 +30,10 @@ const IDENTITY: [&str; 8] = [
     "x-auth-roles",
     "x-auth-expires",
 ];
+
+static CALLIFYS_TOKEN: LazyLock<String> =
+    LazyLock::new(|| issuers::OPENTACT.token(&issuers::callifys()));
+static JOHNS_TOKEN: LazyLock<String> = LazyLock::new(|| issuers::CROSSBAR.token(&issuers::johns()));
 
 const JOHNS: &str = "/v2/accounts/4b8f0e2c1d3a4f5e6a7b8c9d0e1f2a3b";
 
@@ -50,108 +57,145 @@ enum Presented {
 }
 
 /// Every place where a platform reads credentials, and its public route where it has one.
-const ALLOWED: [Allowed; 14] = [
-    allowed(
-        CROSSBAR,
-        "GET",
-        JOHNS,
-        AS_JOHN,
-        Presented::Header("authorization", JOHN_MD5),
-    ),
-    allowed(
-        CROSSBAR,
-        "GET",
-        "/v2/schemas",
-        AS_JOHN,
-        Presented::Header("authorization", JOHN_MD5),
-    ),
-    allowed(
-        CROSSBAR,
-        "GET",
-        "/v2/schemas",
-        "x-auth-platform: crossbar",
-        Presented::Nothing,
-    ),
-    allowed(
-        OPENTACT,
-        "GET",
-        "/rest/auth",
-        AS_CALLIFY,
-        Presented::Header("authorization", CALLIFY),
-    ),
-    allowed(
-        OPENTACT,
-        "GET",
-        "/rest/auth",
-        AS_CALLIFY_BY_HA1B,
-        Presented::Header("x-auth-ha1b-token", CALLIFY_HA1B),
-    ),
-    allowed(
-        OPENTACT,
-        "GET",
-        "/rest/auth",
-        AS_CALLIFY_BY_HA1B,
-        Presented::Query("ha1b", CALLIFY_HA1B),
-    ),
-    allowed(
-        INFOBIP,
-        "POST",
-        "/sms/3/messages",
-        AS_ALADDIN,
-        Presented::Header("authorization", ALADDIN),
-    ),
-    allowed(
-        INFOBIP,
-        "POST",
-        "/sms/3/messages",
-        AS_SENDER,
-        Presented::Query("apiKey", SENDER_KEY),
-    ),
-    allowed(
-        MINE,
-        "GET",
-        "/orders/1",
-        AS_MY_KEY,
-        Presented::Header("x-my-key", MY_KEY),
-    ),
-    allowed(
-        MINE,
-        "GET",
-        "/orders/1",
-        AS_MY_KEY,
-        Presented::Query("my-key", MY_KEY),
-    ),
-    allowed(
-        MINE,
-        "GET",
-        "/admin/x",
-        AS_MY_ADMIN,
-        Presented::Header("authorization", MY_ADMIN),
-    ),
-    allowed(
-        MINE,
-        "GET",
-        "/public/x",
-        AS_MY_KEY,
-        Presented::Header("x-my-key", MY_KEY),
-    ),
-    allowed(
-        MINE,
-        "GET",
-        "/public/x",
-        AS_MY_KEY,
-        Presented::Query("my-key", MY_KEY),
-    ),
-    allowed(
-        MINE,
-        "GET",
-        "/public/x",
-        "x-auth-platform: mine",
-        Presented::Nothing,
-    ),
-];
+static ALLOWED: LazyLock<[Allowed; 19]> = LazyLock::new(|| {
+    [
+        allowed(
+            CROSSBAR,
+            "GET",
+            JOHNS,
+            AS_JOHN,
+            Presented::Header("authorization", JOHN_MD5),
+        ),
+        allowed(
+            CROSSBAR,
+            "GET",
+            "/v2/schemas",
+            AS_JOHN,
+            Presented::Header("authorization", JOHN_MD5),
+        ),
+        allowed(
+            CROSSBAR,
+            "GET",
+            "/v2/schemas",
+            "x-auth-platform: crossbar",
+            Presented::Nothing,
+        ),
+        allowed(
+            OPENTACT,
+            "GET",
+            "/rest/auth",
+            AS_CALLIFY,
+            Presented::Header("authorization", CALLIFY),
+        ),
+        allowed(
+            OPENTACT,
+            "GET",
+            "/rest/auth",
+            AS_CALLIFY_BY_HA1B,
+            Presented::Header("x-auth-ha1b-token", CALLIFY_HA1B),
+        ),
+        allowed(
+            OPENTACT,
+            "GET",
+            "/rest/auth",
+            AS_CALLIFY_BY_HA1B,
+            Presented::Query("ha1b", CALLIFY_HA1B),
+        ),
+        allowed(
+            INFOBIP,
+            "POST",
+            "/sms/3/messages",
+            AS_ALADDIN,
+            Presented::Header("authorization", ALADDIN),
+        ),
+        allowed(
+            INFOBIP,
+            "POST",
+            "/sms/3/messages",
+            AS_SENDER,
+            Presented::Query("apiKey", SENDER_KEY),
+        ),
+        allowed(
+            MINE,
+            "GET",
+            "/orders/1",
+            AS_MY_KEY,
+            Presented::Header("x-my-key", MY_KEY),
+        ),
+        allowed(
+            MINE,
+            "GET",
+            "/orders/1",
+            AS_MY_KEY,
+            Presented::Query("my-key", MY_KEY),
+        ),
+        allowed(
+            MINE,
+            "GET",
+            "/admin/x",
+            AS_MY_ADMIN,
+            Presented::Header("authorization", MY_ADMIN),
+        ),
+        allowed(
+            MINE,
+            "GET",
+            "/public/x",
+            AS_MY_KEY,
+            Presented::Header("x-my-key", MY_KEY),
+        ),
+        allowed(
+            MINE,
+            "GET",
+            "/public/x",
+            AS_MY_KEY,
+            Presented::Query("my-key", MY_KEY),
+        ),
+        allowed(
+            MINE,
+            "GET",
+            "/public/x",
+            "x-auth-platform: mine",
+            Presented::Nothing,
+        ),
+        allowed(
+            CROSSBAR,
+            "GET",
+            JOHNS,
+            AS_JOHN_BY_TOKEN,
+            Presented::Header("x-auth-token", &JOHNS_TOKEN),
+        ),
+        allowed(
+            CROSSBAR,
+            "GET",
+            JOHNS,
+            AS_JOHN_BY_TOKEN,
+            Presented::Query("auth_token", &JOHNS_TOKEN),
+        ),
+        allowed(
+            OPENTACT,
+            "GET",
+            "/rest/auth",
+            AS_CALLIFY_BY_TOKEN,
+            Presented::Header("x-auth-token", &CALLIFYS_TOKEN),
+        ),
+        allowed(
+            OPENTACT,
+            "GET",
+            "/rest/auth",
+            AS_CALLIFY_BY_TOKEN,
+            Presented::Query("jwt", &CALLIFYS_TOKEN),
+        ),
+        allowed(
+            INFOBIP,
+            "POST",
+            "/sms/3/messages",
+            AS_DD2020,
+            Presented::Header("authorization", DD2020),
+        ),
+    ]
+});
 
-const fn allowed(
+fn allowed(
     host: &'static str,
     method: &'static str,
     path: &'static str,
