@@ -49,7 +49,9 @@ fn phone_number_key(number: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(kept.filter(|it| !b" ()-./".contains(it)).collect())
 }
 
-fn spell(index: Index, value: &[u8]) -> Cow<'_, [u8]> {
+/// Gives a value as the index knows it.
+#[must_use]
+pub fn spelled(index: Index, value: &[u8]) -> Cow<'_, [u8]> {
     match index {
         Index::AccountKey | Index::ApiKey | Index::Ha1b | Index::Md5 | Index::Sha1 => {
             Cow::Borrowed(value)
@@ -83,7 +85,7 @@ pub(super) fn account_names(account: &Account) -> Vec<AccountName<'_>> {
     let names = names.map(|(index, field, name)| AccountName {
         index,
         field,
-        value: spell(index, name.as_bytes()),
+        value: spelled(index, name.as_bytes()),
     });
     names.filter(|it| !it.value.is_empty()).collect()
 }
@@ -95,7 +97,7 @@ pub(super) fn with_parts<T>(
     values: &[&[u8]],
     digest: impl FnOnce(&[&[u8]]) -> T,
 ) -> T {
-    let values: Vec<_> = values.iter().map(|it| spell(index, it)).collect();
+    let values: Vec<_> = values.iter().map(|it| spelled(index, it)).collect();
     let mut parts = vec![platform.as_bytes()];
     match index {
         // As it stood in accounts before it had an index.

@@ -16,7 +16,6 @@ use crate::clock::Clock;
 use crate::context::{Context, ContextError};
 use crate::decision::{Dependency, Failure, Fault};
 use crate::directory::Directory;
-use crate::directory::attempts::Attempt as Noted;
 use crate::directory::operations::Operations;
 use crate::directory::operations::words::{Operation, OperationError};
 use crate::directory::pepper::Digest;
@@ -31,8 +30,8 @@ use crate::platform::{Platform, Platforms};
 use crate::telemetry::Metrics;
 use crate::throttle::{Attempt, Throttle};
 
-/// How many attempts are being noted at once; further ones are not noted.
-const NOTES_AT_ONCE: usize = 64;
+/// How much is done beside answers at once.
+const BESIDE: usize = 64;
 
 /// What the endpoints of all platforms share. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -61,7 +60,7 @@ struct Inner {
     /// Names this process, in answers.
     instance: u64,
     answered: AtomicU64,
-    notes: Arc<Semaphore>,
+    beside: Arc<Semaphore>,
 }
 
 /// What a token is to say.
@@ -85,7 +84,7 @@ impl Core {
             parts,
             instance: getrandom::u64()?,
             answered: AtomicU64::new(0),
-            notes: Arc::new(Semaphore::new(NOTES_AT_ONCE)),
+            beside: Arc::new(Semaphore::new(BESIDE)),
         })))
     }
 
@@ -255,17 +254,15 @@ impl Core {
         }
     }
 
-    /// Notes an attempt for whoever runs the account, beside the answer, so that it takes no longer
-    /// where there is somebody to note it for. Where too many are being noted, it is left out.
-    pub(super) fn note(&self, asked: &Asked, account: &str, noted: Noted) {
-        let Ok(place) = Arc::clone(&self.0.notes).try_acquire_owned() else {
+    /// Does something beside the answer, so that the answer takes no longer where there is something
+    /// to do. Where too much is being done, it is left out.
+    pub(super) fn beside(&self, work: impl Future<Output = Result<(), Fault>> + Send + 'static) {
+        let Ok(place) = Arc::clone(&self.0.beside).try_acquire_owned() else {
             return;
         };
-        let directory = self.directory().clone();
-        let (platform, account) = (asked.platform.name.to_string(), account.to_owned());
         tokio::spawn(async move {
-            if let Err(fault) = directory.note_attempt(&platform, &account, noted).await {
-                tracing::warn!(platform, "an attempt to log in was not noted: {fault}");
+            if let Err(fault) = work.await {
+                tracing::warn!("an attempt to log in was not noted: {fault}");
             }
             drop(place);
         });
@@ -305,7 +302,7 @@ impl Core {
 }
 
 /// Makes 32 hexadecimal digits that nobody can guess.
-fn random_hex() -> Result<String, Fault> {
+pub(super) fn random_hex() -> Result<String, Fault> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|_| Fault::new(Dependency::Internal, "no randomness"))?;
     Ok(bytes.iter().map(|it| format!("{it:02x}")).collect())

@@ -47,6 +47,16 @@ impl Problems {
         }
     }
 
+    /// Tells whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Demands that there is a value.
+    pub(super) fn required(&mut self, field: &str) {
+        self.add(field, "required", "Field is required but missing");
+    }
+
     /// Answers 400 where there are some.
     pub(super) fn answer(self, core: &Core, asked: &Asked) -> Option<Answer> {
         if self.0.is_empty() {

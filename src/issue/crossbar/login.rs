@@ -8,13 +8,15 @@
 mod second_factor;
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::credential::Secret;
-use crate::decision::{Denial, Failure, Reason};
+use crate::decision::{Denial, Failure, Fault, Reason};
 use crate::directory::Index;
+use crate::directory::attempts::Status;
+use crate::directory::names::spelled;
 use crate::directory::reads::Reads;
-use crate::directory::records::{Account, User};
+use crate::directory::records::Account;
 use crate::issue::Asked;
 use crate::issue::answer::Answer;
 use crate::issue::core::Core;
@@ -77,15 +79,17 @@ pub(super) async fn by_key(core: &Core, asked: &Asked) -> Result<Answer, Failure
         Err(answer) => return Ok(answer),
     };
     let mut problems = Problems::default();
-    match form.api_key.as_ref().map(Secret::expose_str) {
-        None => problems.required("api_key"),
-        Some(key) => problems.length("api_key", key.unwrap_or_default(), 64, 64),
+    let key = form.api_key.unwrap_or_else(|| {
+        problems.required("api_key");
+        Secret::new(*b"")
+    });
+    if problems.is_empty() {
+        problems.length("api_key", key.expose_str().unwrap_or_default(), 64, 64);
     }
     if let Some(answer) = problems.answer(core, asked) {
         core.count(asked, "token", "refused");
         return Ok(answer);
     }
-    let key = form.api_key.unwrap_or_default();
     // Whose key it was to be is not known, so all of an address count together.
     let targets = ["an account's key".to_owned()];
     let reads = core.reads(asked);
@@ -116,8 +120,7 @@ async fn finish(
     };
     let token = mint(core, asked, &bearer, effective.token_lifetime)?;
     if effective.log_successful {
-        let noted = bearer.attempt(core, asked, true, "a token was created")?;
-        core.note(asked, &bearer.account.id, noted);
+        bearer.note(core, asked, Status::Success, "a token was created")?;
     }
     core.count(asked, "token", "issued");
     let data = bearer.shown(reads).await?;
@@ -159,28 +162,28 @@ impl UserAuth {
 
     /// Every account that is named, so that nobody gets round a limit by naming another one first.
     fn targets(&self) -> Vec<String> {
-        let name = self.account_name.as_deref().map(normalised_name);
-        let realm = self.account_realm.as_ref().map(|it| it.to_lowercase());
+        let id = self.account_id.iter().map(|it| format!("account {it}"));
+        let named = self.named().into_iter().filter_map(|(index, value)| {
+            let key = spelled(index, value?.as_bytes());
+            Some(format!("{index:?} {}", String::from_utf8_lossy(&key)))
+        });
+        named.chain(id).collect()
+    }
+
+    /// What accounts are looked up by, in KAZOO's order.
+    fn named(&self) -> [(Index, Option<&String>); 3] {
         [
-            ("phone number", self.phone_number.clone()),
-            ("realm", realm),
-            ("name", name),
-            ("account", self.account_id.clone()),
+            (Index::PhoneNumber, self.phone_number.as_ref()),
+            (Index::Realm, self.account_realm.as_ref()),
+            (Index::AccountName, self.account_name.as_ref()),
         ]
-        .into_iter()
-        .filter_map(|(kind, value)| Some(format!("{kind} {}", value?)))
-        .collect()
     }
 
     /// `find_account/4`: by phone number, else by realm, else by name. Each is looked up whatever the
     /// others find, so that time tells nothing.
     async fn accounts(&self, reads: &Reads) -> Result<Vec<Account>, Failure> {
         let mut found = Vec::new();
-        for (index, value) in [
-            (Index::Phone, &self.phone_number),
-            (Index::Realm, &self.account_realm),
-            (Index::AccountName, &self.account_name),
-        ] {
+        for (index, value) in self.named() {
             let Some(value) = value else { continue };
             let accounts = reads.accounts(index, &[value.as_bytes()]).await?;
             if accounts.is_empty() {
@@ -209,7 +212,9 @@ impl UserAuth {
             users.extend(found);
         }
         let Some(user) = users.into_iter().find(|it| !it.disabled) else {
-            note_failure(core, asked, accounts.first(), reads).await?;
+            if let Some(account) = accounts.into_iter().next() {
+                note_failure(core, asked, account)?;
+            }
             let detail = "no user of the account has these credentials and may log in";
             return Err(Denial::new(Reason::Unknown, detail).into());
         };
@@ -234,8 +239,7 @@ impl UserAuth {
                 Err(failure) => {
                     if effective.log_failed && matches!(failure, Failure::Denied(_)) {
                         let what = "the second factor was not accepted";
-                        let noted = bearer.attempt(core, asked, false, what)?;
-                        core.note(asked, &bearer.account.id, noted);
+                        bearer.note(core, asked, Status::Failed, what)?;
                     }
                     return Err(failure);
                 }
@@ -280,33 +284,25 @@ fn switched_off(core: &Core, asked: &Asked) -> Answer {
     envelope::failed(core, asked, 401, "invalid credentials", json!({}))
 }
 
-/// Notes a login that failed, where there is an account to note it for, beside the answer.
-async fn note_failure(
-    core: &Core,
-    asked: &Asked,
-    account: Option<&Account>,
-    reads: &Reads,
-) -> Result<(), Failure> {
-    // What is set is read whether there is an account or not.
-    let nobody = Account {
-        id: NOBODY.to_owned(),
-        ..Account::default()
+/// Notes a login that failed at an account, beside the answer: where nobody has one, as much is done
+/// before it.
+fn note_failure(core: &Core, asked: &Asked, account: Account) -> Result<(), Fault> {
+    let (directory, reads) = (core.directory().clone(), core.reads(asked));
+    let platform = asked.platform.name.clone();
+    let what = "the credentials were not accepted";
+    let bearer = Bearer {
+        account,
+        user: None,
+        generations: [0; 3],
+        method: USER_AUTH,
     };
-    let effective = effective(account.unwrap_or(&nobody), USER_AUTH, reads).await?;
-    if let Some(account) = account.filter(|_| effective.log_failed) {
-        let bearer = Bearer {
-            account: account.clone(),
-            user: None,
-            generations: [0; 3],
-            method: USER_AUTH,
-        };
-        let noted = bearer.attempt(core, asked, false, "the credentials were not accepted")?;
-        core.note(asked, &account.id, noted);
-    }
+    let attempt = bearer.attempt(core, asked, Status::Failed, what)?;
+    core.beside(async move {
+        let account = &bearer.account;
+        if effective(account, USER_AUTH, &reads).await?.log_failed {
+            directory.note_attempt(&platform, &account.id, attempt).await?;
+        }
+        Ok(())
+    });
     Ok(())
-}
-
-/// `kzd_accounts:normalize_name/1`.
-fn normalised_name(name: &str) -> String {
-    crate::directory::names::normalised_name(name)
 }

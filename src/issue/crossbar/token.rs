@@ -17,7 +17,7 @@ use crate::directory::records::{Account, RecordKind, User};
 use crate::identity::{Identity, TokenRef};
 use crate::issue::Asked;
 use crate::issue::answer::Answer;
-use crate::issue::core::{Core, Grant};
+use crate::issue::core::{Core, Grant, random_hex};
 use crate::issue::crossbar::envelope::{self, Problems};
 use crate::issue::crossbar::modules::{AUTH, effective};
 use crate::scheme::jwt::revocation_of;
@@ -79,7 +79,7 @@ impl Bearer {
         message: &str,
     ) -> Result<Attempt, Fault> {
         Ok(Attempt {
-            id: crate::issue::core::random_hex()?,
+            id: random_hex()?,
             timestamp: core.clock().unix_seconds(),
             auth_type: "jwt_auth_token".to_owned(),
             auth_module: self.method.to_owned(),
@@ -89,6 +89,24 @@ impl Bearer {
             request_id: asked.request_id.clone(),
             user: self.user.as_ref().map(|it| it.id.clone()),
         })
+    }
+
+    /// Notes an attempt for whoever runs the account, beside the answer.
+    ///
+    /// # Errors
+    /// Where the operating system gives no randomness.
+    pub(super) fn note(
+        &self,
+        core: &Core,
+        asked: &Asked,
+        status: Status,
+        message: &str,
+    ) -> Result<(), Fault> {
+        let attempt = self.attempt(core, asked, status, message)?;
+        let (directory, account) = (core.directory().clone(), self.account.id.clone());
+        let platform = asked.platform.name.clone();
+        core.beside(async move { directory.note_attempt(&platform, &account, attempt).await });
+        Ok(())
     }
 
     /// Finds whom an identity stands for now.
