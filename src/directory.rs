@@ -14,6 +14,7 @@
 //! pc:m:peppers                ids of the peppers it was written under, as a JSON list
 //! pcu:s:PLATFORM:DIGEST       is there while a session is in use
 //! pcu:o:PLATFORM:DIGEST       a claim that was granted, once
+//! pcu:f:PLATFORM:DIGEST:END   how many attempts of one client against one target failed
 //! ```
 //!
 //! What begins with `pcu:` changes no verdict and is untracked.
@@ -24,6 +25,7 @@
 pub(crate) mod bench;
 pub mod check;
 pub mod decoding;
+pub mod failures;
 pub mod file;
 pub mod names;
 pub mod once;

@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | 5 | [`cli`], [`serve`], [`control`], [`config`] | commands, listeners, settings |
 //! | 4 | [`envoy`], [`admin`], [`explain`], [`issue`] | the edges: Envoy's protobuf, HTTP for operators and clients, one decision step by step |
-//! | 3 | [`gate`], [`authenticator`], [`platform`], [`policy`], [`cache`], [`context`] | deciding |
+//! | 3 | [`gate`], [`authenticator`], [`platform`], [`policy`], [`throttle`], [`cache`], [`context`] | deciding |
 //! | 2 | [`scheme`] | decoding and vouching |
 //! | 1 | [`directory`], [`store`], [`proof`], [`keys`] | records, proofs, keys |
 //! | 0 | [`credential`], [`request`], [`identity`], [`decision`], [`document`], [`clock`], [`telemetry`], [`trace`] | words |
@@ -46,4 +46,5 @@ pub mod scheme;
 pub mod serve;
 pub mod store;
 pub mod telemetry;
+pub mod throttle;
 pub mod trace;

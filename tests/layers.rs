@@ -24,6 +24,7 @@ const FLOORS: [&[&str]; 6] = [
         "gate",
         "platform",
         "policy",
+        "throttle",
     ],
     &["scheme"],
     &["directory", "keys", "proof", "store"],

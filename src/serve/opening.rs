@@ -27,9 +27,13 @@ use crate::store::embedded::Embedded;
 use crate::store::metered::Metered;
 use crate::store::redis::Redis;
 use crate::telemetry::Metrics;
+use crate::throttle::Throttle;
 
 /// How long an outcome counts where other processes write to the store and nobody tells this one.
 const UNWATCHED: Duration = Duration::from_secs(1);
+
+/// How many clients and targets failed attempts are counted of; a few hundred bytes each.
+const ATTEMPTS_KNOWN: u64 = 50_000;
 
 /// What decides, ready to be asked.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub struct Opened {
     pub directory: Directory,
     /// The cache before it.
     pub cache: Cache,
+    /// What limits failed attempts.
+    pub throttle: Throttle,
     /// The platforms, behind their gate.
     pub gate: Gate,
     /// What gives clients what they present later.
@@ -107,6 +113,7 @@ pub async fn open(
         client_address: config.client_address,
         on_fault: config.on_fault,
     };
+    let throttle = Throttle::new(directory.clone(), fingerprinter.clone(), ATTEMPTS_KNOWN);
     let authenticator = Authenticator::new(directory.clone(), cache.clone(), fingerprinter, 0);
     let issuing = Core::new(Parts {
         directory: directory.clone(),
@@ -120,6 +127,7 @@ pub async fn open(
     Ok(Opened {
         directory,
         cache,
+        throttle,
         gate,
         operations,
         explainer,
