@@ -12,6 +12,7 @@ mod envoy {
     mod attacks;
     mod crossbar;
     mod deployment;
+    mod forged;
     mod infobip;
     mod key_names;
     mod mine;

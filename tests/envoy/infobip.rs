@@ -1,5 +1,5 @@
 //! Infobip: the vectors I of its contract that Basic credentials and API keys meet, and each of its denials, in the
-//! older and the newer envelope, as JSON and as XML. Its tokens are in `tokens.rs`, its sessions in `sessions.rs`.
+//! older and the newer envelope, as JSON and as XML. Its tokens are in `tokens.rs`, its sessions in `redis.rs`.
 
 use crate::envoy::table::{Row, answered, golden, reached, row, to};
 use crate::support::client::Request;

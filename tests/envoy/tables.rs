@@ -60,13 +60,15 @@ tables! {
         identity_headers_and_credential_places_are_the_servers_own_in_every_spelling
         what_is_spelt_only_nearly_alike_is_the_clients_own_business
     }
+    forged {
+        crossbar_takes_no_token_that_is_not_honest
+        opentact_takes_no_token_that_is_not_honest
+        infobip_takes_no_token_that_is_not_honest
+    }
     tokens {
         crossbars_tokens_stand_in_a_header_or_the_query_and_name_an_account
-        crossbar_takes_no_token_that_is_not_honest
         opentacts_tokens_stand_in_a_header_or_the_query_and_agree_with_others
-        opentact_takes_no_token_that_is_not_honest
         infobips_tokens_stand_behind_bearer_and_do_what_their_users_may
-        infobip_takes_no_token_that_is_not_honest
     }
     twins {
         two_crossbars_share_nothing
