@@ -97,12 +97,7 @@ impl Gate {
     }
 
     /// Seals what the issue listener is told of an admitted request.
-    fn context(
-        &self,
-        platform: &Platform,
-        request: &RequestView<'_>,
-        permit: &Permit,
-    ) -> String {
+    fn context(&self, platform: &Platform, request: &RequestView<'_>, permit: &Permit) -> String {
         let known = self.client_address;
         let context = Context {
             platform: platform.name.to_string(),

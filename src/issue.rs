@@ -129,9 +129,13 @@ fn admitted(core: &Core, parts: &Parts) -> Result<Asked, Unadmitted> {
     let sealed = sealed.to_str().map_err(|_| ContextError::Forged)?;
     let request = (parts.method.as_str(), parts.uri.path());
     let context = core.open(sealed, request)?;
-    let platform = core.platform(&context.platform).ok_or(Unadmitted::Platform)?;
+    let platform = core
+        .platform(&context.platform)
+        .ok_or(Unadmitted::Platform)?;
     let dialect = platform.issue.as_ref().map(|it| it.dialect.as_str());
-    let dialect = dialect.and_then(self::dialect).ok_or(Unadmitted::Platform)?;
+    let dialect = dialect
+        .and_then(self::dialect)
+        .ok_or(Unadmitted::Platform)?;
     let path = PathSegments::parse(&context.path).map_err(|_| ContextError::Forged)?;
     let segments = path.iter().map(str::to_owned).collect();
     let text = |name| text_of(&parts.headers, name);
@@ -160,7 +164,9 @@ fn text_of(headers: &HeaderMap, name: &str) -> String {
 /// Why a request is not answered at all.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 enum Unadmitted {
-    #[error("it carries no context: it did not come by a route of Envoy that asks Check, under a rule with `issue`")]
+    #[error(
+        "it carries no context: it did not come by a route of Envoy that asks Check, under a rule with `issue`"
+    )]
     Absent,
     #[error(transparent)]
     Context(#[from] ContextError),

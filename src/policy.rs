@@ -6,102 +6,22 @@
 
 pub mod matcher;
 pub mod path;
+mod rule;
 pub mod tunnel;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-
 use crate::decision::{Denial, Reason};
 use crate::identity::{Identity, Lineage};
 use crate::policy::matcher::{Matcher, Params, PatternError, Row};
 use crate::policy::path::PathSegments;
+use crate::policy::rule::Rule;
+pub use crate::policy::rule::{Allow, RawRule, Relation};
 use crate::policy::tunnel::MethodOverride;
 use crate::request::RequestView;
-use crate::trace::{Demands, Fit, Step, Trace};
-
-/// A rule as a configuration writes it.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RawRule {
-    /// What metadata, `explain` and logs call it; `rules[N]` where absent.
-    pub name: Option<String>,
-    /// Methods it matches; absent: any.
-    pub methods: Option<Vec<String>>,
-    /// Paths it matches: `/a/b`, `/a/*`, `/a/{name}`, `/a/**`.
-    pub paths: Vec<String>,
-    /// Headers that must be there for it to match.
-    pub with_headers: Vec<String>,
-    /// Segments of which none may stand in what `**` takes, for it to match: names that an
-    /// upstream understands wherever they stand.
-    pub rest_without: Vec<String>,
-    /// `public`: no credential is needed; a bad one is denied all the same.
-    pub allow: Option<Allow>,
-    /// Schemes it accepts, by their names in the platform; absent: any of the platform.
-    pub schemes: Option<Vec<String>>,
-    /// Scopes of which the identity must have one.
-    pub scopes_any: Option<Vec<String>>,
-    /// Roles of which the identity must have one.
-    pub roles_any: Option<Vec<String>>,
-    /// How the identity must be related to what the path names.
-    pub relation: Option<Relation>,
-    /// Goes to the issue listener: Check injects the signed context that it demands.
-    pub issue: bool,
-}
-
-/// What a rule allows beyond identities.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
-#[serde(rename_all = "lowercase")]
-pub enum Allow {
-    /// Requests without any credential.
-    Public,
-}
-
-/// A relation between the identity and what the path names.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
-#[serde(rename_all = "snake_case")]
-pub enum Relation {
-    /// `{account}` in the path is the identity's account.
-    OwnAccount,
-    /// It is the identity's account, or one below it.
-    OwnOrDescendantAccount,
-}
-
-impl Relation {
-    /// Gives the name that configurations use.
-    fn name(self) -> &'static str {
-        match self {
-            Self::OwnAccount => "own_account",
-            Self::OwnOrDescendantAccount => "own_or_descendant_account",
-        }
-    }
-}
-
-impl Relation {
-    /// Tells whether the identity stands so to the account that the path names.
-    fn holds(
-        self,
-        named: Option<&str>,
-        identity: &Identity,
-        lineages: &[Arc<Lineage>],
-    ) -> Result<(), Refusal> {
-        let other = || Denial::new(Reason::Relation, "the path names another account");
-        let (Some(named), Some(own)) = (named, &identity.account) else {
-            return Err(other().into());
-        };
-        if named == own {
-            return Ok(());
-        }
-        match (self, lineages.iter().find(|it| it.account == named)) {
-            (Self::OwnOrDescendantAccount, None) => Err(Refusal::NeedsLineage(named.to_owned())),
-            (Self::OwnOrDescendantAccount, Some(it)) if it.ancestors.contains(own) => Ok(()),
-            _ => Err(other().into()),
-        }
-    }
-}
+use crate::trace::{Fit, Step, Trace};
 
 /// What an identity may do beyond what it carries, and how requests are read for the rules.
 #[derive(Clone, Debug, Default)]
@@ -122,50 +42,6 @@ pub struct Policy {
     matcher: Matcher,
     rules: Vec<Rule>,
     extras: Extras,
-}
-
-#[derive(Debug)]
-struct Rule {
-    name: Arc<str>,
-    public: bool,
-    schemes: Option<Vec<String>>,
-    scopes_any: Vec<String>,
-    roles_any: Vec<String>,
-    with_headers: Vec<String>,
-    rest_without: Vec<String>,
-    relation: Option<Relation>,
-    issue: bool,
-}
-
-impl Rule {
-    /// Tells whether the rule matches a request whose method and path fit one of its patterns.
-    fn matches(
-        &self,
-        request: &RequestView<'_>,
-        path: &PathSegments<'_>,
-        params: &Params<'_>,
-    ) -> bool {
-        // `/a/{b}/**` is four parts around its slashes, and two segments stand before the rest.
-        let before_rest = params.pattern().split('/').count().saturating_sub(2);
-        let mut rest = path.iter().skip(before_rest);
-        let unwanted = !self.rest_without.is_empty()
-            && rest.any(|it| self.rest_without.iter().any(|name| name == it));
-        !unwanted
-            && self
-                .with_headers
-                .iter()
-                .all(|it| request.headers.contains(it))
-    }
-
-    fn demands(&self) -> Demands {
-        Demands {
-            public: self.public,
-            schemes: self.schemes.clone(),
-            roles_any: self.roles_any.clone(),
-            scopes_any: self.scopes_any.clone(),
-            relation: self.relation.map(|it| it.name().into()),
-        }
-    }
 }
 
 /// What a verdict depends on besides the request and the identity.
@@ -246,17 +122,8 @@ impl Policy {
             })
         };
         let matcher = Matcher::build((0..rules.len()).flat_map(row))?;
-        let rules = rules.into_iter().enumerate().map(|(index, raw)| Rule {
-            name: raw.name.unwrap_or_else(|| format!("rules[{index}]")).into(),
-            public: raw.allow == Some(Allow::Public),
-            schemes: raw.schemes,
-            scopes_any: raw.scopes_any.unwrap_or_default(),
-            roles_any: raw.roles_any.unwrap_or_default(),
-            with_headers: raw.with_headers,
-            rest_without: raw.rest_without,
-            relation: raw.relation,
-            issue: raw.issue,
-        });
+        let rules = rules.into_iter().enumerate();
+        let rules = rules.map(|(index, raw)| Rule::of(index, raw));
         Ok(Self {
             matcher,
             rules: rules.collect(),

@@ -32,7 +32,8 @@ pub(super) fn check(
     }
     let (Some(_), Some(name)) = (&raw.listen.issue, speaking.first()) else {
         if raw.listen.issue.is_some() {
-            let message = "no platform has `issue: { dialect: NAME }`, so nothing is answered there";
+            let message =
+                "no platform has `issue: { dialect: NAME }`, so nothing is answered there";
             warnings.push(document.problem("/listen/issue", message));
         }
         return;

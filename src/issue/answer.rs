@@ -58,10 +58,9 @@ impl From<Answer> for Response {
         let headers = response.headers_mut();
         for (name, value) in answer.headers {
             // A client's own text, such as its request id, may hold what a header cannot carry.
-            if let (Ok(name), Ok(value)) = (
-                HeaderName::try_from(name),
-                HeaderValue::from_str(&value),
-            ) {
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::try_from(name), HeaderValue::from_str(&value))
+            {
                 headers.append(name, value);
             }
         }

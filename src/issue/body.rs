@@ -41,7 +41,10 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Wrong> {
             Some(name) => format!("{path}.{name}"),
             None => path,
         };
-        Wrong::Field(path, known.map_or("a value that cannot be taken", |it| it.1))
+        Wrong::Field(
+            path,
+            known.map_or("a value that cannot be taken", |it| it.1),
+        )
     })
 }
 
@@ -72,14 +75,34 @@ mod tests {
             ("[]", field("", "a field is missing")),
             ("{}", field("data", "a field is missing")),
             (r#"{"data":{}}"#, field("data.name", "a field is missing")),
-            (r#"{"data":{"name":7}}"#, field("data.name", "a value of the wrong type")),
-            (r#"{"data":{"name":"n","ttl":"s3cret"}}"#, field("data.ttl", "a value of the wrong type")),
-            (r#"{"data":{"name":"n","ttl":-1}}"#, field("data.ttl", "a value that cannot be taken")),
-            (r#"{"data":{"name":"n","name":"m"}}"#, field("data.name", "this field stands twice")),
-            (r#"{"data":{"name":"n","x":1}}"#, field("data.x", "this field is not known here")),
+            (
+                r#"{"data":{"name":7}}"#,
+                field("data.name", "a value of the wrong type"),
+            ),
+            (
+                r#"{"data":{"name":"n","ttl":"s3cret"}}"#,
+                field("data.ttl", "a value of the wrong type"),
+            ),
+            (
+                r#"{"data":{"name":"n","ttl":-1}}"#,
+                field("data.ttl", "a value that cannot be taken"),
+            ),
+            (
+                r#"{"data":{"name":"n","name":"m"}}"#,
+                field("data.name", "this field stands twice"),
+            ),
+            (
+                r#"{"data":{"name":"n","x":1}}"#,
+                field("data.x", "this field is not known here"),
+            ),
             (
                 r#"{"data":{"name":"n"}}"#,
-                Ok(Outer { data: Inner { name: "n".to_owned(), ttl: None } }),
+                Ok(Outer {
+                    data: Inner {
+                        name: "n".to_owned(),
+                        ttl: None,
+                    },
+                }),
             ),
         ];
         for (body, want) in cases {

@@ -70,11 +70,17 @@ mod tests {
         let seed = Secret::new(*b"12345678901234567890");
         let code = at(&seed, 1000);
         let at_step = |step: u64| step_of(&seed, &code, step * STEP + 7);
-        assert_eq!([at_step(999), at_step(1000), at_step(1001)], [Some(1000); 3]);
+        assert_eq!(
+            [at_step(999), at_step(1000), at_step(1001)],
+            [Some(1000); 3]
+        );
         assert_eq!([at_step(998), at_step(1002)], [None; 2]);
         for wrong in ["", "0", "12345", "1234567", "abcdef", "00000０"] {
             assert_eq!(step_of(&seed, wrong, 1000 * STEP), None, "{wrong}");
         }
-        assert_eq!(step_of(&Secret::new(*b"another seed of one"), &code, 1000 * STEP), None);
+        assert_eq!(
+            step_of(&Secret::new(*b"another seed of one"), &code, 1000 * STEP),
+            None
+        );
     }
 }

@@ -3,6 +3,8 @@
 //! Each part is read by its own type, and each problem is told at its key, all at once.
 
 mod checks;
+mod headers;
+mod issuing;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,6 +18,8 @@ use crate::keys::signing::SigningKeys;
 use crate::platform::errors::{ErrorTable, RawErrorRow};
 use crate::platform::https::{Https, Mode, RawHttps};
 use crate::platform::settings::checks::{check_names, check_rules};
+pub use crate::platform::settings::headers::IdentityHeaders;
+pub use crate::platform::settings::issuing::{IssueSettings, Served};
 use crate::platform::{NamedScheme, Platform, Site, presets};
 use crate::policy::tunnel::MethodOverride;
 use crate::policy::{Extras, Policy, RawRule};
@@ -85,29 +89,6 @@ fn yes() -> bool {
     true
 }
 
-/// What a platform's endpoints that issue tokens are.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct IssueSettings {
-    /// The name of the dialect that they speak.
-    pub dialect: String,
-    /// Whether this process serves them, at `listen.issue`, or another one with the same peppers,
-    /// where Envoy sends their requests.
-    #[serde(default)]
-    pub served: Served,
-}
-
-/// Who serves endpoints that issue tokens.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
-#[serde(rename_all = "lowercase")]
-pub enum Served {
-    /// Another process.
-    Elsewhere,
-    /// This one; without `listen.issue`, nobody: then rules with `issue: true` count for nothing.
-    #[default]
-    Here,
-}
-
 /// What a platform is told of the configuration around it.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings<'a> {
@@ -117,57 +98,6 @@ pub struct Surroundings<'a> {
     pub signing: &'a SigningKeys,
     /// Whether this process serves endpoints that issue tokens.
     pub issuing: bool,
-}
-
-/// The headers that tell the upstream who is calling, each by its name.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[expect(
-    missing_docs,
-    reason = "each is the header for the field of the identity of that name"
-)]
-pub struct IdentityHeaders {
-    pub platform: String,
-    pub account: String,
-    pub user: String,
-    pub username: String,
-    pub scheme: String,
-    pub scopes: String,
-    pub roles: String,
-    pub expires: String,
-}
-
-impl Default for IdentityHeaders {
-    fn default() -> Self {
-        let name = |it: &str| format!("x-auth-{it}");
-        Self {
-            platform: name("platform"),
-            account: name("account"),
-            user: name("user"),
-            username: name("username"),
-            scheme: name("scheme"),
-            scopes: name("scopes"),
-            roles: name("roles"),
-            expires: name("expires"),
-        }
-    }
-}
-
-impl IdentityHeaders {
-    /// Gives every name, with the key that sets it.
-    #[must_use]
-    pub fn names(&self) -> [(&'static str, &str); 8] {
-        [
-            ("platform", &self.platform),
-            ("account", &self.account),
-            ("user", &self.user),
-            ("username", &self.username),
-            ("scheme", &self.scheme),
-            ("scopes", &self.scopes),
-            ("roles", &self.roles),
-            ("expires", &self.expires),
-        ]
-    }
 }
 
 /// Puts the preset that the settings name underneath them. Settings without one stay as they are.

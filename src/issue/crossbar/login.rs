@@ -146,7 +146,11 @@ impl UserAuth {
             }
         }
         if self.index().is_none() {
-            problems.add("method", "enum", "Value not found in enumerated list of values");
+            problems.add(
+                "method",
+                "enum",
+                "Value not found in enumerated list of values",
+            );
         }
         problems
     }
@@ -194,7 +198,10 @@ impl UserAuth {
         if let Some(id) = &self.account_id {
             found.push(reads.account(id).await?.into_iter().collect());
         }
-        Ok(found.into_iter().find(|it| !it.is_empty()).unwrap_or_default())
+        Ok(found
+            .into_iter()
+            .find(|it| !it.is_empty())
+            .unwrap_or_default())
     }
 
     async fn verify(&self, core: &Core, asked: &Asked, reads: &Reads) -> Result<Login, Failure> {
@@ -218,7 +225,9 @@ impl UserAuth {
             let detail = "no user of the account has these credentials and may log in";
             return Err(Denial::new(Reason::Unknown, detail).into());
         };
-        let account = accounts.into_iter().find(|it| user.account.as_ref() == Some(&it.id));
+        let account = accounts
+            .into_iter()
+            .find(|it| user.account.as_ref() == Some(&it.id));
         let account = account.ok_or_else(|| Denial::new(Reason::Unknown, "no such account"))?;
         let opened = open_user(&asked.platform.name, USER_AUTH, user.clone(), reads).await?;
         let bearer = Bearer {
@@ -300,7 +309,9 @@ fn note_failure(core: &Core, asked: &Asked, account: Account) -> Result<(), Faul
     core.beside(async move {
         let account = &bearer.account;
         if effective(account, USER_AUTH, &reads).await?.log_failed {
-            directory.note_attempt(&platform, &account.id, attempt).await?;
+            directory
+                .note_attempt(&platform, &account.id, attempt)
+                .await?;
         }
         Ok(())
     });

@@ -77,7 +77,15 @@ pub(super) async fn configure(
             };
             directory.update_security(platform, account, change).await?
         }
-        _ => return Ok(envelope::failed(core, asked, 405, "method not allowed", json!({}))),
+        _ => {
+            return Ok(envelope::failed(
+                core,
+                asked,
+                405,
+                "method not allowed",
+                json!({}),
+            ));
+        }
     };
     let data = json!({ "auth_modules": set, "id": ID });
     Ok(envelope::done(core, asked, data))
@@ -101,7 +109,10 @@ fn form(core: &Core, asked: &Asked) -> Result<Form, Answer> {
 }
 
 fn check(name: &str, module: &AuthModule, problems: &mut Problems) {
-    if module.token_auth_expiry_s.is_some_and(|it| it > MAX_TOKEN_SECONDS) {
+    if module
+        .token_auth_expiry_s
+        .is_some_and(|it| it > MAX_TOKEN_SECONDS)
+    {
         let field = format!("auth_modules.{}.token_auth_expiry_s", shown_name(name));
         problems.add(&field, "maximum", "Value must be at most 31536000, a year");
     }
@@ -113,12 +124,11 @@ fn shown_name(name: &str) -> String {
 }
 
 /// Lists who has tried to log in, newest first: `GET accounts/ID/security/attempts`.
-pub(super) async fn attempts(
-    core: &Core,
-    asked: &Asked,
-    account: &str,
-) -> Result<Answer, Failure> {
-    let all = core.directory().attempts(&asked.platform.name, account).await?;
+pub(super) async fn attempts(core: &Core, asked: &Asked, account: &str) -> Result<Answer, Failure> {
+    let all = core
+        .directory()
+        .attempts(&asked.platform.name, account)
+        .await?;
     let brief = |it: &Attempt| {
         json!({
             "auth_module": it.auth_module,
@@ -140,7 +150,10 @@ pub(super) async fn attempt(
     account: &str,
     id: &str,
 ) -> Result<Answer, Failure> {
-    let all = core.directory().attempts(&asked.platform.name, account).await?;
+    let all = core
+        .directory()
+        .attempts(&asked.platform.name, account)
+        .await?;
     let Some(attempt) = all.into_iter().find(|it| it.id == id) else {
         return Ok(envelope::not_found(core, asked));
     };

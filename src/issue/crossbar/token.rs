@@ -51,7 +51,10 @@ impl Bearer {
         let reseller = above.iter().skip(1).find(is_reseller).or(above.last());
         let reseller = reseller.map(|it| it.id.clone());
         data.insert("apps".to_owned(), json!([]));
-        data.insert("is_master_account".to_owned(), json!(self.account.parent.is_none()));
+        data.insert(
+            "is_master_account".to_owned(),
+            json!(self.account.parent.is_none()),
+        );
         data.insert("is_reseller".to_owned(), json!(false));
         data.insert("reseller_id".to_owned(), json!(reseller));
         data.extend(self.account.attributes.clone());
@@ -193,7 +196,12 @@ fn identity_signature(own: &str, system: &str, subject: &str) -> String {
 pub(super) async fn show(core: &Core, asked: &Asked, token: &str) -> Result<Answer, Failure> {
     let (identity, presented) = presented(asked)?;
     let reads = core.reads(asked);
-    let other = || Denial::new(Reason::Wrong, "the path names another token than was presented");
+    let other = || {
+        Denial::new(
+            Reason::Wrong,
+            "the path names another token than was presented",
+        )
+    };
     let parts = revocation_of(token).ok_or_else(other)?;
     let parts: Vec<_> = parts.iter().map(Vec::as_slice).collect();
     if reads.revocation_digest(&parts).to_string() != presented.digest {

@@ -56,7 +56,11 @@ async fn prove(core: &Core, asked: &Asked, bearer: &Bearer, code: &str) -> Resul
     let step = totp::step_of(&seed, code, core.clock().unix_seconds());
     let step = step.ok_or_else(|| denied("the code is wrong"))?;
     let parts: [&[u8]; 3] = [b"totp", user.id.as_bytes(), &step.to_be_bytes()];
-    if core.directory().claim_once(platform, &parts, REMEMBERED).await? {
+    if core
+        .directory()
+        .claim_once(platform, &parts, REMEMBERED)
+        .await?
+    {
         return Ok(());
     }
     Err(denied("the code was used already").into())

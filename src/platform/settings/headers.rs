@@ -1,0 +1,55 @@
+//! The names of the headers that tell the upstream who is calling.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The headers that tell the upstream who is calling, each by its name.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[expect(
+    missing_docs,
+    reason = "each is the header for the field of the identity of that name"
+)]
+pub struct IdentityHeaders {
+    pub platform: String,
+    pub account: String,
+    pub user: String,
+    pub username: String,
+    pub scheme: String,
+    pub scopes: String,
+    pub roles: String,
+    pub expires: String,
+}
+
+impl Default for IdentityHeaders {
+    fn default() -> Self {
+        let name = |it: &str| format!("x-auth-{it}");
+        Self {
+            platform: name("platform"),
+            account: name("account"),
+            user: name("user"),
+            username: name("username"),
+            scheme: name("scheme"),
+            scopes: name("scopes"),
+            roles: name("roles"),
+            expires: name("expires"),
+        }
+    }
+}
+
+impl IdentityHeaders {
+    /// Gives every name, with the key that sets it.
+    #[must_use]
+    pub fn names(&self) -> [(&'static str, &str); 8] {
+        [
+            ("platform", &self.platform),
+            ("account", &self.account),
+            ("user", &self.user),
+            ("username", &self.username),
+            ("scheme", &self.scheme),
+            ("scopes", &self.scopes),
+            ("roles", &self.roles),
+            ("expires", &self.expires),
+        ]
+    }
+}
