@@ -11,6 +11,7 @@
 //! pc:k:PLATFORM:ID            API key          pc:t:PLATFORM:DIGEST        a session's user, as a hint
 //! pc:s:PLATFORM:USER          session          pc:x:PLATFORM:DIGEST        a revoked token
 //! pc:p:PLATFORM               the platform itself: its generation
+//! pc:c:PLATFORM:ACCOUNT       what an account says about ways to log in
 //! pcu:s:PLATFORM:DIGEST       is there while a session is in use
 //! pcu:o:PLATFORM:DIGEST       a claim that was granted, once
 //! ```
@@ -32,6 +33,7 @@ pub mod reads;
 pub mod records;
 pub mod revocations;
 pub mod seal;
+pub mod security;
 pub mod sessions;
 pub mod totp;
 pub mod walk;
