@@ -12,6 +12,7 @@
 //! pc:s:PLATFORM:USER          session          pc:x:PLATFORM:DIGEST        a revoked token
 //! pc:p:PLATFORM               the platform itself: its generation
 //! pc:m:peppers                ids of the peppers it was written under, as a JSON list
+//! pc:c:PLATFORM:ACCOUNT       what an account says about ways to log in
 //! pcu:s:PLATFORM:DIGEST       is there while a session is in use
 //! pcu:o:PLATFORM:DIGEST       a claim that was granted, once
 //! pcu:f:PLATFORM:DIGEST:END   how many attempts of one client against one target failed
@@ -36,6 +37,7 @@ pub mod reads;
 pub mod records;
 pub mod revocations;
 pub mod seal;
+pub mod security;
 pub mod sessions;
 pub mod totp;
 pub mod walk;

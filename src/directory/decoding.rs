@@ -49,6 +49,7 @@ pub(super) fn decode_all<T: DeserializeOwned>(
 fn kind(key: &str) -> &'static str {
     match key.get(..5) {
         Some("pc:a:") => "account",
+        Some("pc:c:") => "account's security settings",
         Some("pc:i:") => "index entry",
         Some("pc:k:") => "key",
         Some("pc:p:") => "platform",

@@ -5,12 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::decision::{Dependency, Fault};
-use crate::directory::decoding::decode;
-use crate::directory::{Directory, store_fault};
-use crate::store::PutIf;
-
-/// How often a write that lost a race against another one is tried again.
-const WRITE_ATTEMPTS: usize = 16;
+use crate::directory::Directory;
+use crate::directory::writing::WRITE_ATTEMPTS;
 
 /// A platform as the directory knows it; one that has no record is as by default.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -36,26 +32,16 @@ impl Directory {
     /// # Errors
     /// A fault when the store does not take it: nothing is revoked then.
     pub async fn revoke_platform(&self, name: &str) -> Result<Platform, Fault> {
+        let raise = |old: Option<Platform>| {
+            let generation = old.unwrap_or_default().generation.saturating_add(1);
+            Ok::<_, Fault>(Platform { generation })
+        };
         let key = self.platform_key(name);
-        for _ in 0..WRITE_ATTEMPTS {
-            let old = self.value(&key).await?;
-            let platform = old.as_deref();
-            let platform = platform
-                .map(|it| decode::<Platform>(&key, it))
-                .transpose()?;
-            let raised = Platform {
-                generation: platform.unwrap_or_default().generation.saturating_add(1),
-            };
-            let value = serde_json::to_vec(&raised)
-                .map_err(|_| Fault::new(Dependency::Internal, "a platform cannot be encoded"))?;
-            let condition = old.as_deref().map_or(PutIf::Absent, PutIf::Equal);
-            let put = self.store().put(&key, &value, condition, None).await;
-            if put.map_err(store_fault)? {
-                return Ok(raised);
-            }
-        }
-        let detail = "a platform is being changed by too many writers at once";
-        Err(Fault::new(Dependency::Internal, detail))
+        let raised = self.swap(&key, None, WRITE_ATTEMPTS, raise).await?;
+        raised.ok_or_else(|| {
+            let detail = "a platform is being changed by too many writers at once";
+            Fault::new(Dependency::Internal, detail)
+        })
     }
 
     pub(super) fn platform_key(&self, name: &str) -> String {

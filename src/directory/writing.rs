@@ -9,6 +9,8 @@
 //! its hints after the commit, and whoever withdraws one at the record afterwards. Whichever comes
 //! last sees the other and puts the hint back.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -21,7 +23,7 @@ use crate::directory::{Directory, Index, MAX_HINTS, store_fault};
 use crate::store::{DeleteIf, PutIf};
 
 /// How often a write that lost a race against another writer is tried again.
-const WRITE_ATTEMPTS: usize = 16;
+pub(super) const WRITE_ATTEMPTS: usize = 16;
 
 /// A record of the directory.
 pub trait Record: Clone + DeserializeOwned + Send + Serialize + Sync + 'static {
@@ -207,6 +209,33 @@ impl Directory {
             .collect()
     }
 
+    /// Writes what `change` makes of the value of a key by which nothing else is found, `None` where
+    /// it is not there, and gives it. Where another writer comes first, `change` is asked again;
+    /// `Ok(None)` where that happened `attempts` times.
+    ///
+    /// # Errors
+    /// What `change` refuses with; a fault when the store does not take it, or the value cannot be
+    /// read.
+    pub(super) async fn swap<T: DeserializeOwned + Serialize, E: From<Fault>>(
+        &self,
+        key: &str,
+        ttl: Option<Duration>,
+        attempts: usize,
+        change: impl Fn(Option<T>) -> Result<T, E> + Send,
+    ) -> Result<Option<T>, E> {
+        for _ in 0..attempts {
+            let old = self.value(key).await?;
+            let new = change(old.as_deref().map(|it| decode(key, it)).transpose()?)?;
+            let value = encode(&new)?;
+            let condition = old.as_deref().map_or(PutIf::Absent, PutIf::Equal);
+            let put = self.0.store.put(key, &value, condition, ttl).await;
+            if put.map_err(store_fault)? {
+                return Ok(Some(new));
+            }
+        }
+        Ok(None)
+    }
+
     /// Tells whether the record itself claims one of the digests in an index.
     pub(super) fn confirms<R: Record>(
         &self,
@@ -287,7 +316,7 @@ impl Directory {
     }
 }
 
-fn encode(value: &impl Serialize) -> Result<Vec<u8>, Fault> {
+pub(super) fn encode(value: &impl Serialize) -> Result<Vec<u8>, Fault> {
     serde_json::to_vec(value).map_err(|_| internal("a record cannot be encoded"))
 }
 
@@ -309,7 +338,6 @@ fn internal(detail: &'static str) -> Fault {
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
-    use std::time::Duration;
 
     use bytes::Bytes;
     use futures_core::future::BoxFuture;

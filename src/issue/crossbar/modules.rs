@@ -4,8 +4,6 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::decision::Fault;
 use crate::directory::reads::Reads;
 use crate::directory::records::Account;
@@ -52,32 +50,6 @@ pub(super) fn system() -> AuthModules {
     named.collect()
 }
 
-/// Gives what holds for every module of an account.
-///
-/// # Errors
-/// A fault when the store does not answer.
-pub(super) async fn merged(account: &Account, reads: &Reads) -> Result<AuthModules, Fault> {
-    let mut merged = AuthModules::new();
-    for (height, above) in reads.lineage(&account.id).await?.iter().enumerate() {
-        let set = reads.security(&above.id).await?.unwrap_or_default();
-        for (name, mut module) in set {
-            // What a parent demands of its own logins is not demanded below, unless it says so.
-            let inherited = |it: &MultiFactor| height == 0 || it.include_subaccounts == Some(true);
-            module.multi_factor = module.multi_factor.filter(inherited);
-            let nearer = merged.remove(&name).unwrap_or_default();
-            merged.insert(name, nearer.over(module));
-        }
-        if above.attributes.get("is_reseller") == Some(&Value::Bool(true)) {
-            break;
-        }
-    }
-    for (name, module) in system() {
-        let nearer = merged.remove(&name).unwrap_or_default();
-        merged.insert(name, nearer.over(module));
-    }
-    Ok(merged)
-}
-
 /// Gives what holds for one module of an account.
 ///
 /// # Errors
@@ -87,7 +59,7 @@ pub(super) async fn effective(
     module: &str,
     reads: &Reads,
 ) -> Result<Effective, Fault> {
-    let mut merged = merged(account, reads).await?;
+    let mut merged = reads.security_merged(account, &system()).await?;
     let module = merged.remove(module).unwrap_or_default();
     let seconds = module.token_auth_expiry_s.filter(|it| *it > 0);
     let second_factor = module.multi_factor.and_then(|it| it.enabled);
