@@ -20,7 +20,8 @@ use crate::clock::Clock;
 use crate::credential::{Credential, Fingerprint};
 use crate::decision::{Denial, Dependency, Failure, Fault};
 use crate::directory::Directory;
-use crate::directory::reads::{Notes, Reads};
+use crate::directory::generations::Notes;
+use crate::directory::reads::Reads;
 use crate::identity::Identity;
 use crate::scheme::Scheme;
 

@@ -12,7 +12,8 @@ use moka::sync::Cache as Moka;
 use crate::cache::Cache;
 use crate::credential::Fingerprint;
 use crate::decision::Fault;
-use crate::directory::reads::{Notes, Reads};
+use crate::directory::generations::Notes;
+use crate::directory::reads::Reads;
 use crate::identity::Lineage;
 
 /// A fact, and what it stands on.

@@ -6,10 +6,6 @@
 //! flight during the change is thus stale by construction. A scheme reads through here and
 //! nowhere else; it sees only the records of its own platform.
 
-use std::collections::hash_map::DefaultHasher;
-use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use bytes::Bytes;
@@ -18,120 +14,15 @@ use serde::de::DeserializeOwned;
 use crate::credential::Secret;
 use crate::decision::{Dependency, Fault};
 use crate::directory::decoding::{decode, decode_all};
+use crate::directory::generations::Notes;
 use crate::directory::platforms::Platform;
 use crate::directory::records::{Account, ApiKey, User};
 use crate::directory::writing::Record;
-use crate::directory::{Directory, Index, UNTRACKED, store_fault};
+use crate::directory::{Directory, Index, store_fault};
 use crate::proof::Prover;
-use crate::store::Change;
-
-/// Slots of the generation table. Two records in one slot cost a miss, never a wrong verdict.
-const SLOTS: usize = 65_536;
-
-/// The last of them are for platforms: every verdict stands on its platform's record, so a session
-/// in the same slot would make all of them stale each time that it changes.
-const PLATFORM_SLOTS: usize = 64;
-
-/// How many records a kept verdict may stand on. One that read more is used once and not kept.
-const MAX_NOTES: usize = 8;
 
 /// How many accounts may stand in one line, the lowest included.
 pub const MAX_LINEAGE: usize = 16;
-
-/// How often each record has changed, by slot, and all of them together.
-pub struct Generations {
-    slots: Box<[AtomicU64]>,
-    global: AtomicU64,
-}
-
-impl Default for Generations {
-    fn default() -> Self {
-        Self {
-            slots: std::iter::repeat_with(AtomicU64::default)
-                .take(SLOTS)
-                .collect(),
-            global: AtomicU64::default(),
-        }
-    }
-}
-
-impl fmt::Debug for Generations {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Generations")
-            .field("global", &self.global)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Generations {
-    /// Makes every verdict that stands on what changed stale.
-    pub fn raise(&self, change: Change<'_>) {
-        let counter = match change {
-            Change::Key(key) if key.starts_with(UNTRACKED) => return,
-            Change::Everything => &self.global,
-            Change::Key(key) => &self.slots[slot(key)],
-        };
-        counter.fetch_add(1, Ordering::Release);
-    }
-
-    /// Tells whether nothing that the notes were taken from has changed since.
-    #[must_use]
-    pub fn is_current(&self, notes: &Notes) -> bool {
-        notes.global == self.global.load(Ordering::Acquire)
-            && notes
-                .records
-                .iter()
-                .all(|it| it.1 == self.slots[usize::from(it.0)].load(Ordering::Acquire))
-    }
-
-    fn begin(&self) -> Notes {
-        Notes {
-            global: self.global.load(Ordering::Acquire),
-            records: Vec::new(),
-            too_many: false,
-        }
-    }
-
-    fn note(&self, notes: &mut Notes, key: &str) {
-        let slot = slot(key);
-        if notes.records.iter().any(|it| usize::from(it.0) == slot) {
-            return;
-        }
-        if notes.records.len() == MAX_NOTES {
-            notes.too_many = true;
-            return;
-        }
-        let generation = self.slots[slot].load(Ordering::Acquire);
-        notes.records.push((slot as u16, generation));
-    }
-}
-
-fn slot(key: &str) -> usize {
-    // Keys are not chosen by callers who gain by a collision, which costs one miss; no secret key.
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    let hash = hasher.finish() as usize;
-    if key.starts_with("pc:p:") {
-        return SLOTS - PLATFORM_SLOTS + hash % PLATFORM_SLOTS;
-    }
-    hash % (SLOTS - PLATFORM_SLOTS)
-}
-
-/// The generations that a verdict was built on.
-#[derive(Clone, Debug, Default)]
-pub struct Notes {
-    global: u64,
-    records: Vec<(u16, u64)>,
-    too_many: bool,
-}
-
-impl Notes {
-    /// Tells whether the notes cover everything that was read, so that the verdict may be kept.
-    #[must_use]
-    pub fn are_complete(&self) -> bool {
-        !self.too_many
-    }
-}
 
 /// One verdict's reads.
 #[derive(Debug)]
@@ -350,51 +241,5 @@ impl Reads {
             let _ = self.own.set(found.pop().flatten());
         }
         Ok(found)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn notes_taken_before_a_change_are_stale_after_it() {
-        let generations = Generations::default();
-        let mut notes = generations.begin();
-        generations.note(&mut notes, "pc:u:p:1");
-        assert!(generations.is_current(&notes));
-        generations.raise(Change::Key("pc:u:p:2"));
-        assert!(generations.is_current(&notes));
-        generations.raise(Change::Key("pc:u:p:1"));
-        assert!(!generations.is_current(&notes));
-
-        let mut notes = generations.begin();
-        generations.note(&mut notes, "pcu:s:p:1");
-        generations.raise(Change::Key("pcu:s:p:1"));
-        assert!(generations.is_current(&notes), "untracked");
-        generations.raise(Change::Everything);
-        assert!(!generations.is_current(&notes));
-    }
-
-    #[test]
-    fn a_platform_shares_no_slot_with_what_changes_often() {
-        let platforms = SLOTS - PLATFORM_SLOTS;
-        for index in 0..10_000 {
-            assert!(slot(&format!("pc:p:{index}")) >= platforms);
-            assert!(slot(&format!("pc:s:p:{index}")) < platforms);
-        }
-    }
-
-    #[test]
-    fn a_verdict_on_more_records_than_can_be_noted_says_so() {
-        let generations = Generations::default();
-        let mut notes = generations.begin();
-        for index in 0..MAX_NOTES {
-            generations.note(&mut notes, &format!("pc:u:p:{index}"));
-        }
-        generations.note(&mut notes, "pc:u:p:0");
-        assert!(notes.are_complete());
-        generations.note(&mut notes, "pc:u:p:one more");
-        assert!(!notes.are_complete());
     }
 }

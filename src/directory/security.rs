@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::decision::{Dependency, Fault};
+use crate::directory::decoding::decode;
 use crate::directory::reads::Reads;
 use crate::directory::records::Account;
 use crate::directory::writing::{WRITE_ATTEMPTS, encode};
-use crate::directory::decoding::decode;
 use crate::directory::{Directory, store_fault};
 use crate::store::{DeleteIf, PutIf};
 
@@ -227,10 +227,7 @@ fn for_those_below(mut modules: AuthModules) -> AuthModules {
     modules
 }
 
-fn read<T: DeserializeOwned>(
-    key: &str,
-    value: Option<Option<Bytes>>,
-) -> Result<Option<T>, Fault> {
+fn read<T: DeserializeOwned>(key: &str, value: Option<Option<Bytes>>) -> Result<Option<T>, Fault> {
     let value = value.flatten();
     value.map(|it| decode(key, &it)).transpose()
 }

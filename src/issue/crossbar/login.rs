@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::credential::Secret;
-use crate::decision::{Denial, Failure, Fault, Reason};
+use crate::decision::{Denial, Failure, Reason};
 use crate::directory::Index;
 use crate::directory::attempts::Status;
 use crate::directory::names::spelled;
@@ -120,7 +120,7 @@ async fn finish(
     };
     let token = mint(core, asked, &bearer, effective.token_lifetime)?;
     if effective.log_successful {
-        bearer.note(core, asked, Status::Success, "a token was created")?;
+        bearer.note(core, asked, Status::Success, "a token was created");
     }
     core.count(asked, "token", "issued");
     let data = bearer.shown(reads).await?;
@@ -220,7 +220,7 @@ impl UserAuth {
         }
         let Some(user) = users.into_iter().find(|it| !it.disabled) else {
             if let Some(account) = accounts.into_iter().next() {
-                note_failure(core, asked, account)?;
+                note_failure(core, asked, account);
             }
             let detail = "no user of the account has these credentials and may log in";
             return Err(Denial::new(Reason::Unknown, detail).into());
@@ -248,7 +248,7 @@ impl UserAuth {
                 Err(failure) => {
                     if effective.log_failed && matches!(failure, Failure::Denied(_)) {
                         let what = "the second factor was not accepted";
-                        bearer.note(core, asked, Status::Failed, what)?;
+                        bearer.note(core, asked, Status::Failed, what);
                     }
                     return Err(failure);
                 }
@@ -295,7 +295,7 @@ fn switched_off(core: &Core, asked: &Asked) -> Answer {
 
 /// Notes a login that failed at an account, beside the answer: where nobody has one, as much is done
 /// before it.
-fn note_failure(core: &Core, asked: &Asked, account: Account) -> Result<(), Fault> {
+fn note_failure(core: &Core, asked: &Asked, account: Account) {
     let (directory, reads) = (core.directory().clone(), core.reads(asked));
     let platform = asked.platform.name.clone();
     let what = "the credentials were not accepted";
@@ -305,15 +305,14 @@ fn note_failure(core: &Core, asked: &Asked, account: Account) -> Result<(), Faul
         generations: [0; 3],
         method: USER_AUTH,
     };
-    let attempt = bearer.attempt(core, asked, Status::Failed, what)?;
+    let login = bearer.attempt(asked, Status::Failed, what);
     core.beside(async move {
         let account = &bearer.account;
         if effective(account, USER_AUTH, &reads).await?.log_failed {
             directory
-                .note_attempt(&platform, &account.id, attempt)
+                .note_attempt(&platform, &account.id, login)
                 .await?;
         }
         Ok(())
     });
-    Ok(())
 }

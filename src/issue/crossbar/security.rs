@@ -4,14 +4,14 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::decision::Failure;
+use crate::decision::{Failure, Fault};
 use crate::directory::attempts::Attempt;
 use crate::directory::security::{AuthModule, AuthModules};
 use crate::issue::Asked;
 use crate::issue::answer::Answer;
 use crate::issue::core::Core;
 use crate::issue::crossbar::envelope::{self, Problems};
-use crate::issue::crossbar::modules::{MODULES, merged};
+use crate::issue::crossbar::modules::{MODULES, system};
 use crate::platform::body::template::YEAR_0;
 
 /// The longest that a token may be good, in seconds: a year.
@@ -48,7 +48,7 @@ pub(super) async fn configure(
     let set = match method {
         "GET" => {
             let set = reads.security(account).await?.unwrap_or_default();
-            let inherited = merged(&record, &reads).await?;
+            let inherited = reads.security_merged(&record, &system()).await?;
             let data = json!({
                 "account": { "auth_modules": set, "id": ID },
                 "auth_modules": set,
@@ -58,8 +58,9 @@ pub(super) async fn configure(
             return Ok(envelope::done(core, asked, data));
         }
         "DELETE" => {
-            let removed = directory.delete_security(platform, account).await?;
-            removed.unwrap_or_default()
+            let set = directory.security(platform, account).await?;
+            directory.delete_security(platform, account).await?;
+            set.unwrap_or_default()
         }
         "PATCH" | "POST" | "PUT" => {
             let form = match form(core, asked) {
@@ -67,15 +68,15 @@ pub(super) async fn configure(
                 Err(answer) => return Ok(answer),
             };
             let replace = method != "PATCH";
-            let change = |old: Option<AuthModules>| {
-                let mut set = old.filter(|_| !replace).unwrap_or_default();
+            let change = |old: AuthModules| {
+                let mut set = if replace { AuthModules::new() } else { old };
                 for (name, module) in &form.auth_modules {
                     let below = set.remove(name).unwrap_or_default();
                     set.insert(name.clone(), module.clone().over(below));
                 }
-                set
+                Ok::<_, Fault>(set)
             };
-            directory.update_security(platform, account, change).await?
+            directory.change_security(platform, account, change).await?
         }
         _ => {
             return Ok(envelope::failed(
@@ -131,11 +132,11 @@ pub(super) async fn attempts(core: &Core, asked: &Asked, account: &str) -> Resul
         .await?;
     let brief = |it: &Attempt| {
         json!({
-            "auth_module": it.auth_module,
-            "auth_type": it.auth_type,
+            "auth_module": it.login.auth_module,
+            "auth_type": it.login.auth_type,
             "id": it.id,
-            "message": it.message,
-            "status": it.status,
+            "message": it.login.message,
+            "status": it.login.status,
             "timestamp": it.timestamp + YEAR_0,
         })
     };
@@ -158,14 +159,14 @@ pub(super) async fn attempt(
         return Ok(envelope::not_found(core, asked));
     };
     let data = json!({
-        "auth_module": attempt.auth_module,
-        "auth_type": attempt.auth_type,
-        "client_ip": attempt.client_ip,
-        "crossbar_request_id": attempt.request_id,
+        "auth_module": attempt.login.auth_module,
+        "auth_type": attempt.login.auth_type,
+        "client_ip": attempt.login.client_ip,
+        "crossbar_request_id": attempt.login.request_id,
         "id": attempt.id,
-        "message": attempt.message,
-        "metadata": { "account_id": account, "owner_id": attempt.user },
-        "status": attempt.status,
+        "message": attempt.login.message,
+        "metadata": { "account_id": account, "owner_id": attempt.login.user },
+        "status": attempt.login.status,
         "timestamp": attempt.timestamp + YEAR_0,
     });
     Ok(envelope::done(core, asked, data))

@@ -11,13 +11,13 @@ use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
 use crate::decision::{Denial, Dependency, Failure, Fault, Reason};
-use crate::directory::attempts::{Attempt, Status};
+use crate::directory::attempts::{Login, Status};
 use crate::directory::reads::Reads;
 use crate::directory::records::{Account, RecordKind, User};
 use crate::identity::{Identity, TokenRef};
 use crate::issue::Asked;
 use crate::issue::answer::Answer;
-use crate::issue::core::{Core, Grant, random_hex};
+use crate::issue::core::{Core, Grant};
 use crate::issue::crossbar::envelope::{self, Problems};
 use crate::issue::crossbar::modules::{AUTH, effective};
 use crate::scheme::jwt::revocation_of;
@@ -71,45 +71,27 @@ impl Bearer {
     }
 
     /// Puts an attempt to log in into words.
-    ///
-    /// # Errors
-    /// Where the operating system gives no randomness.
-    pub(super) fn attempt(
-        &self,
-        core: &Core,
-        asked: &Asked,
-        status: Status,
-        message: &str,
-    ) -> Result<Attempt, Fault> {
-        Ok(Attempt {
-            id: random_hex()?,
-            timestamp: core.clock().unix_seconds(),
+    pub(super) fn attempt(&self, asked: &Asked, status: Status, message: &str) -> Login {
+        Login {
             auth_type: "jwt_auth_token".to_owned(),
             auth_module: self.method.to_owned(),
             status,
             message: message.to_owned(),
-            client_ip: asked.context.client_address.map(|it| it.to_string()),
-            request_id: asked.request_id.clone(),
+            client_ip: asked.context.client_address,
+            request_id: Some(asked.request_id.clone()),
             user: self.user.as_ref().map(|it| it.id.clone()),
-        })
+        }
     }
 
     /// Notes an attempt for whoever runs the account, beside the answer.
-    ///
-    /// # Errors
-    /// Where the operating system gives no randomness.
-    pub(super) fn note(
-        &self,
-        core: &Core,
-        asked: &Asked,
-        status: Status,
-        message: &str,
-    ) -> Result<(), Fault> {
-        let attempt = self.attempt(core, asked, status, message)?;
+    pub(super) fn note(&self, core: &Core, asked: &Asked, status: Status, message: &str) {
+        let login = self.attempt(asked, status, message);
         let (directory, account) = (core.directory().clone(), self.account.id.clone());
         let platform = asked.platform.name.clone();
-        core.beside(async move { directory.note_attempt(&platform, &account, attempt).await });
-        Ok(())
+        core.beside(async move {
+            directory.note_attempt(&platform, &account, login).await?;
+            Ok(())
+        });
     }
 
     /// Finds whom an identity stands for now.
