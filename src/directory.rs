@@ -14,12 +14,14 @@
 //! pc:c:PLATFORM:ACCOUNT       what an account says about ways to log in
 //! pcu:s:PLATFORM:DIGEST       is there while a session is in use
 //! pcu:o:PLATFORM:DIGEST       a claim that was granted, once
+//! pcu:a:PLATFORM:ACCOUNT      the latest attempts to log in to an account
 //! ```
 //!
 //! What begins with `pcu:` changes no verdict and is untracked.
 //!
 //! It decides nothing; schemes do, reading through [`reads::Reads`].
 
+pub mod attempts;
 #[cfg(test)]
 pub(crate) mod bench;
 pub mod check;
