@@ -16,12 +16,14 @@
 //! pcu:s:PLATFORM:DIGEST       is there while a session is in use
 //! pcu:o:PLATFORM:DIGEST       a claim that was granted, once
 //! pcu:f:PLATFORM:DIGEST:END   how many attempts of one client against one target failed
+//! pcu:a:PLATFORM:ACCOUNT      the latest attempts to log in to an account
 //! ```
 //!
 //! What begins with `pcu:` changes no verdict and is untracked.
 //!
 //! It decides nothing; schemes do, reading through [`reads::Reads`].
 
+pub mod attempts;
 #[cfg(test)]
 pub(crate) mod bench;
 pub mod check;

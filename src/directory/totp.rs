@@ -49,7 +49,6 @@ fn bound_to<'p>(platform: &'p str, user: &'p str) -> [&'p [u8]; 3] {
     [platform.as_bytes(), b"totp", user.as_bytes()]
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is used with map_err")]
 fn fault(error: SealError) -> Fault {
     Fault::new(Dependency::Internal, format!("a second factor: {error}"))
 }
