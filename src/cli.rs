@@ -14,6 +14,7 @@ pub mod serve;
 pub mod session;
 pub mod store;
 pub mod table;
+pub mod throttle;
 pub mod user;
 
 use std::fmt::Display;
@@ -60,6 +61,8 @@ enum Command {
     #[command(subcommand)]
     Store(store::Command),
     #[command(subcommand)]
+    Throttle(throttle::Command),
+    #[command(subcommand)]
     User(user::Command),
 }
 
@@ -77,6 +80,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Session(command) => command.run(),
         Command::Store(command) => command.run(),
+        Command::Throttle(command) => command.run(),
         Command::User(command) => command.run(),
     };
     match done {

@@ -214,6 +214,7 @@ fn read_platforms(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::throttle::settings::{Bucket, Limits};
 
     fn parse(base: &Path, platforms: &str) -> Result<Config, Vec<Problem>> {
         let text = format!(
@@ -246,6 +247,47 @@ mod tests {
                     assert_eq!(keys, [wrong], "{grpc} {admin} {issue}: {found:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn limits_are_the_usual_ones_where_a_platform_does_not_say_others() {
+        let limits = |text: &str| {
+            let text = format!("  - {{ name: p, preset: {text} }}\n");
+            let config = parse(Path::new("/"), &text)?;
+            let platform = config.platforms.iter().next().unwrap();
+            Ok::<_, Vec<Problem>>(platform.throttle)
+        };
+        let usual = Limits::default();
+        assert_eq!((usual.failures, usual.window.as_secs()), (20, 300));
+        let bucket = Some(Bucket::default());
+        for (text, want) in [
+            ("opentact", usual),
+            ("opentact, throttle: null", usual),
+            ("crossbar", Limits { bucket, ..usual }),
+            ("crossbar, throttle: { bucket: null }", usual),
+            (
+                "crossbar, throttle: { failures: 5 }",
+                Limits {
+                    failures: 5,
+                    bucket,
+                    ..usual
+                },
+            ),
+        ] {
+            assert_eq!(limits(text).unwrap(), want, "{text}");
+        }
+        for (wrong, key) in [
+            ("failures: 0", "failures"),
+            ("window_seconds: 0", "window_seconds"),
+            ("window_seconds: 86401", "window_seconds"),
+            ("bucket: { cost: 101 }", "bucket.cost"),
+            ("bucket: { cost: 0 }", "bucket.cost"),
+            ("bucket: { per_second: 0 }", "bucket.per_second"),
+        ] {
+            let found = limits(&format!("opentact, throttle: {{ {wrong} }}")).unwrap_err();
+            let keys: Vec<_> = found.iter().map(|it| &*it.key).collect();
+            assert_eq!(keys, [format!("platforms[0].throttle.{key}")], "{wrong}");
         }
     }
 

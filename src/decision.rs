@@ -190,6 +190,17 @@ impl Denial {
         }
     }
 
+    /// Denies for too many attempts, until `wait` is over: whole seconds, 1 or more.
+    #[must_use]
+    pub fn throttled(wait: Duration) -> Self {
+        let seconds = wait.as_millis().div_ceil(1000).max(1);
+        let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+        Self {
+            retry_after: Some(Duration::from_secs(seconds)),
+            ..Self::new(Reason::Throttled, "too many attempts")
+        }
+    }
+
     /// Sends the client to the same resource over HTTPS, with a 3xx status.
     #[must_use]
     pub fn redirect(status: u16, location: String) -> Self {

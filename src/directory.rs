@@ -11,6 +11,7 @@
 //! pc:k:PLATFORM:ID            API key          pc:t:PLATFORM:DIGEST        a session's user, as a hint
 //! pc:s:PLATFORM:USER          session          pc:x:PLATFORM:DIGEST        a revoked token
 //! pcu:s:PLATFORM:DIGEST       is there while a session is in use; changes no verdict, so untracked
+//! pcu:f:PLATFORM:DIGEST:END   how many attempts of one client against one target failed; likewise
 //! ```
 //!
 //! It decides nothing; schemes do, reading through [`reads::Reads`].
@@ -18,6 +19,7 @@
 #[cfg(test)]
 pub(crate) mod bench;
 pub mod check;
+pub mod failures;
 pub mod file;
 pub mod names;
 pub mod operations;

@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | 5 | [`cli`], [`serve`], [`control`], [`config`] | commands, listeners, settings |
 //! | 4 | [`envoy`], [`admin`] | the edges: Envoy's protobuf, HTTP for operators |
-//! | 3 | [`gate`], [`authenticator`], [`platform`], [`policy`], [`cache`] | deciding |
+//! | 3 | [`gate`], [`authenticator`], [`platform`], [`policy`], [`throttle`], [`cache`] | deciding |
 //! | 2 | [`scheme`] | decoding and vouching |
 //! | 1 | [`directory`], [`store`], [`proof`], [`keys`] | records, proofs, keys |
 //! | 0 | [`credential`], [`request`], [`identity`], [`decision`], [`document`], [`clock`], [`telemetry`], [`trace`] | words |
@@ -43,4 +43,5 @@ pub mod scheme;
 pub mod serve;
 pub mod store;
 pub mod telemetry;
+pub mod throttle;
 pub mod trace;

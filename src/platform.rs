@@ -21,6 +21,7 @@ use crate::platform::settings::{IdentityHeaders, IssueSettings};
 use crate::policy::Policy;
 use crate::request::RequestView;
 use crate::scheme::{Conflict, Scheme};
+use crate::throttle::settings::Limits;
 
 /// One platform, ready to judge.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub struct Platform {
     pub identity_headers: IdentityHeaders,
     /// What its endpoints that issue tokens speak; `None`: it has none.
     pub issue: Option<IssueSettings>,
+    /// How many attempts at its logins may fail.
+    pub throttle: Limits,
     /// What it makes of plain HTTP.
     pub https: Https,
     /// What a 401 asks for, each a whole `WWW-Authenticate` value; empty where switched off.

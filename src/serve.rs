@@ -34,6 +34,7 @@ use crate::serve::listeners::Listeners;
 use crate::serve::opening::{Opened, open, read_directory};
 use crate::store::StoreError;
 use crate::telemetry::Metrics;
+use crate::throttle::Throttle;
 
 /// How long open connections may take to finish after a stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -111,6 +112,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let Opened {
         directory,
         cache,
+        throttle,
         gate,
         operations,
     } = open(config, file, clock.clone(), &metrics).await?;
@@ -123,7 +125,8 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let (stop, stopped) = watch::channel(false);
     let (grpc, admin_address) = (listeners.grpc_addresses(), listeners.admin_address());
     let listening = listeners.in_words();
-    let tasks = listeners.serve(&routes, admin, operations, &stopped);
+    let mut tasks = listeners.serve(&routes, admin, operations, &stopped);
+    tasks.spawn(count_attempts(throttle, stopped));
     let refused = mpsc::channel(1).1;
     let mut running = Running {
         grpc,
@@ -210,6 +213,15 @@ impl Running {
             }
         });
     }
+}
+
+/// Counts failed attempts together with other processes until the service stops, to the last.
+async fn count_attempts(throttle: Throttle, mut stopped: watch::Receiver<bool>) {
+    tokio::select! {
+        () = throttle.clone().run() => {}
+        _ = stopped.wait_for(|it| *it) => {}
+    }
+    throttle.sync().await;
 }
 
 async fn routes(door: Door) -> Result<(HealthReporter, Router), StartError> {

@@ -17,7 +17,14 @@ use source::{Named, Source};
 const FLOORS: [&[&str]; 6] = [
     &["cli", "config", "control", "serve"],
     &["admin", "envoy"],
-    &["authenticator", "cache", "gate", "platform", "policy"],
+    &[
+        "authenticator",
+        "cache",
+        "gate",
+        "platform",
+        "policy",
+        "throttle",
+    ],
     &["scheme"],
     &["directory", "keys", "proof", "store"],
     &[

@@ -8,6 +8,7 @@
 mod bulk;
 mod changes;
 mod sessions;
+mod throttle;
 pub mod verify;
 pub mod words;
 
@@ -56,11 +57,13 @@ impl Operations {
                 row,
             } => self.add(kind, &platform, &row).await,
             Operation::Export { platform } => self.export(platform, lines).await,
+            Operation::Failures { platform } => self.failures(&platform, lines).await,
             Operation::Import {
                 source,
                 text,
                 dry_run,
             } => self.import(source, text, dry_run, lines).await,
+            Operation::Lift { platform, of } => self.lift(&platform, &of).await,
             Operation::Link {
                 platform,
                 id,
@@ -133,6 +136,9 @@ fn subject(operation: &Operation) -> (Option<String>, Option<String>, Option<Str
             (Some(*kind), Some(platform), None)
         }
         Operation::Export { platform } => (None, platform.as_ref(), None),
+        Operation::Failures { platform } | Operation::Lift { platform, .. } => {
+            (None, Some(platform), None)
+        }
         Operation::Import { .. } | Operation::Verify { .. } => (None, None, None),
         Operation::Link { platform, id, .. } => (Some(RecordKind::User), Some(platform), Some(id)),
         Operation::RevokeSession { platform, whose } => {
@@ -176,6 +182,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::credential::{Fingerprinter, Secret};
     use crate::directory::Index;
+    use crate::directory::failures::Attempts;
     use crate::directory::file::Imported;
     use crate::directory::file::written::Row;
     use crate::directory::operations::verify::Verified;
@@ -674,6 +681,62 @@ mod tests {
         let (_, lines) = desk.ask(list(RecordKind::User, None)).await;
         let digest = john.md5.unwrap().to_string();
         assert!(!serde_json::to_string(&lines).unwrap().contains(&digest));
+    }
+
+    #[tokio::test]
+    async fn failed_attempts_are_listed_by_digest_and_lifted_by_client_and_target_or_all() {
+        let desk = Desk::open().await;
+        let window = Duration::from_secs(300);
+        let address = |text: &str| text.parse().ok();
+        let mut ends = Vec::new();
+        for (client, target, count) in [("192.0.2.1", "a", 3), ("192.0.2.2", "a", 20)] {
+            let directory = desk.directory();
+            let counter = directory.failure_counter("infobip", address(client), target, window);
+            directory.add_failures(&counter, count).await.unwrap();
+            ends.push(counter.ends());
+        }
+        let list = async || {
+            let platform = "infobip".to_owned();
+            let (outcome, lines) = desk.ask(Operation::Failures { platform }).await;
+            let records = lines.len();
+            assert_eq!(outcome, Ok(Outcome::Listed { records }));
+            let row = |it| match it {
+                Line::Row(row) => (row["failures"].clone(), row["seconds_left"].clone()),
+                other => panic!("{other:?}"),
+            };
+            let mut rows: Vec<_> = lines.into_iter().map(row).collect();
+            rows.sort_by_key(|it| it.0.as_u64());
+            rows
+        };
+        let now = desk.directory().clock().unix_seconds();
+        let row = |failures: u64, ends: u64| (json!(failures), json!(ends - now));
+        assert_eq!(list().await, [row(3, ends[0]), row(20, ends[1])]);
+
+        let lift = async |of: Attempts| {
+            let platform = "infobip".to_owned();
+            desk.ask(Operation::Lift { platform, of }).await.0
+        };
+        let of = Attempts::Of {
+            address: address("192.0.2.2"),
+            target: "a".to_owned(),
+        };
+        for counters in [1, 0] {
+            assert_eq!(lift(of.clone()).await, Ok(Outcome::Lifted { counters }));
+        }
+        assert_eq!(list().await, [row(3, ends[0])]);
+        assert_eq!(
+            lift(Attempts::All).await,
+            Ok(Outcome::Lifted { counters: 1 })
+        );
+        assert_eq!(list().await, []);
+        let elsewhere = Operation::Failures {
+            platform: "nowhere".to_owned(),
+        };
+        let refused = desk.ask(elsewhere).await.0;
+        assert!(
+            matches!(refused, Err(OperationError::Refused(_))),
+            "{refused:?}"
+        );
     }
 
     #[tokio::test]

@@ -20,6 +20,7 @@ use crate::platform::{NamedScheme, Platform, Site, presets};
 use crate::policy::tunnel::MethodOverride;
 use crate::policy::{Extras, Policy, RawRule};
 use crate::scheme::{self, Base64, Conflict, Context, Reading, SchemeCase, Source, parse_places};
+use crate::throttle::settings::RawLimits;
 
 /// A platform as a configuration writes it, without its schemes, which read their own settings.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -69,6 +70,9 @@ pub struct RawPlatform {
     account_header: Option<String>,
     /// What the platform's endpoints that issue tokens speak, behind rules with `issue: true`.
     issue: Option<IssueSettings>,
+    /// How many attempts at the platform's logins may fail.
+    #[serde(default)]
+    throttle: Option<RawLimits>,
     /// Where a client may name another method.
     #[serde(default)]
     method_override: MethodOverride,
@@ -219,6 +223,10 @@ pub fn build(
         method_override: raw.method_override,
         role_scopes: raw.role_scopes,
     };
+    let throttle = raw.throttle.unwrap_or_default();
+    throttle.check(&mut |pointer, message| {
+        problems.push(settings.problem(&format!("/throttle{pointer}"), message));
+    });
     let policy =
         Policy::build(raw.rules, extras)
             .map_err(|found| {
@@ -252,6 +260,7 @@ pub fn build(
         errors: errors?,
         identity_headers: raw.identity_headers,
         issue: raw.issue,
+        throttle: throttle.into(),
         https,
         site: Site {
             hosts: raw.hosts.iter().map(|it| it.to_ascii_lowercase()).collect(),

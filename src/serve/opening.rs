@@ -24,9 +24,13 @@ use crate::store::embedded::Embedded;
 use crate::store::metered::Metered;
 use crate::store::redis::Redis;
 use crate::telemetry::Metrics;
+use crate::throttle::Throttle;
 
 /// How long an outcome counts where other processes write to the store and nobody tells this one.
 const UNWATCHED: Duration = Duration::from_secs(1);
+
+/// How many clients and targets failed attempts are counted of; a few hundred bytes each.
+const ATTEMPTS_KNOWN: u64 = 50_000;
 
 /// What decides, ready to be asked.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub struct Opened {
     pub directory: Directory,
     /// The cache before it.
     pub cache: Cache,
+    /// What limits failed attempts.
+    pub throttle: Throttle,
     /// The platforms, behind their gate.
     pub gate: Gate,
     /// What operators may ask of the directory.
@@ -106,11 +112,13 @@ pub async fn open_behind(
     });
     let operations = Operations::new(directory.clone(), forms.collect());
     let cache = Cache::new(limits, directory.clone());
+    let throttle = Throttle::new(directory.clone(), fingerprinter.clone(), ATTEMPTS_KNOWN);
     let authenticator = Authenticator::new(directory.clone(), cache.clone(), fingerprinter, 0);
     let gate = Gate::new(config.platforms, authenticator, config.client_address);
     Ok(Opened {
         directory,
         cache,
+        throttle,
         gate,
         operations,
     })

@@ -151,6 +151,39 @@ generation   0
 }
 
 #[test]
+fn failed_attempts_are_listed_and_lifted_through_the_running_server() {
+    let server = start();
+    let listed = run(&server, "throttle list", "");
+    assert!(
+        listed.err.contains("no attempt has failed lately"),
+        "{listed:?}"
+    );
+    assert_eq!(listed.done(), "");
+    let lift = "throttle lift --address 192.0.2.1 --target acc-1";
+    assert_eq!(
+        run(&server, lift, "").done(),
+        "no attempt was counted there\n"
+    );
+    let all = run(&server, "throttle lift --all --json", "").json();
+    assert_eq!(all, json!({ "lifted": 0 }));
+    for (words, says) in [
+        ("throttle lift", "--address"),
+        ("throttle lift --target acc-1", "--address"),
+        ("throttle lift --address 192.0.2.1", "--target"),
+        (
+            "throttle lift --address here --target acc-1",
+            "an IP, or `unknown`",
+        ),
+        (
+            "throttle lift --all --address unknown --target acc-1",
+            "cannot be used with",
+        ),
+    ] {
+        run(&server, words, "").failed(2, says);
+    }
+}
+
+#[test]
 fn no_argument_takes_a_secret() {
     for words in [
         "user add u --username u --password hunter2 --config x",

@@ -26,6 +26,7 @@ platforms:
     challenge: false
     account_header: x-account
     issue: { dialect: crossbar }
+    throttle: { failures: 20, window_seconds: 300, bucket: { size: 100, per_second: 10, cost: 35 } }
     method_override: { headers: [x-verb], query: [verb] }
     role_scopes: { admin: ["a:b"] }
     identity_headers: { user: x-caller }
@@ -57,6 +58,8 @@ fn the_schema_knows_every_key_and_no_other() {
         "/platforms/0/rules/0/nmae",
         "/platforms/0/errors/0/nmae",
         "/platforms/0/issue/nmae",
+        "/platforms/0/throttle/nmae",
+        "/platforms/0/throttle/bucket/nmae",
         "/platforms/0/identity_headers/nmae",
     ] {
         let (parent, key) = unknown.rsplit_once('/').expect("a pointer");

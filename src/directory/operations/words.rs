@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 use crate::decision::Fault;
+use crate::directory::failures::Attempts;
 use crate::directory::file::Imported;
 use crate::directory::file::written::Row;
 use crate::directory::operations::verify::Verified;
@@ -107,6 +108,18 @@ pub enum Operation {
         /// Whose.
         whose: Whose,
     },
+    /// Lists counters of failed attempts, as [`Line::Row`].
+    Failures {
+        /// The platform.
+        platform: String,
+    },
+    /// Lets be tried again what too many failed attempts have stopped.
+    Lift {
+        /// The platform.
+        platform: String,
+        /// Which.
+        of: Attempts,
+    },
     /// Gives a key another secret.
     Rotate {
         /// The platform.
@@ -159,7 +172,9 @@ impl Operation {
         match self {
             Self::Add { .. } => "add",
             Self::Export { .. } => "export",
+            Self::Failures { .. } => "failures",
             Self::Import { .. } => "import",
+            Self::Lift { .. } => "lift",
             Self::Link { .. } => "link",
             Self::List { .. } => "list",
             Self::Revoke { .. } => "revoke",
@@ -212,6 +227,11 @@ pub enum Outcome {
     Exported(Exported),
     /// A directory file was written; with `dry_run`, it could be, and `changed` is not known.
     Imported(Imported),
+    /// Counters of failed attempts were deleted.
+    Lifted {
+        /// How many.
+        counters: usize,
+    },
     /// Records were listed.
     Listed {
         /// How many.
