@@ -735,6 +735,19 @@ mod tests {
             assert_eq!(found(&desk, index, name).await, [ACME], "{index:?}");
         }
         assert_eq!(desk.verify(false).await.1, [""; 0]);
+
+        // Left over from a name that the account does not have any more.
+        let directory = desk.directory();
+        let digest = directory.digest("crossbar", Index::Realm, &[b"old.example"]);
+        let key = directory.index_key("crossbar", Index::Realm, &digest);
+        let ids = json!([ACME]).to_string();
+        let put = directory
+            .store()
+            .put(&key, ids.as_bytes(), PutIf::Always, None);
+        put.await.unwrap();
+        assert_eq!(found(&desk, Index::Realm, "old.example").await, [""; 0]);
+        assert_eq!(desk.verify(true).await.1, ["orphaned"]);
+        assert_eq!(desk.verify(false).await.1, [""; 0]);
     }
 
     async fn index_entries(desk: &Desk) -> Vec<String> {
