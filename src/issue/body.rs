@@ -89,7 +89,7 @@ mod tests {
             ),
             (
                 r#"{"data":{"name":"n","name":"m"}}"#,
-                field("data.name", "this field stands twice"),
+                field("data", "this field stands twice"),
             ),
             (
                 r#"{"data":{"name":"n","x":1}}"#,
