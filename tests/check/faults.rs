@@ -156,7 +156,7 @@ async fn a_record_that_cannot_be_read_is_a_fault_that_log_and_verify_name_alike(
 
         let (clean, found) = run(&server, &["store", "verify", "--json"]);
         assert!(!clean);
-        let rows = found.lines().map(|it| serde_json::from_str::<Value>(it));
+        let rows = found.lines().map(serde_json::from_str::<Value>);
         let rows: Vec<_> = rows.map(|it| it.expect("JSON")).collect();
         let named = rows.iter().find(|it| it["digest"] == *digest);
         let named = named.unwrap_or_else(|| panic!("{digest}: {found}"));

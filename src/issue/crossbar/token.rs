@@ -20,6 +20,7 @@ use crate::issue::answer::Answer;
 use crate::issue::core::{Core, Grant};
 use crate::issue::crossbar::envelope::{self, Problems};
 use crate::issue::crossbar::modules::{AUTH, effective};
+use crate::issue::crossbar::second_factor::{Factor, second_factor};
 use crate::scheme::jwt::revocation_of;
 use crate::scheme::{generations, open_account, open_user};
 
@@ -192,6 +193,7 @@ pub(super) async fn show(core: &Core, asked: &Asked, token: &str) -> Result<Answ
     let bearer = Bearer::of(identity, asked, &reads).await?;
     let mut data = bearer.shown(&reads).await?;
     data["method"] = json!(presented.method);
+    data.sort_all_objects();
     Ok(envelope::done(core, asked, data))
 }
 
@@ -220,16 +222,17 @@ pub(super) async fn revoke(core: &Core, asked: &Asked) -> Result<Answer, Failure
 #[derive(Deserialize)]
 struct Act {
     action: Option<String>,
+    multi_factor_response: Option<Value>,
 }
 
 /// Renews the token, or ends every token of whoever asks: `PUT auth`.
 pub(super) async fn act(core: &Core, asked: &Asked) -> Result<Answer, Failure> {
-    let action = match action(core, asked, &["refresh_token", "reset_signature_secret"]) {
-        Ok(action) => action,
+    let act = match act_of(core, asked, &["refresh_token", "reset_signature_secret"]) {
+        Ok(act) => act,
         Err(answer) => return Ok(answer),
     };
     let identity = identity(asked)?;
-    if action == "reset_signature_secret" {
+    if act.action.as_deref() == Some("reset_signature_secret") {
         return match (&identity.user, &identity.account) {
             (Some(user), _) => end_all(core, asked, RecordKind::User, user).await,
             (None, Some(account)) => end_all(core, asked, RecordKind::Account, account).await,
@@ -242,6 +245,12 @@ pub(super) async fn act(core: &Core, asked: &Asked) -> Result<Answer, Failure> {
     if !effective.enabled {
         let message = "invalid credentials";
         return Ok(envelope::failed(core, asked, 401, message, json!({})));
+    }
+    if effective.second_factor {
+        let response = act.multi_factor_response.as_ref();
+        if let Factor::Asked(challenge) = second_factor(core, asked, &bearer, response).await? {
+            return Ok(challenge);
+        }
     }
     let token = mint(core, asked, &bearer, effective.token_lifetime)?;
     core.count(asked, "token", "issued");
@@ -256,7 +265,7 @@ pub(super) async fn act_on(
     account: &str,
     user: Option<&str>,
 ) -> Result<Answer, Failure> {
-    if let Err(answer) = action(core, asked, &["reset_signature_secret"]) {
+    if let Err(answer) = act_of(core, asked, &["reset_signature_secret"]) {
         return Ok(answer);
     }
     let Some(user) = user else {
@@ -282,7 +291,7 @@ async fn end_all(
     Ok(envelope::done(core, asked, json!({})))
 }
 
-fn action(core: &Core, asked: &Asked, known: &[&str]) -> Result<String, Answer> {
+fn act_of(core: &Core, asked: &Asked, known: &[&str]) -> Result<Act, Answer> {
     let act: Act = envelope::data(core, asked)?;
     let mut problems = Problems::default();
     match &act.action {
@@ -294,7 +303,7 @@ fn action(core: &Core, asked: &Asked, known: &[&str]) -> Result<String, Answer> 
         Some(_) => {}
     }
     match problems.answer(core, asked) {
-        None => Ok(act.action.unwrap_or_default()),
+        None => Ok(act),
         Some(answer) => Err(answer),
     }
 }
