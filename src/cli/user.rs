@@ -40,7 +40,7 @@ pub enum Command {
     Link(Link),
     /// List users.
     List(List),
-    /// End every token and session of a user.
+    /// End every token and session of a user, and the keys that act for it.
     Revoke(One),
     /// Show a user.
     Show(One),

@@ -822,6 +822,107 @@ mod tests {
         );
     }
 
+    /// Whether a key of crossbar's that acts for a user is one that no revocation has ended.
+    async fn lives(desk: &Desk, secret: &str) -> bool {
+        let directory = desk.directory();
+        let reads = Reads::begin(directory, "crossbar");
+        let key = reads.api_key(&Secret::new(secret.as_bytes())).await;
+        let key = key.unwrap().expect("the key");
+        let present = directory.key_generations("crossbar", &key).await.unwrap();
+        assert!(present.is_some() && key.generations.is_some(), "{secret}");
+        key.generations == present
+    }
+
+    #[tokio::test]
+    async fn a_key_for_a_user_ends_with_what_is_revoked_and_no_import_brings_it_back() {
+        let desk = Desk::open().await;
+        let file = |user: &str, secret: &str| {
+            format!("crossbar: {{ api_keys: [{{ id: k, user: {user}{secret} }}] }}")
+        };
+        let import = async |user: &str, secret: &str| {
+            desk.import(&file(user, secret)).await.unwrap();
+        };
+        let rotate = |secret: &str, overlap_seconds| Operation::Rotate {
+            platform: "crossbar".into(),
+            id: "k".into(),
+            secret: Some(Clear::new(secret.into())),
+            overlap_seconds,
+        };
+        let on = |kind, id: &str| revoke(kind, "crossbar".into(), id.into());
+        let platform = Operation::RevokePlatform {
+            platform: "crossbar".into(),
+        };
+        let (first, second) = ("first-handle-of-john", "second-handle-of-john");
+        import(JOHN, &format!(", secret: {first}")).await;
+        for ends in [
+            on(RecordKind::User, JOHN),
+            on(RecordKind::Account, ACME),
+            platform,
+        ] {
+            assert!(lives(&desk, first).await, "{ends:?}");
+            desk.record(ends.clone()).await.unwrap();
+            assert!(!lives(&desk, first).await, "{ends:?}");
+            for secret in [String::new(), format!(", secret: {first}")] {
+                import(JOHN, &secret).await;
+                assert!(!lives(&desk, first).await, "{ends:?} {secret}");
+            }
+            desk.record(rotate(second, 60)).await.unwrap();
+            assert!(lives(&desk, second).await, "{ends:?}");
+            assert!(!lives(&desk, first).await, "{ends:?}: the overlap");
+            desk.delete("pc:k:crossbar:k").await;
+            import(JOHN, &format!(", secret: {first}")).await;
+        }
+        desk.record(on(RecordKind::User, JOHN)).await.unwrap();
+        import(JOHN, ", secret: another-handle-of-john").await;
+        assert!(lives(&desk, "another-handle-of-john").await);
+        desk.record(rotate(second, 60)).await.unwrap();
+        assert!(lives(&desk, "another-handle-of-john").await, "the overlap");
+    }
+
+    #[tokio::test]
+    async fn a_key_from_before_generations_or_without_a_user_has_none_until_it_has_another_secret()
+    {
+        let desk = Desk::open().await;
+        let directory = desk.directory();
+        let key = |user: Option<&str>| ApiKey {
+            id: "old".into(),
+            user: user.map(Into::into),
+            secret: Some(directory.digest("crossbar", Index::ApiKey, &[b"old-handle-of-john"])),
+            ..ApiKey::default()
+        };
+        let file = format!(
+            "crossbar: {{ api_keys: [{{ id: old, user: {JOHN}, secret: old-handle-of-john }}] }}"
+        );
+        let rotated = Operation::Rotate {
+            platform: "crossbar".into(),
+            id: "old".into(),
+            secret: None,
+            overlap_seconds: 0,
+        };
+        let generations = async || {
+            let key = directory.record_key(RecordKind::Key, "crossbar", "old");
+            let text = directory.value(&key).await.unwrap().expect("the key");
+            let stored: ApiKey = serde_json::from_slice(&text).unwrap();
+            let text = String::from_utf8(text.to_vec()).unwrap();
+            assert_eq!(text.contains("generations"), stored.generations.is_some());
+            stored.generations
+        };
+        directory
+            .put_api_key("crossbar", &key(Some(JOHN)))
+            .await
+            .unwrap();
+        assert_eq!(desk.import(&file).await.unwrap().changed, 0);
+        assert_eq!(generations().await, None);
+        desk.record(rotated.clone()).await.unwrap();
+        assert_eq!(generations().await, Some([0, 0, 0]));
+
+        directory.put_api_key("crossbar", &key(None)).await.unwrap();
+        desk.record(rotated).await.unwrap();
+        assert_eq!(generations().await, None, "no user");
+        desk.import(&file).await.unwrap();
+        assert_eq!(generations().await, Some([0, 0, 0]), "a user from now on");
+    }
+
     #[tokio::test]
     async fn a_second_factor_is_kept_sealed_through_imports_and_never_shown() {
         let desk = Desk::open().await;
