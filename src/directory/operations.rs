@@ -10,6 +10,7 @@ mod changes;
 mod platforms;
 mod sessions;
 mod throttle;
+mod totp;
 pub mod verify;
 pub mod words;
 
@@ -98,6 +99,15 @@ impl Operations {
                 id,
                 enabled,
             } => self.switch(kind, &platform, &id, enabled).await,
+            Operation::Totp {
+                platform,
+                id,
+                seed,
+                remove,
+            } => match remove {
+                false => self.set_totp(&platform, &id, seed).await,
+                true => self.remove_totp(&platform, &id).await,
+            },
             Operation::Verify { repair } => {
                 let platforms = self.platforms.keys().map(String::as_str);
                 let verified = verify(&self.directory, platforms, repair, lines).await;
@@ -143,7 +153,9 @@ fn subject(operation: &Operation) -> (Option<String>, Option<String>, Option<Str
             (None, Some(platform), None)
         }
         Operation::Import { .. } | Operation::Verify { .. } => (None, None, None),
-        Operation::Link { platform, id, .. } => (Some(RecordKind::User), Some(platform), Some(id)),
+        Operation::Link { platform, id, .. } | Operation::Totp { platform, id, .. } => {
+            (Some(RecordKind::User), Some(platform), Some(id))
+        }
         Operation::RevokeSession { platform, whose } => {
             let user = match whose {
                 Whose::Token(_) => None,
@@ -969,6 +981,61 @@ mod tests {
         assert_eq!(stored().await.1, Some(Secret::new([0; 16])));
     }
 
+    fn totp(seed: Option<&str>, remove: bool) -> Operation {
+        Operation::Totp {
+            platform: "infobip".into(),
+            id: "u-1".into(),
+            seed: seed.map(|it| Clear::new(it.into())),
+            remove,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_second_factor_is_set_and_removed_and_a_random_one_is_told_once() {
+        let desk = Desk::open().await;
+        let stored = async || {
+            let user = desk.directory().user("infobip", "u-1").await.unwrap();
+            let seed = desk.directory().totp_seed("infobip", &user.unwrap());
+            seed.unwrap()
+        };
+        let given = totp(Some("gezd gnbv gy3t qojq GEZD GNBV GY3T QOJQ"), false);
+        let (record, told) = desk.record(given).await.unwrap();
+        assert_eq!((&record["totp"], told), (&json!(true), None));
+        assert_eq!(stored().await, Some(Secret::new(*b"12345678901234567890")));
+
+        let (record, told) = desk.record(totp(None, false)).await.unwrap();
+        let told = told.expect("a random seed");
+        let seed = stored().await.expect("a seed");
+        assert_eq!(seed.expose().len(), 20);
+        assert_eq!(
+            crate::directory::totp::to_base32(seed.expose()),
+            told.expose()
+        );
+        assert!(!json!(record).to_string().contains(told.expose()));
+        let (_, another) = desk.record(totp(None, false)).await.unwrap();
+        assert_ne!(another, Some(told));
+
+        for (text, want) in [
+            ("GEZD", "16 to 128 bytes"),
+            ("not base32 at all, 1890", "base32"),
+        ] {
+            let refused = desk.record(totp(Some(text), false)).await.unwrap_err();
+            assert!(refused.to_string().contains(want), "{refused}");
+            assert!(stored().await.is_some(), "it stays");
+        }
+        for _ in 0..2 {
+            let (record, told) = desk.record(totp(None, true)).await.unwrap();
+            assert_eq!((record.get("totp"), told), (None, None));
+            assert_eq!(stored().await, None);
+        }
+        let mut nobody = totp(None, false);
+        if let Operation::Totp { id, .. } = &mut nobody {
+            *id = "nobody".into();
+        }
+        let refused = desk.record(nobody).await.unwrap_err();
+        assert_eq!(refused.to_string(), "there is no user nobody in infobip");
+    }
+
     #[tokio::test]
     async fn lists_may_be_narrowed_to_an_account_and_show_no_digest() {
         let desk = Desk::open().await;
@@ -1121,5 +1188,7 @@ mod tests {
         assert!(json.contains("hunter2"));
         assert_eq!(serde_json::from_str::<Operation>(&json).unwrap(), operation);
         assert!(!format!("{operation:?}").contains("hunter2"));
+        let seed = totp(Some("hunter2"), false);
+        assert!(!format!("{seed:?}").contains("hunter2"));
     }
 }

@@ -240,7 +240,7 @@ impl Operations {
     }
 
     /// Changes a record that is there.
-    async fn change<R: ToRow>(
+    pub(super) async fn change<R: ToRow>(
         &self,
         platform: &str,
         id: &str,
