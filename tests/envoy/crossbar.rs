@@ -21,7 +21,9 @@ fn john(method: &str, target: &str) -> Request {
 pub(crate) fn refused(status: u16) -> String {
     let id = "x-request-id: 0b7f6b8e3f8f4d0c9a55f3d1c2b4a697";
     let challenge = match status {
-        401 => "www-authenticate: Basic realm=\"crossbar\", charset=\"UTF-8\"\n",
+        401 => {
+            "www-authenticate: Basic realm=\"crossbar\", charset=\"UTF-8\"\nwww-authenticate: Bearer realm=\"crossbar\"\n"
+        }
         _ => "",
     };
     let headers = format!("content-type: application/json\n{challenge}{id}");

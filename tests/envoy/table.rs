@@ -72,6 +72,7 @@ impl World {
         let with_envoy = |server: Server| {
             let envoy = Envoy::builder(server.grpc(), upstream.address())
                 .check_timeout(Duration::from_secs(20))
+                .issue(server.issue())
                 .host("*", &[])
                 .host("by-route.example.com", &[("platform", "mine")])
                 .host("astray.example.com", &[("platform", "nobody")])
