@@ -1,8 +1,8 @@
 //! What operators look at: metrics, liveness, readiness. Plain HTTP on a listener of its own, on
 //! loopback unless told otherwise; it changes nothing and shows no secret.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
 use axum::extract::State;
@@ -13,21 +13,51 @@ use axum::routing::get;
 use crate::cache::Cache;
 use crate::telemetry::Metrics;
 
-/// Whether Checks may be sent here: the configuration is in force, the store was reached, and no
-/// drain has begun.
+/// Whether Checks may be sent here, and why not.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Standing {
+    /// It has only begun.
+    #[default]
+    Starting,
+    /// The store was not reached yet, for this reason; it is asked again and again.
+    StoreNotReached(String),
+    /// The configuration is in force, the store was reached, and no drain has begun.
+    Ready,
+    /// It is about to end.
+    Draining,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting => f.write_str("not ready: starting"),
+            Self::StoreNotReached(why) => {
+                write!(
+                    f,
+                    "not ready: the store was not reached yet, trying again ({why})"
+                )
+            }
+            Self::Ready => f.write_str("ready"),
+            Self::Draining => f.write_str("not ready: draining, about to end"),
+        }
+    }
+}
+
+/// The standing of this process, shared by those who set it and those who show it.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+pub struct Readiness(Arc<RwLock<Standing>>);
 
 impl Readiness {
-    /// Says whether.
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Release);
+    /// Says how it stands.
+    pub fn set(&self, standing: Standing) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = standing;
     }
 
-    /// Tells whether.
+    /// Tells how it stands.
     #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+    pub fn get(&self) -> Standing {
+        let standing = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        standing.clone()
     }
 }
 
@@ -62,13 +92,12 @@ async fn show_metrics(State(shown): State<Shown>) -> impl IntoResponse {
     )
 }
 
-async fn show_readiness(State(shown): State<Shown>) -> (StatusCode, &'static str) {
-    if shown.readiness.is_ready() {
-        (StatusCode::OK, "ready\n")
+async fn show_readiness(State(shown): State<Shown>) -> (StatusCode, String) {
+    let standing = shown.readiness.get();
+    let status = if standing == Standing::Ready {
+        StatusCode::OK
     } else {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not ready: starting, or draining\n",
-        )
-    }
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, format!("{standing}\n"))
 }

@@ -308,13 +308,18 @@ mod tests {
     fn a_rule_leads_to_the_issue_listener_only_where_the_platform_has_a_dialect() {
         let rules = "schemes: { key: { kind: api_key, from: [{ header: x-key }] } }, rules: [{ \
                      paths: [/login], allow: public, issue: true }, { paths: [\"/**\"] }]";
-        let with = format!("  - {{ name: p, issue: {{ dialect: some }}, {rules} }}\n");
+        let with = format!("  - {{ name: p, issue: {{ dialect: crossbar }}, {rules} }}\n");
         let config = parse(Path::new("/"), &with).unwrap();
         let platform = config.platforms.iter().next().unwrap();
-        assert_eq!(platform.issue.as_ref().unwrap().dialect, "some");
+        assert_eq!(platform.issue.as_ref().unwrap().dialect, "crossbar");
         for (name, issue, key) in [
             ("absent", "", "platforms[0].rules[0].issue"),
             ("null", "issue: null, ", "platforms[0].rules[0].issue"),
+            (
+                "unknown",
+                "issue: { dialect: some }, ",
+                "platforms[0].issue.dialect",
+            ),
             ("nameless", "issue: {}, ", "platforms[0].issue.dialect"),
             (
                 "more",

@@ -305,6 +305,7 @@ mod tests {
                 query: vec!["verb".to_owned()],
             },
             role_scopes: [("sender".to_owned(), vec!["message:send".to_owned()])].into(),
+            issuing: false,
         };
         Policy::build(rules, extras).unwrap()
     }

@@ -14,14 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tonic::server::NamedService;
 use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use crate::admin::{self, Readiness};
+use crate::admin::{self, Readiness, Standing};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::Served;
@@ -131,8 +131,12 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         admin: admin::router(Arc::clone(&metrics), cache, readiness.clone()),
         issue: issue::router(issuing),
     };
-    let state = State { readiness, health };
-    state.set(false).await;
+    let state = State {
+        readiness,
+        health,
+        turn: Arc::default(),
+    };
+    state.set(Standing::Starting).await;
     let (stop, stopped) = watch::channel(false);
     let (grpc, admin_address) = (listeners.grpc_addresses(), listeners.admin_address());
     let listening = listeners.in_words();
@@ -149,9 +153,14 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         refused,
     };
     match directory.confirm_peppers().await {
-        Ok(()) => running.state.set(true).await,
+        Ok(()) => running.state.set(Standing::Ready).await,
         Err(CheckError::Fault(fault)) => {
-            tracing::error!("the store cannot be reached yet: {fault}; trying again");
+            // Why a store is not reached, it tells by itself.
+            if directory.store().was_reached() {
+                tracing::error!("the store cannot be used yet: {fault}; trying again");
+            }
+            let standing = Standing::StoreNotReached(fault.to_string());
+            running.state.set(standing).await;
             running.confirm_later(directory);
         }
         Err(wrong @ CheckError::Wrong { .. }) => return Err(wrong.into()),
@@ -164,16 +173,24 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
 struct State {
     readiness: Readiness,
     health: HealthReporter,
+    /// Held while it is told to all of them, so that the last word is the same for each.
+    turn: Arc<Mutex<()>>,
 }
 
 impl State {
-    async fn set(&self, ready: bool) {
-        self.readiness.set(ready);
-        let status = if ready {
-            ServingStatus::Serving
-        } else {
-            ServingStatus::NotServing
+    /// Says how this process stands. From draining there is no way back.
+    async fn set(&self, standing: Standing) {
+        let _turn = self.turn.lock().await;
+        if self.readiness.get() == Standing::Draining {
+            return;
+        }
+        let status = match &standing {
+            Standing::Ready => ServingStatus::Serving,
+            Standing::Starting | Standing::StoreNotReached(_) | Standing::Draining => {
+                ServingStatus::NotServing
+            }
         };
+        self.readiness.set(standing);
         for service in ["", <CheckServer as NamedService>::NAME] {
             self.health.set_service_status(service, status).await;
         }
@@ -190,7 +207,7 @@ impl Running {
             () = end => Ok(()),
             Some(wrong) = self.refused.recv() => Err(wrong),
         };
-        self.state.set(false).await;
+        self.state.set(Standing::Draining).await;
         self.stop.send_replace(true);
         let finished = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN, finished).await.is_err() {
@@ -213,9 +230,12 @@ impl Running {
                 match directory.confirm_peppers().await {
                     Ok(()) => {
                         tracing::info!("the store is reached");
-                        return state.set(true).await;
+                        return state.set(Standing::Ready).await;
                     }
-                    Err(CheckError::Fault(_)) => {}
+                    Err(CheckError::Fault(fault)) => {
+                        let standing = Standing::StoreNotReached(fault.to_string());
+                        state.set(standing).await;
+                    }
                     Err(wrong @ CheckError::Wrong { .. }) => {
                         let _ = refuse.send(wrong.into()).await;
                         return;

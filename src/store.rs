@@ -195,6 +195,12 @@ pub enum StoreError {
     /// What is stored cannot be read, and will not be by trying again.
     #[error("the store is damaged or was not written by portcullis: {0}; restore it from a backup")]
     Corrupt(String),
+    /// Its file, of this name, belongs to another process.
+    #[error(
+        "the store {0} is open in another process, such as a running server: stop that one, or let \
+         commands ask it by the `listen.control` that it was started with"
+    )]
+    InUse(String),
     /// The call is one that no store takes; a defect of the caller or of a record it met.
     #[error("the store refused the call: {0}")]
     Refused(String),

@@ -15,7 +15,7 @@ mod bucket;
 pub mod settings;
 mod sync;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
@@ -85,12 +85,15 @@ impl Failed {
     }
 }
 
-/// Of which keys the store is to be told or asked; each at most as many as are known.
+/// What the store is to be told or asked of; each at most as many as are known. It is held here as
+/// well, so that no flood of others pushes it out.
 #[derive(Debug, Default)]
 struct Tracked {
-    changed: BTreeSet<u128>,
-    over: BTreeSet<u128>,
+    changed: Held,
+    over: Held,
 }
+
+type Held = BTreeMap<u128, Arc<Mutex<Known>>>;
 
 impl fmt::Debug for Throttle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -99,7 +102,7 @@ impl fmt::Debug for Throttle {
 }
 
 impl Throttle {
-    /// Begins to count. At most `capacity` blocks of addresses and targets are known at a time;
+    /// Begins to count. About `capacity` blocks of addresses and targets are known at a time;
     /// the seldom seen are forgotten first.
     #[must_use]
     pub fn new(directory: Directory, fingerprinter: Fingerprinter, capacity: u64) -> Self {
@@ -122,7 +125,7 @@ impl Throttle {
         let key = self.key(attempt).as_u128();
         let now = self.0.directory.clock().unix_milliseconds();
         let known = match limits.bucket {
-            None => self.0.known.get(&key),
+            None => self.find(key),
             Some(_) => Some(self.known(key)),
         };
         let Some(known) = known else { return Ok(()) };
@@ -145,8 +148,8 @@ impl Throttle {
     pub fn failed(&self, limits: &Limits, attempt: &Attempt<'_>) {
         let key = self.key(attempt).as_u128();
         let directory = &self.0.directory;
-        let known = self.known(key);
-        let mut known = lock(&known);
+        let shared = self.known(key);
+        let mut known = lock(&shared);
         let Attempt {
             platform,
             address,
@@ -175,7 +178,7 @@ impl Throttle {
         failed.pending = failed.pending.saturating_add(1);
         let over = failed.is_over();
         drop(known);
-        self.track(key, over);
+        self.track(key, &shared, over);
     }
 
     /// Gives what the last ask of such an attempt took from its bucket, and what it left there; 0
@@ -185,7 +188,7 @@ impl Throttle {
         let Some(bucket) = limits.bucket else {
             return (0, 0);
         };
-        let known = self.0.known.get(&self.key(attempt).as_u128());
+        let known = self.find(self.key(attempt).as_u128());
         let level = known.and_then(|it| lock(&it).level);
         level.map_or((0, bucket.size), |it| it.last())
     }
@@ -199,22 +202,33 @@ impl Throttle {
     }
 
     fn known(&self, key: u128) -> Arc<Mutex<Known>> {
-        self.0.known.get_with(key, Arc::default)
+        self.0
+            .known
+            .get_with(key, || self.held(key).unwrap_or_default())
     }
 
-    fn track(&self, key: u128, over: bool) {
+    fn find(&self, key: u128) -> Option<Arc<Mutex<Known>>> {
+        self.0.known.get(&key).or_else(|| self.held(key))
+    }
+
+    fn held(&self, key: u128) -> Option<Arc<Mutex<Known>>> {
+        let tracked = lock(&self.0.tracked);
+        let held = tracked.over.get(&key).or_else(|| tracked.changed.get(&key));
+        held.cloned()
+    }
+
+    fn track(&self, key: u128, known: &Arc<Mutex<Known>>, over: bool) {
         let mut tracked = lock(&self.0.tracked);
-        let tracked = &mut *tracked;
-        self.add(&mut tracked.changed, key);
+        self.hold(&mut tracked.changed, key, known);
         if over {
-            self.add(&mut tracked.over, key);
+            self.hold(&mut tracked.over, key, known);
         }
     }
 
-    /// Adds a key as long as there is room; one without is looked at when it fails again.
-    fn add(&self, keys: &mut BTreeSet<u128>, key: u128) {
-        if keys.len() < self.0.capacity {
-            keys.insert(key);
+    /// Holds as long as there is room; what finds none is tried again when it fails again.
+    fn hold(&self, held: &mut Held, key: u128, known: &Arc<Mutex<Known>>) {
+        if held.len() < self.0.capacity {
+            held.insert(key, Arc::clone(known));
         }
     }
 }

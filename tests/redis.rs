@@ -8,10 +8,14 @@ use std::time::{Duration, Instant};
 
 use support::client::{Request, exchange};
 use support::envoy::Envoy;
+use support::free_port;
+use support::http::fetch;
 use support::redis::{Product, RedisServer};
 use support::sample;
 use support::server::Server;
 use support::upstream::Upstream;
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Starts a server on the sample configuration and this Redis, with the timeout that operations have by default.
 fn start(redis: &RedisServer) -> Server {
@@ -70,4 +74,29 @@ async fn a_server_with_another_pepper_refuses_to_start() {
         "{}",
         second.log()
     );
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_there_at_start_is_told_once_and_by_readiness_until_it_is() {
+    let port = free_port();
+    let config = sample::on_store(&format!("redis://127.0.0.1:{port}"));
+    let mut server = Server::launch(&config, &sample::files());
+    server.await_log("listening", PATIENCE);
+    let readiness = || fetch(server.admin(), "/readyz").expect("an admin listener");
+    let not_ready = readiness();
+    assert_eq!(not_ready.status, 503);
+    let body = String::from_utf8_lossy(&not_ready.body).into_owned();
+    let says = "not ready: the store was not reached yet, trying again (";
+    assert!(body.starts_with(says), "{body}");
+    assert!(body.contains("Connection refused"), "{body}");
+    assert_eq!(
+        fetch(server.admin(), "/healthz").expect("alive").status,
+        200
+    );
+
+    let _redis = RedisServer::start_at(Product::Redis, port, &[]);
+    server.await_ready();
+    let log = server.log();
+    assert_eq!(log.matches("\"ERROR\"").count(), 1, "{log}");
+    assert!(server.stop().success());
 }

@@ -117,10 +117,10 @@ fn a_second_process_is_turned_away_with_the_reason() {
     writer.await_log("kept 0.", PATIENCE);
 
     let refused = Embedded::open(&file, Clock::system()).expect_err("the writer has it");
-    assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
+    assert!(matches!(refused, StoreError::InUse(_)), "{refused}");
     let text = refused.to_string();
     assert!(
-        text.contains("its file is open in another process"),
+        text.contains("store.redb is open in another process"),
         "{text}"
     );
 

@@ -517,7 +517,7 @@ r: {}
     #[test]
     fn the_sample_directory_is_good_and_prints_no_secret() {
         let file = parse(SAMPLE, &["crossbar", "opentact", "infobip"]).unwrap();
-        assert_eq!(file.len(), 22);
+        assert_eq!(file.len(), 23);
         let shown = format!("{file:?}");
         for secret in [
             "m32c6NfqYEt",

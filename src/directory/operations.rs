@@ -367,14 +367,14 @@ mod tests {
     async fn an_export_that_is_imported_again_changes_nothing() {
         let desk = Desk::open().await;
         let (exported, text) = desk.export().await;
-        assert_eq!(exported.records, 22);
+        assert_eq!(exported.records, 23);
         // An account's key, five md5 users and six keys.
         assert_eq!(exported.withheld, 12);
         for secret in [OLD, "openSesame", "0123456789abcdef0123456789"] {
             assert!(!text.contains(secret), "{secret}");
         }
         let again = desk.import(&text).await.unwrap();
-        assert_eq!((again.records, again.created, again.changed), (22, 0, 0));
+        assert_eq!((again.records, again.created, again.changed), (23, 0, 0));
     }
 
     #[tokio::test]
@@ -386,10 +386,10 @@ mod tests {
         let Err(OperationError::Problems(problems)) = elsewhere.import(&revived).await else {
             panic!("keys without secrets were taken")
         };
-        assert_eq!(problems.len(), 6, "{problems:#?}");
+        assert_eq!(problems.len(), 7, "{problems:#?}");
         let want =
             "infobip.api_keys[0].secret: required, since the directory does not have this key";
-        assert!(problems[0].contains(want), "{problems:#?}");
+        assert!(problems[1].contains(want), "{problems:#?}");
         let users = text
             .split("  api_keys:")
             .next()
@@ -600,7 +600,7 @@ mod tests {
     async fn litter_in_the_index_is_found_and_repaired_and_records_are_left_alone() {
         let desk = Desk::open().await;
         let (clean, findings) = desk.verify(true).await;
-        assert_eq!((clean.records, clean.left(), findings.len()), (22, 0, 0));
+        assert_eq!((clean.records, clean.left(), findings.len()), (23, 0, 0));
         assert_eq!(clean.legacy["crossbar"].md5, 5);
         assert_eq!(clean.legacy["infobip"], verify::Legacy::default());
 
@@ -734,6 +734,19 @@ mod tests {
         for (index, name) in by {
             assert_eq!(found(&desk, index, name).await, [ACME], "{index:?}");
         }
+        assert_eq!(desk.verify(false).await.1, [""; 0]);
+
+        // Left over from a name that the account does not have any more.
+        let directory = desk.directory();
+        let digest = directory.digest("crossbar", Index::Realm, &[b"old.example"]);
+        let key = directory.index_key("crossbar", Index::Realm, &digest);
+        let ids = json!([ACME]).to_string();
+        let put = directory
+            .store()
+            .put(&key, ids.as_bytes(), PutIf::Always, None);
+        put.await.unwrap();
+        assert_eq!(found(&desk, Index::Realm, "old.example").await, [""; 0]);
+        assert_eq!(desk.verify(true).await.1, ["orphaned"]);
         assert_eq!(desk.verify(false).await.1, [""; 0]);
     }
 
@@ -869,7 +882,7 @@ mod tests {
             (RecordKind::User, None, 5),
             (RecordKind::User, Some(ACME), 2),
             (RecordKind::Account, Some(ACME), 3),
-            (RecordKind::Key, None, 0),
+            (RecordKind::Key, None, 1),
         ] {
             let (outcome, lines) = desk.ask(list(kind, account)).await;
             assert_eq!(outcome, Ok(Outcome::Listed { records: want }), "{kind}");

@@ -4,16 +4,17 @@
 //! opens it is turned away, so commands go through the running server. It has no replicas and keeps
 //! no history.
 
+mod group;
 mod writing;
 
 use std::{
     fmt,
     fs::OpenOptions,
-    io,
+    io, mem,
     ops::Bound,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -25,12 +26,15 @@ use redb::{
 };
 use tokio::{sync::Mutex, task};
 
-use self::writing::{Condition, ENTRIES, EXPIRIES, Entry, Writing, live};
+use self::{
+    group::{Job, cut_off, job},
+    writing::{Condition, ENTRIES, EXPIRIES, Entry, Writing, live},
+};
 use crate::{
     clock::Clock,
     store::{
-        Change, Cursor, DeleteIf, Page, PutIf, Sink, Sinks, Store, StoreError, check_key,
-        check_prefix, check_value, not_a_counter, ttl_milliseconds,
+        Cursor, DeleteIf, Page, PutIf, Sink, Sinks, Store, StoreError, check_key, check_prefix,
+        check_value, not_a_counter, ttl_milliseconds,
     },
 };
 
@@ -45,6 +49,8 @@ const PAGE_ENTRIES: usize = 500;
 pub struct Embedded {
     path: Option<PathBuf>,
     shared: Arc<Shared>,
+    /// What the next transaction is to do.
+    waiting: std::sync::Mutex<Vec<Box<dyn Job>>>,
     /// redb has one writer at a time; waiting here costs a task, waiting there a thread.
     turn: Arc<Mutex<()>>,
 }
@@ -55,7 +61,7 @@ impl Embedded {
     /// # Errors
     /// Only if redb cannot set itself up.
     pub fn memory(clock: Clock) -> Result<Self, StoreError> {
-        Self::over(InMemoryBackend::new(), MEMORY_CACHE_BYTES, None, clock)
+        Self::over(InMemoryBackend::new(), MEMORY_CACHE_BYTES, None, clock).map_err(fault)
     }
 
     /// Opens the store in a file, which is made, for its owner only, if it does not exist. Blocks.
@@ -63,7 +69,7 @@ impl Embedded {
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] if the file is not a store, [`StoreError::Unavailable`] if it cannot
-    /// be opened or another process has it open.
+    /// be opened, [`StoreError::InUse`] if another process has it open.
     pub fn open(path: &Path, clock: Clock) -> Result<Self, StoreError> {
         let failed =
             |error: String| StoreError::Unavailable(format!("{}: {error}", path.display()));
@@ -76,7 +82,11 @@ impl Embedded {
             .open(path)
             .map_err(|error| failed(error.to_string()))?;
         let backend = FileBackend::new(file).map_err(|error| failed(error.to_string()))?;
-        Self::over(backend, FILE_CACHE_BYTES, Some(path.to_owned()), clock)
+        let opened = Self::over(backend, FILE_CACHE_BYTES, Some(path.to_owned()), clock);
+        opened.map_err(|error| match error {
+            redb::Error::DatabaseAlreadyOpen => StoreError::InUse(path.display().to_string()),
+            error => fault(error),
+        })
     }
 
     fn over(
@@ -84,45 +94,55 @@ impl Embedded {
         cache_bytes: usize,
         path: Option<PathBuf>,
         clock: Clock,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, redb::Error> {
         let shared = Shared {
             clock,
             database: Database::builder()
                 .set_cache_size(cache_bytes)
-                .create_with_backend(backend)
-                .map_err(fault)?,
+                .create_with_backend(backend)?,
             sinks: Sinks::default(),
         };
-        shared.create_tables().map_err(fault)?;
+        shared.create_tables()?;
         Ok(Self {
             path,
             shared: Arc::new(shared),
+            waiting: std::sync::Mutex::default(),
             turn: Arc::default(),
         })
     }
 
-    /// Runs `job` in a transaction of its own, to the end even if the caller has gone.
-    async fn write<T, J>(&self, job: J) -> Result<T, StoreError>
+    /// Does `work` in a transaction with whatever else waits for one, and gives what it gave once that
+    /// is on the disk. What has begun goes to its end even if the caller has gone.
+    async fn write<T, J>(&self, work: J) -> Result<T, StoreError>
     where
         T: Send + 'static,
         J: FnOnce(&mut Writing<'_>) -> Result<T, redb::Error> + Send + 'static,
     {
-        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let (job, mut outcome) = job(work);
+        self.waiting().push(job);
+        let turn = tokio::select! {
+            biased;
+            told = &mut outcome => return told.unwrap_or_else(|_| Err(cut_off())),
+            turn = Arc::clone(&self.turn).lock_owned() => turn,
+        };
+        let jobs = mem::take(&mut *self.waiting());
         let shared = Arc::clone(&self.shared);
         let run = move || {
-            let done = shared.write(job).map_err(fault);
+            shared.write(jobs);
             drop(turn);
-            done
         };
         if self.path.is_none() {
             // Memory takes microseconds, less than the way to another thread and back.
-            return run();
+            run();
+        } else {
+            // A panic is told by the outcome that never comes.
+            let _ = task::spawn_blocking(run).await;
         }
-        task::spawn_blocking(run).await.unwrap_or_else(|stopped| {
-            Err(StoreError::Unavailable(format!(
-                "a write was cut off ({stopped})"
-            )))
-        })
+        outcome.await.unwrap_or_else(|_| Err(cut_off()))
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Box<dyn Job>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -272,35 +292,11 @@ impl Shared {
         }
         Ok(page)
     }
-
-    fn write<T>(
-        &self,
-        job: impl FnOnce(&mut Writing<'_>) -> Result<T, redb::Error>,
-    ) -> Result<T, redb::Error> {
-        let transaction = self.database.begin_write()?;
-        let mut writing = Writing::begin(&transaction, self.clock.unix_milliseconds())?;
-        let given = job(&mut writing)?;
-        let Some(changed) = writing.finish() else {
-            transaction.abort()?;
-            return Ok(given);
-        };
-        let committed = transaction.commit();
-        // A commit that failed may have reached the disk nevertheless, so it is reported as well.
-        for key in &changed {
-            self.sinks.report(Change::Key(key));
-        }
-        committed?;
-        Ok(given)
-    }
 }
 
 /// Sorts what redb says by what one can do about it.
 fn fault(error: impl Into<redb::Error>) -> StoreError {
     match error.into() {
-        redb::Error::DatabaseAlreadyOpen => StoreError::Unavailable(
-            "its file is open in another process, which must be stopped or asked instead"
-                .to_owned(),
-        ),
         redb::Error::Io(error) if error.kind() != io::ErrorKind::InvalidData => {
             StoreError::Unavailable(error.to_string())
         }

@@ -16,6 +16,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// How many counters are written at a tick, the highest first; the others wait for the next.
 pub(super) const WRITES_A_TICK: usize = 128;
 
+/// How many counters wait at most; what seldom failed is told when it fails again.
+pub(super) const KEPT: usize = 1024;
+
 /// How many counters that are over the limit are read at a tick, in one round trip, in turn.
 pub(super) const READS_A_TICK: usize = 1024;
 
@@ -56,13 +59,16 @@ impl Throttle {
     }
 
     async fn write(&self) -> Result<(), Fault> {
-        let keys: Vec<_> = lock(&self.0.tracked).changed.iter().copied().collect();
+        let keys: Vec<_> = lock(&self.0.tracked).changed.keys().copied().collect();
         let sum = |key| self.look(key, |it| it.shared.saturating_add(it.pending));
         let mut changed: Vec<_> = keys
             .into_iter()
             .filter_map(|it| Some((sum(it)?, it)))
             .collect();
         changed.sort_unstable_by_key(|it| Reverse(it.0));
+        for (_, key) in changed.drain(KEPT.min(changed.len())..) {
+            lock(&self.0.tracked).changed.remove(&key);
+        }
         for (_, key) in changed.into_iter().take(WRITES_A_TICK) {
             let Some((counter, told)) = self.look(key, |it| (it.counter.clone(), it.pending))
             else {
@@ -85,7 +91,10 @@ impl Throttle {
             let over = &lock(&self.0.tracked).over;
             let rest = over.range(turn.read_to..);
             let begin = over.range(..turn.read_to);
-            rest.chain(begin).take(READS_A_TICK).copied().collect()
+            rest.chain(begin)
+                .take(READS_A_TICK)
+                .map(|it| *it.0)
+                .collect()
         };
         turn.read_to = keys.last().map_or(0, |it| it.wrapping_add(1));
         let counter = |key| Some((key, self.look(key, |it| it.counter.clone())?));
@@ -101,7 +110,7 @@ impl Throttle {
     /// forgotten, it is tracked no longer.
     fn look<T>(&self, key: u128, at: impl FnOnce(&Failed) -> T) -> Option<T> {
         let now = self.0.directory.clock().unix_seconds();
-        if let Some(known) = self.0.known.get(&key)
+        if let Some(known) = self.find(key)
             && let Some(failed) = &lock(&known).failed
             && failed.counter.ends() > now
         {
@@ -116,11 +125,11 @@ impl Throttle {
     /// Notes what the store said of a counter, unless another window has begun meanwhile, and
     /// tracks the key on where there is something left to tell or to ask.
     fn note(&self, key: u128, counter: &Counter, change: impl FnOnce(&mut Failed)) {
-        let Some(known) = self.0.known.get(&key) else {
+        let Some(shared) = self.find(key) else {
             return;
         };
-        // Held throughout, so that a failure that comes in between is not taken for told.
-        let mut known = lock(&known);
+        // Locked throughout, so that a failure that comes in between is not taken for told.
+        let mut known = lock(&shared);
         let Some(failed) = known.failed.as_mut().filter(|it| it.counter == *counter) else {
             return;
         };
@@ -130,7 +139,7 @@ impl Throttle {
             tracked.changed.remove(&key);
         }
         if failed.is_over() {
-            self.add(&mut tracked.over, key);
+            self.hold(&mut tracked.over, key, &shared);
         } else {
             tracked.over.remove(&key);
         }

@@ -119,7 +119,7 @@ async fn sessions(world: &World, directory: &Directory) {
     let create = async |platform, token: &str, address: Option<&str>| {
         let new = NewSession {
             user: "u-1",
-            generations: [0, 0, 0],
+            generations: [0; 3],
             address: address.map(|it| it.parse().expect("an address")),
             idle: Some(HOUR),
             cap: DAY,

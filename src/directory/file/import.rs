@@ -353,7 +353,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_imported_is_found_as_schemes_look_for_it() {
         let directory = directory();
-        assert_eq!(import(&directory, SAMPLE).await, 22);
+        assert_eq!(import(&directory, SAMPLE).await, 23);
 
         let john = "8e248327b85591955749e53ea45b6baa";
         assert_eq!(by_hash(&directory, Index::Md5, JOHN_MD5).await, [john]);

@@ -324,7 +324,7 @@ mod tests {
             reason: "wrong",
             request_id: "r-1",
             retry_after: 7,
-            since: 0,
+            since: 1_577_836_800,
             status: 429,
             timestamp: "2026-11-22T17:04:05.999Z".parse().expect("a timestamp"),
         };
@@ -336,6 +336,7 @@ mod tests {
             "wrong",
             "r-1",
             "7",
+            "63745056000",
             "429",
             "Too Many Requests",
             "2026-11-22T17:04:05Z",

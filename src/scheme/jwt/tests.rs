@@ -779,7 +779,7 @@ fn signing(folder: &Path, pems: &[&str]) -> SigningKeys {
 /// Claims of a token that is minted here, some of them changed.
 fn minted(changes: Value) -> Map<String, Value> {
     let mut claims: Map<_, _> = serde_json::from_str(&claims(changes)).unwrap();
-    claims.entry("gen").or_insert(json!([0, 0]));
+    claims.entry("gen").or_insert(json!([0, 0, 0]));
     claims
 }
 
@@ -864,7 +864,7 @@ async fn a_key_of_ours_takes_only_tokens_that_name_it_and_say_their_generations(
         ("null", sign(&minted(json!({ "gen": 0 }))), malformed),
         (
             "raised",
-            sign(&minted(json!({ "gen": [0, 1] }))),
+            sign(&minted(json!({ "gen": [0, 0, 1] }))),
             Some(Reason::Revoked),
         ),
         (

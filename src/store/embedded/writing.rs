@@ -79,17 +79,15 @@ pub(super) struct Writing<'t> {
 }
 
 impl<'t> Writing<'t> {
-    /// Opens the tables and clears away some of what ended by `now` (Unix milliseconds).
+    /// Opens the tables at `now`, in Unix milliseconds.
     pub(super) fn begin(transaction: &'t WriteTransaction, now: u64) -> Result<Self, redb::Error> {
-        let mut writing = Self {
+        Ok(Self {
             entries: transaction.open_table(ENTRIES)?,
             expiries: transaction.open_table(EXPIRIES)?,
             now,
             written: false,
             changed: Vec::new(),
-        };
-        writing.clear()?;
-        Ok(writing)
+        })
     }
 
     /// Closes the tables. Gives the keys to report; `None` if there is nothing to commit.
@@ -182,7 +180,8 @@ impl<'t> Writing<'t> {
         Ok(())
     }
 
-    fn clear(&mut self) -> Result<(), StorageError> {
+    /// Clears away some of what has ended; to be called for each write.
+    pub(super) fn clear(&mut self) -> Result<(), StorageError> {
         let mut ended = Vec::new();
         let until = self.now.saturating_add(1);
         for row in self.expiries.range(..(until, ""))?.take(CLEARED_PER_WRITE) {

@@ -14,6 +14,21 @@ const JOHN_IDENTITY: Headers = &[
     ("x-auth-roles", "admin"),
 ];
 
+/// What stands for John where nobody should read a hash of his password.
+const HANDLE: &str = "Bearer sample-handle-5f4dcc3b5aa765d61d83";
+
+const HANDLE_IDENTITY: Headers = &[
+    ("x-auth-platform", "crossbar"),
+    ("x-auth-account", "4b8f0e2c1d3a4f5e6a7b8c9d0e1f2a3b"),
+    ("x-auth-user", "8e248327b85591955749e53ea45b6baa"),
+    ("x-auth-username", "john@example.com"),
+    ("x-auth-scheme", "bearer"),
+    ("x-auth-roles", "admin"),
+];
+
+/// The id of ACME's customer, and the MD5 of its user's `username:password`.
+const BRANCH: &str = "Basic NWM5ZjFmM2QyZTRiNTA2ZjdiOGM5ZDBlMWYyYTNiNGM6NDRhOTY3MGU3Mjg4OTY5NWRiOGVkOTU5ZmUzMDdkMDQ=";
+
 const NOBODY: Headers = &[("x-auth-platform", "crossbar")];
 
 pub(super) fn section() -> Section {
@@ -46,6 +61,18 @@ fn allowed() -> Vec<Case> {
             &["authorization"],
         )
         .cached(),
+        Case::allow(
+            "John asks for the users of an account below his",
+            request("GET /v2/accounts/5c9f1f3d2e4b506f7b8c9d0e1f2a3b4c/users").authorization(JOHN),
+            JOHN_IDENTITY,
+            &["authorization"],
+        ),
+        Case::allow(
+            "A handle that stands for John",
+            users().authorization(HANDLE),
+            HANDLE_IDENTITY,
+            &["authorization"],
+        ),
         Case::allow(
             "A public rule, without credentials",
             request("GET /v2/schemas/users"),
@@ -114,8 +141,9 @@ fn forbidden() -> Vec<Case> {
     let forbidden = r#""message":"forbidden""#;
     vec![
         Case::deny(
-            "John asks for another account's users",
-            request("GET /v2/accounts/5c9f1f3d2e4b506f7b8c9d0e1f2a3b4c/users").authorization(JOHN),
+            "A customer's user asks for the users of the account above",
+            request("GET /v2/accounts/4b8f0e2c1d3a4f5e6a7b8c9d0e1f2a3b/users")
+                .authorization(BRANCH),
             (403, "relation"),
             forbidden,
         ),
