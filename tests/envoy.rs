@@ -14,7 +14,9 @@ mod envoy {
     mod deployment;
     mod forged;
     mod infobip;
+    mod issuing;
     mod key_names;
+    mod logins;
     mod mine;
     mod opentact;
     mod paths;

@@ -34,6 +34,14 @@ pub(crate) fn refused(status: u16) -> String {
     )
 }
 
+/// A refusal for an account whose trial is over, which says since when.
+pub(crate) fn expired() -> String {
+    refused(423).replace(
+        &golden("crossbar/423.json"),
+        &golden("crossbar/423_expired.json"),
+    )
+}
+
 pub(crate) fn basic_credentials_are_an_account_and_the_configured_hash() -> Vec<Row> {
     let known = || reached(&format!("GET {USERS}"), AS_JOHN);
     let with_sha =
@@ -187,7 +195,7 @@ pub(crate) fn accounts_and_users_that_are_shut_do_not_get_in() -> Vec<Row> {
                 "7eb1315f406d72819d0e1f2a3b4c5d6e",
                 "Basic N2ViMTMxNWY0MDZkNzI4MTlkMGUxZjJhM2I0YzVkNmU6NTRkYTQ5NDdhMmJiOTdiYWNlNTdkNGExMGEwNDM3MzE=",
             ),
-            refused(423),
+            expired(),
         ),
         row(
             "the hash of a user of another account",

@@ -42,6 +42,13 @@ tables! {
         operations_ask_for_a_scope_or_a_role_that_grants_it
         answers_come_as_xml_to_who_asks_for_it
     }
+    logins {
+        users_log_in_to_an_account_by_whatever_names_it
+        users_log_in_by_either_hash
+        accounts_log_in_by_their_key
+        who_does_not_get_in_is_told_nothing
+        who_gets_in_is_told_what_is_shut_and_who_it_is
+    }
     mine {
         its_rules_say_who_may_what
         its_public_paths_are_open_to_nobody_and_closed_to_bad_credentials
@@ -78,7 +85,7 @@ tables! {
 }
 
 /// The world that the tests in memory share: it starts with the first of them and ends with the process.
-fn memory() -> &'static World {
+pub(crate) fn memory() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| World::of("memory", vec![start(CONFIG)]))
 }
