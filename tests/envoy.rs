@@ -10,6 +10,7 @@ mod support;
 /// In `tests/envoy/`.
 mod envoy {
     mod attacks;
+    mod bad_logins;
     mod crossbar;
     mod deployment;
     mod forged;

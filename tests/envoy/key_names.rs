@@ -233,7 +233,7 @@ impl KeyNames {
 }
 
 /// The names of all keys in a Redis, and the ids of the peppers that it was written under.
-#[derive(Debug)]
+#[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Dump {
     names: BTreeSet<String>,
     peppers: Vec<String>,

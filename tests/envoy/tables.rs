@@ -29,6 +29,11 @@ macro_rules! tables {
 }
 
 tables! {
+    bad_logins {
+        bodies_that_are_not_what_is_asked_for
+        values_that_a_login_cannot_have
+        what_cannot_be_set_or_done
+    }
     crossbar {
         basic_credentials_are_an_account_and_the_configured_hash
         accounts_and_users_that_are_shut_do_not_get_in
