@@ -216,6 +216,7 @@ fn the_readme_tells_the_limits_that_hold() {
             "policy::path::MAX_SEGMENTS",
             portcullis::policy::path::MAX_SEGMENTS,
         ),
+        ("issue::MAX_BODY_BYTES", portcullis::issue::MAX_BODY_BYTES),
         ("store::VALUE_BYTES_MAX", portcullis::store::VALUE_BYTES_MAX),
     ] {
         let row = format!("| `{name}` | {value} |");
