@@ -13,10 +13,13 @@ mod envoy {
     mod bad_logins;
     mod crossbar;
     mod deployment;
+    mod ends;
+    mod flows;
     mod forged;
     mod infobip;
     mod issuing;
     mod key_names;
+    mod lives;
     mod logins;
     mod mine;
     mod opentact;

@@ -47,6 +47,9 @@ tables! {
         operations_ask_for_a_scope_or_a_role_that_grants_it
         answers_come_as_xml_to_who_asks_for_it
     }
+    lives {
+        handles_say_nothing_and_stand_for_a_user_or_an_account
+    }
     logins {
         users_log_in_to_an_account_by_whatever_names_it
         users_log_in_by_either_hash
