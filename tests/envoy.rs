@@ -14,11 +14,13 @@ mod envoy {
     mod crossbar;
     mod deployment;
     mod ends;
+    mod factors;
     mod flows;
     mod forged;
     mod infobip;
     mod issuing;
     mod key_names;
+    mod limits;
     mod lives;
     mod logins;
     mod mine;

@@ -109,6 +109,11 @@ impl World {
         self.sides.len() - 1
     }
 
+    /// Where one side's Envoy listens, the usual way.
+    pub(crate) fn address(&self, side: usize) -> SocketAddr {
+        self.sides[side].1.plain()
+    }
+
     /// Sends one request to one side, from an address that nobody has come from before.
     pub(crate) async fn ask(&self, side: usize, request: &Request) -> Response {
         self.ask_from(side, fresh_address(), request).await
@@ -116,7 +121,7 @@ impl World {
 
     /// As [`World::ask`], from this address.
     pub(crate) async fn ask_from(&self, side: usize, from: IpAddr, request: &Request) -> Response {
-        let mut client = Client::connect_from(from, self.sides[side].1.plain()).await;
+        let mut client = Client::connect_from(from, self.address(side)).await;
         client.exchange(&request.to_bytes()).await
     }
 
@@ -167,6 +172,12 @@ impl World {
             "after {PATIENCE:?}:\n{failures}{}",
             self.log()
         );
+    }
+
+    /// Gives the transcript of what one side answers to a request, from this address, by the id of the golden bodies.
+    pub(crate) async fn told(&self, side: usize, from: IpAddr, request: &Request) -> String {
+        let request = request.clone().header("x-request-id", GOLDEN_ID);
+        answer(&self.ask_from(side, from, &request).await)
     }
 
     /// Gives what every server has written.
