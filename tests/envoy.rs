@@ -13,6 +13,7 @@ mod envoy {
     mod bad_logins;
     mod crossbar;
     mod deployment;
+    mod door;
     mod ends;
     mod factors;
     mod flows;
@@ -27,6 +28,7 @@ mod envoy {
     mod opentact;
     mod paths;
     mod redis;
+    mod security;
     mod spoofs;
     mod table;
     mod tables;

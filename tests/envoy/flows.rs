@@ -21,6 +21,13 @@ macro_rules! flows {
 }
 
 flows! {
+    door {
+        a_context_opens_the_request_that_it_was_made_for_and_no_other
+    }
+    security {
+        what_is_set_for_logins_is_inherited_down_from_a_reseller
+        attempts_are_told_without_secrets_newest_first
+    }
     factors {
         a_second_factor_is_asked_for_and_taken_once
     }

@@ -40,6 +40,9 @@ tables! {
         a_user_reaches_its_own_account_and_no_other
         what_is_public_needs_no_credential_and_takes_no_bad_one
     }
+    door {
+        a_context_of_a_clients_own_goes_nowhere
+    }
     infobip {
         basic_credentials_are_a_name_and_a_password_in_strict_base64
         lenient_base64_is_a_setting_and_never_takes_garbage
