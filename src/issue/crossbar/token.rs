@@ -186,8 +186,10 @@ pub(super) async fn show(core: &Core, asked: &Asked, token: &str) -> Result<Answ
     }
     let bearer = Bearer::of(identity, asked, &reads).await?;
     let mut data = bearer.shown(&reads).await?;
-    data["method"] = json!(presented.method);
-    data.sort_all_objects();
+    if let Value::Object(data) = &mut data {
+        data.insert("method".to_owned(), json!(presented.method));
+        data.sort_keys();
+    }
     Ok(envelope::done(core, asked, data))
 }
 
