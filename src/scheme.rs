@@ -33,6 +33,7 @@ use crate::identity::Identity;
 use crate::keys::signing::SigningKeys;
 use crate::request::RequestView;
 
+pub use jwt::revocation_of;
 pub(crate) use open::{earlier, generations, open_account, open_user};
 pub use places::{Source, parse_places};
 pub(crate) use places::{challenge_of, find, is_lower_hex};

@@ -21,8 +21,7 @@ use crate::issue::core::{Core, Grant};
 use crate::issue::crossbar::envelope::{self, Problems};
 use crate::issue::crossbar::modules::{AUTH, effective};
 use crate::issue::crossbar::second_factor::{Factor, second_factor};
-use crate::scheme::jwt::revocation_of;
-use crate::scheme::{generations, open_account, open_user};
+use crate::scheme::{generations, open_account, open_user, revocation_of};
 
 /// `iss` of KAZOO's tokens.
 const ISSUER: &str = "kazoo";
