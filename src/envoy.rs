@@ -111,20 +111,17 @@ impl Told {
 }
 
 impl Door {
-    /// Opens the door to a gate.
-    ///
-    /// # Errors
-    /// Where the operating system gives no randomness.
+    /// Opens the door to a gate. `instance` names this process, in answers and ids.
+    #[must_use]
     pub fn new(
         gate: Gate,
         metrics: Arc<Metrics>,
         clock: Clock,
-        deadline: Duration,
-        on_fault: OnFault,
-    ) -> Result<Self, getrandom::Error> {
-        let instance = getrandom::u64()?;
+        (deadline, on_fault): (Duration, OnFault),
+        instance: u64,
+    ) -> Self {
         let decisions = AtomicU64::new(0);
-        Ok(Self(Arc::new(Inner {
+        Self(Arc::new(Inner {
             gate,
             metrics,
             clock,
@@ -133,7 +130,7 @@ impl Door {
             instance,
             decisions,
             told: Told::default(),
-        })))
+        }))
     }
 
     /// Decides the message, and writes the answer.

@@ -96,7 +96,7 @@ async fn answer(State(core): State<Core>, request: Request) -> Response {
     let mut asked = match admitted(&core, &parts) {
         Ok(asked) => asked,
         Err(why) => {
-            tracing::warn!("a request to the issue listener was refused: {why}");
+            core.tell(&why);
             return Answer::forbidden().into();
         }
     };

@@ -119,8 +119,15 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         operations,
         explainer,
         issuing,
+        instance,
     } = open(config, file, clock.clone(), &metrics).await?;
-    let door = Door::new(gate, Arc::clone(&metrics), clock, deadline, on_fault)?;
+    let door = Door::new(
+        gate,
+        Arc::clone(&metrics),
+        clock,
+        (deadline, on_fault),
+        instance,
+    );
     let readiness = Readiness::default();
     let (health, routes) = routes(door).await?;
     let control = Served {

@@ -52,14 +52,16 @@ pub struct Parts {
     pub signing: SigningKeys,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Names this process, in answers.
+    pub instance: u64,
 }
 
 #[derive(Debug)]
 struct Inner {
     parts: Parts,
-    /// Names this process, in answers.
-    instance: u64,
     answered: AtomicU64,
+    /// The second in which a request without a context was last told of.
+    told: AtomicU64,
     beside: Arc<Semaphore>,
 }
 
@@ -76,16 +78,22 @@ pub(super) struct Grant {
 
 impl Core {
     /// Puts the parts together.
-    ///
-    /// # Errors
-    /// Where the operating system gives no randomness.
-    pub fn new(parts: Parts) -> Result<Self, getrandom::Error> {
-        Ok(Self(Arc::new(Inner {
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(Inner {
             parts,
-            instance: getrandom::u64()?,
             answered: AtomicU64::new(0),
+            told: AtomicU64::new(0),
             beside: Arc::new(Semaphore::new(BESIDE)),
-        })))
+        }))
+    }
+
+    /// Logs why a request was not admitted: the first of each second, since anybody can send them.
+    pub(super) fn tell(&self, why: &impl std::fmt::Display) {
+        let now = self.clock().unix_seconds();
+        if self.0.told.swap(now, Ordering::Relaxed) != now {
+            tracing::warn!("a request to the issue listener was refused: {why}");
+        }
     }
 
     /// The directory.
@@ -100,13 +108,13 @@ impl Core {
 
     /// Names this process, in answers.
     pub(super) fn instance(&self) -> String {
-        format!("{:016x}", self.0.instance)
+        format!("{:016x}", self.0.parts.instance)
     }
 
     /// Makes an id for a request that came without one.
     pub(super) fn fresh_id(&self) -> String {
         let number = self.0.answered.fetch_add(1, Ordering::Relaxed);
-        format!("{:016x}{number:016x}", self.0.instance)
+        format!("{:016x}{number:016x}", self.0.parts.instance)
     }
 
     /// Opens what Check has told of a request.

@@ -6,6 +6,7 @@
 mod envelope;
 mod login;
 mod modules;
+mod second_factor;
 mod security;
 mod token;
 

@@ -46,6 +46,8 @@ pub struct Opened {
     pub throttle: Throttle,
     /// The platforms, behind their gate.
     pub gate: Gate,
+    /// Names this process, in answers and ids.
+    pub instance: u64,
     /// What gives clients what they present later.
     pub issuing: Core,
     /// What operators may ask of the directory.
@@ -115,6 +117,7 @@ pub async fn open(
     };
     let throttle = Throttle::new(directory.clone(), fingerprinter.clone(), ATTEMPTS_KNOWN);
     let authenticator = Authenticator::new(directory.clone(), cache.clone(), fingerprinter, 0);
+    let instance = getrandom::u64()?;
     let issuing = Core::new(Parts {
         directory: directory.clone(),
         operations: operations.clone(),
@@ -122,7 +125,8 @@ pub async fn open(
         throttle: throttle.clone(),
         signing: config.signing,
         metrics: Arc::clone(metrics),
-    })?;
+        instance,
+    });
     let gate = Gate::new(config.platforms, authenticator, config.client_address);
     Ok(Opened {
         directory,
@@ -132,6 +136,7 @@ pub async fn open(
         operations,
         explainer,
         issuing,
+        instance,
     })
 }
 

@@ -5,8 +5,6 @@
 //! the same reads. What the Security API has set is asked only of accounts whose credentials are
 //! right, so nobody else learns of it.
 
-mod second_factor;
-
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -21,8 +19,8 @@ use crate::issue::Asked;
 use crate::issue::answer::Answer;
 use crate::issue::core::Core;
 use crate::issue::crossbar::envelope::{self, Problems};
-use crate::issue::crossbar::login::second_factor::{Factor, second_factor};
 use crate::issue::crossbar::modules::{API_AUTH, Effective, USER_AUTH, effective};
+use crate::issue::crossbar::second_factor::{Factor, second_factor};
 use crate::issue::crossbar::token::{Bearer, mint};
 use crate::scheme::{generations, open_account, open_user};
 

@@ -12,6 +12,7 @@ use sha2::Sha256;
 
 use crate::decision::{Denial, Dependency, Failure, Fault, Reason};
 use crate::directory::attempts::{Login, Status};
+use crate::directory::pepper::Digest;
 use crate::directory::reads::Reads;
 use crate::directory::records::{Account, RecordKind, User};
 use crate::identity::{Identity, TokenRef};
@@ -20,7 +21,7 @@ use crate::issue::answer::Answer;
 use crate::issue::core::{Core, Grant};
 use crate::issue::crossbar::envelope::{self, Problems};
 use crate::issue::crossbar::modules::{AUTH, effective};
-use crate::scheme::jwt::revocation_of;
+use crate::issue::crossbar::second_factor::{Factor, second_factor};
 use crate::scheme::{generations, open_account, open_user};
 
 /// `iss` of KAZOO's tokens.
@@ -178,16 +179,10 @@ fn identity_signature(own: &str, system: &str, subject: &str) -> String {
 pub(super) async fn show(core: &Core, asked: &Asked, token: &str) -> Result<Answer, Failure> {
     let (identity, presented) = presented(asked)?;
     let reads = core.reads(asked);
-    let other = || {
-        Denial::new(
-            Reason::Wrong,
-            "the path names another token than was presented",
-        )
-    };
-    let parts = revocation_of(token).ok_or_else(other)?;
-    let parts: Vec<_> = parts.iter().map(Vec::as_slice).collect();
-    if reads.revocation_digest(&parts).to_string() != presented.digest {
-        return Err(other().into());
+    let same = Digest::try_from(presented.text.clone());
+    if !same.is_ok_and(|it| core.directory().is_text_of(token, &it)) {
+        let detail = "the path names another token than was presented";
+        return Err(Denial::new(Reason::Wrong, detail).into());
     }
     let bearer = Bearer::of(identity, asked, &reads).await?;
     let mut data = bearer.shown(&reads).await?;
@@ -223,16 +218,17 @@ pub(super) async fn revoke(core: &Core, asked: &Asked) -> Result<Answer, Failure
 #[derive(Deserialize)]
 struct Act {
     action: Option<String>,
+    multi_factor_response: Option<Value>,
 }
 
 /// Renews the token, or ends every token of whoever asks: `PUT auth`.
 pub(super) async fn act(core: &Core, asked: &Asked) -> Result<Answer, Failure> {
-    let action = match action(core, asked, &["refresh_token", "reset_signature_secret"]) {
-        Ok(action) => action,
+    let act = match act_of(core, asked, &["refresh_token", "reset_signature_secret"]) {
+        Ok(act) => act,
         Err(answer) => return Ok(answer),
     };
     let identity = identity(asked)?;
-    if action == "reset_signature_secret" {
+    if act.action.as_deref() == Some("reset_signature_secret") {
         return match (&identity.user, &identity.account) {
             (Some(user), _) => end_all(core, asked, RecordKind::User, user).await,
             (None, Some(account)) => end_all(core, asked, RecordKind::Account, account).await,
@@ -245,6 +241,12 @@ pub(super) async fn act(core: &Core, asked: &Asked) -> Result<Answer, Failure> {
     if !effective.enabled {
         let message = "invalid credentials";
         return Ok(envelope::failed(core, asked, 401, message, json!({})));
+    }
+    if effective.second_factor {
+        let response = act.multi_factor_response.as_ref();
+        if let Factor::Asked(challenge) = second_factor(core, asked, &bearer, response).await? {
+            return Ok(challenge);
+        }
     }
     let token = mint(core, asked, &bearer, effective.token_lifetime)?;
     core.count(asked, "token", "issued");
@@ -259,7 +261,7 @@ pub(super) async fn act_on(
     account: &str,
     user: Option<&str>,
 ) -> Result<Answer, Failure> {
-    if let Err(answer) = action(core, asked, &["reset_signature_secret"]) {
+    if let Err(answer) = act_of(core, asked, &["reset_signature_secret"]) {
         return Ok(answer);
     }
     let Some(user) = user else {
@@ -285,7 +287,7 @@ async fn end_all(
     Ok(envelope::done(core, asked, json!({})))
 }
 
-fn action(core: &Core, asked: &Asked, known: &[&str]) -> Result<String, Answer> {
+fn act_of(core: &Core, asked: &Asked, known: &[&str]) -> Result<Act, Answer> {
     let act: Act = envelope::data(core, asked)?;
     let mut problems = Problems::default();
     match &act.action {
@@ -297,7 +299,7 @@ fn action(core: &Core, asked: &Asked, known: &[&str]) -> Result<String, Answer> 
         Some(_) => {}
     }
     match problems.answer(core, asked) {
-        None => Ok(act.action.unwrap_or_default()),
+        None => Ok(act),
         Some(answer) => Err(answer),
     }
 }
