@@ -53,8 +53,8 @@ async fn two_servers_on_one_redis_agree_on_every_credential_and_no_key_names_any
     let world = World::of("a Redis", vec![start(&config), start(&config)]);
     world.server().command("import -", DIRECTORY);
     let directory = open(&redis).await;
-    check_all(&world).await;
     write_nothing(&world, &redis.url()).await;
+    check_all(&world).await;
     flows::all(&world).await;
     sessions(&world, &directory).await;
     revocations(&world, &directory).await;
