@@ -158,7 +158,10 @@ fn every_step_of_a_decision_is_told() {
                 ("/rules/0/name", json!("own_account")),
                 ("/rules/0/pattern", json!("/v2/accounts/{account}/**")),
                 ("/rules/0/captures/0/name", json!("account")),
-                ("/rules/0/demands/relation", json!("own_account")),
+                (
+                    "/rules/0/demands/relation",
+                    json!("own_or_descendant_account"),
+                ),
                 ("/rules/0/verdict", json!("admitted")),
                 ("/verdict/outcome", json!("allow")),
                 ("/verdict/rule", json!("own_account")),

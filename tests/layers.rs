@@ -246,7 +246,10 @@ fn the_code_knows_no_preset_by_name() {
     );
     let mut broken = Vec::new();
     for source in Source::all() {
-        if source.path.starts_with("src/cli") || source.path == "src/platform/presets.rs" {
+        // A dialect is code, and bears the name of the platform whose words it speaks.
+        let is_dialect = source.path.starts_with("src/issue");
+        let is_list = source.path == "src/platform/presets.rs";
+        if source.path.starts_with("src/cli") || is_list || is_dialect {
             continue;
         }
         for token in &source.tokens {
