@@ -148,7 +148,12 @@ impl Authenticator {
             scheme: Some(Arc::clone(&named.name)),
         };
         if let Some(known) = self.cache.hit(key) {
-            return done(Ok(known), CacheUse::Hit);
+            if known.is_due {
+                let credential = Arc::new(credential);
+                self.cache
+                    .renew(key, &platform.name, &named.scheme, &credential);
+            }
+            return done(Ok(known.outcome), CacheUse::Hit);
         }
         let credential = Arc::new(credential);
         let loaded = self

@@ -4,8 +4,10 @@
 //! cannot push out real ones. An outcome is kept with the generations that it was built on, and a hit compares
 //! them: what changed since is a miss. Concurrent misses of one key share one flight; the flight
 //! runs on a task of its own and lands in the cache even when nobody waits any more. A fault is
-//! never kept.
+//! never kept. An identity that its scheme lets be kept for a while only is verified anew ahead of
+//! its end, while it is in use, so that nobody waits for that.
 
+mod ahead;
 mod facts;
 
 use std::collections::HashMap;
@@ -15,6 +17,7 @@ use std::time::Duration;
 use moka::sync::Cache as Moka;
 use tokio::sync::watch;
 
+use crate::cache::ahead::Renewal;
 use crate::cache::facts::Known;
 use crate::clock::Clock;
 use crate::credential::{Credential, Fingerprint};
@@ -50,6 +53,15 @@ pub struct Limits {
 
 /// What a credential came to.
 pub type Outcome = Result<Arc<Identity>, Denial>;
+
+/// What is known of a credential.
+#[derive(Clone, Debug)]
+pub struct Hit {
+    /// What it came to.
+    pub outcome: Outcome,
+    /// Whether whoever was told is to have it verified anew ([`Cache::renew`]), without waiting.
+    pub is_due: bool,
+}
 
 /// How an outcome was come by.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -95,6 +107,7 @@ struct Entry {
     notes: Notes,
     /// The first millisecond in which it counts no more, in Unix milliseconds.
     ends: u64,
+    renewal: Renewal,
 }
 
 type Landing = Result<Arc<Entry>, Fault>;
@@ -122,14 +135,32 @@ impl Cache {
 
     /// Gives what the credential came to, if that is known and still true.
     #[must_use]
-    pub fn hit(&self, key: Fingerprint) -> Option<Outcome> {
+    pub fn hit(&self, key: Fingerprint) -> Option<Hit> {
         let key = key.as_u128();
         let entry = self
             .0
             .identities
             .get(&key)
             .or_else(|| self.0.denials.get(&key))?;
-        self.is_good(&entry).then(|| entry.outcome.clone())
+        let now = self.now();
+        let is_good = now < entry.ends && self.0.directory.generations().is_current(&entry.notes);
+        is_good.then(|| Hit {
+            outcome: entry.outcome.clone(),
+            is_due: entry.renewal.is_due(now),
+        })
+    }
+
+    /// Has what is known verified anew, by a flight that nobody waits for. Whatever it comes to is
+    /// told to the next who asks; a fault changes nothing.
+    pub fn renew(
+        &self,
+        key: Fingerprint,
+        platform: &str,
+        scheme: &Arc<dyn Scheme>,
+        credential: &Arc<Credential>,
+    ) {
+        // Too many flights are the trouble of those who wait for one.
+        let _ = self.board(key.as_u128(), platform, scheme, credential);
     }
 
     /// Gives what the credential comes to, by verifying it or by a flight under way for the same key.
@@ -167,10 +198,6 @@ impl Cache {
             self.0.identities.entry_count(),
             self.0.denials.entry_count(),
         )
-    }
-
-    fn is_good(&self, entry: &Entry) -> bool {
-        self.now() < entry.ends && self.0.directory.generations().is_current(&entry.notes)
     }
 
     fn now(&self) -> u64 {
@@ -227,13 +254,13 @@ impl Cache {
             Err(Failure::Denied(denial)) => Err(denial),
             Err(Failure::Fault(fault)) => return Err(fault),
         };
-        let ends = self
-            .now()
-            .saturating_add(self.lifetime(key, &outcome, scheme.kept_at_most()));
+        let now = self.now();
+        let (lifetime, renewal) = self.lifetime(now, key, &outcome, scheme.kept_at_most());
         let entry = Arc::new(Entry {
             outcome,
             notes: reads.finish(),
-            ends,
+            ends: now.saturating_add(lifetime),
+            renewal,
         });
         if entry.notes.are_complete() {
             let (into, other) = match &entry.outcome {
@@ -246,21 +273,31 @@ impl Cache {
         Ok(entry)
     }
 
-    /// How long an outcome is good, in milliseconds. What was learnt together must not end
-    /// together, so an identity's lifetime is spread over a tenth either side, by its key.
-    fn lifetime(&self, key: u128, outcome: &Outcome, cap: Option<Duration>) -> u64 {
+    /// How long an outcome is good, in milliseconds, and when it is verified anew before. What was
+    /// learnt together must not end together, so an identity's lifetime is spread over a tenth
+    /// either side, by its key.
+    fn lifetime(
+        &self,
+        now: u64,
+        key: u128,
+        outcome: &Outcome,
+        cap: Option<Duration>,
+    ) -> (u64, Renewal) {
         let milliseconds = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
-        match outcome {
-            Ok(identity) => {
-                let spread = 900 + u64::try_from(key % 201).expect("below 201");
-                let ttl = milliseconds(self.0.limits.ttl) * spread / 1000;
-                let left = identity
-                    .expires
-                    .map(|it| it.saturating_mul(1000).saturating_sub(self.now()));
-                let ttl = cap.map_or(ttl, |it| milliseconds(it).min(ttl));
-                left.map_or(ttl, |it| it.min(ttl))
-            }
-            Err(_) => milliseconds(self.0.limits.denial_ttl),
+        let Ok(identity) = outcome else {
+            return (milliseconds(self.0.limits.denial_ttl), Renewal::never());
+        };
+        let spread = 900 + u64::try_from(key % 201).expect("below 201");
+        let ttl = milliseconds(self.0.limits.ttl) * spread / 1000;
+        let ttl = cap.map_or(ttl, |it| milliseconds(it).min(ttl));
+        let left = identity
+            .expires
+            .map(|it| it.saturating_mul(1000).saturating_sub(now));
+        match left {
+            // To ask anew would not make it last longer.
+            Some(left) if left <= ttl => (left, Renewal::never()),
+            _ if cap.is_some() => (ttl, Renewal::ahead_of(now, ttl)),
+            _ => (ttl, Renewal::never()),
         }
     }
 }
@@ -409,9 +446,79 @@ mod tests {
 
         let denied = scripted(vec![Err(Denial::new(Reason::Unknown, "x").into())]);
         assert!(bench.load(&denied).await.unwrap().is_err());
-        assert!(bench.cache.hit(bench.key).unwrap().is_err());
+        assert!(bench.cache.hit(bench.key).unwrap().outcome.is_err());
         bench.pass(5);
         assert!(bench.cache.hit(bench.key).is_none());
+    }
+
+    /// A verification whose scheme lets what it says be kept for 30 seconds.
+    fn capped(verdicts: Vec<Result<Identity, Failure>>) -> Arc<Scripted> {
+        let mut scheme = Scripted::saying(verdicts);
+        scheme.kept_at_most = Some(Duration::from_secs(30));
+        Arc::new(scheme)
+    }
+
+    /// Hits, and has it verified anew where that is due; waits until the flight has landed.
+    async fn hit_and_renew(bench: &Bench, scheme: &Arc<Scripted>) -> Hit {
+        let hit = bench.cache.hit(bench.key).expect("still known");
+        if hit.is_due {
+            let place = Place::Header("x".into());
+            let credential = Arc::new(Credential::new(place, "", Secret::new(*b"s")));
+            let scheme: Arc<dyn Scheme> = scheme.clone();
+            bench.cache.renew(bench.key, "p", &scheme, &credential);
+            while !bench.cache.0.flights.lock().unwrap().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        }
+        hit
+    }
+
+    #[tokio::test]
+    async fn an_identity_in_use_is_verified_anew_ahead_of_its_end_and_nobody_waits() {
+        let bench = Bench::new();
+        let gone = Denial::new(Reason::Unknown, "x");
+        let fault = Fault::new(Dependency::Facebook, "down");
+        let scheme = capped(vec![
+            Ok(john()),
+            Ok(john()),
+            Err(fault.into()),
+            Err(gone.into()),
+        ]);
+        bench.load(&scheme).await.unwrap().unwrap();
+        bench.pass(23);
+        assert!(!hit_and_renew(&bench, &scheme).await.is_due);
+        bench.pass(1);
+        assert!(hit_and_renew(&bench, &scheme).await.is_due);
+        // Renewed: good for another 30 seconds.
+        bench.pass(23);
+        assert!(!hit_and_renew(&bench, &scheme).await.is_due);
+        bench.pass(1);
+        // A fault changes nothing, and it is tried again before the end.
+        assert!(hit_and_renew(&bench, &scheme).await.is_due);
+        assert!(!hit_and_renew(&bench, &scheme).await.is_due);
+        bench.pass(2);
+        assert!(hit_and_renew(&bench, &scheme).await.outcome.is_ok());
+        // What came of it is a denial.
+        let denied = hit_and_renew(&bench, &scheme).await;
+        assert!(denied.outcome.is_err() && !denied.is_due);
+        assert_eq!(scheme.asked(), 4);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_last_longer_is_not_verified_anew() {
+        let bench = Bench::new();
+        let ends = bench.seconds.load(Ordering::SeqCst) + 30;
+        let ending = Identity {
+            expires: Some(ends),
+            ..john()
+        };
+        for scheme in [capped(vec![Ok(ending)]), scripted(vec![Ok(john())])] {
+            bench.load(&scheme).await.unwrap().unwrap();
+            bench.pass(29);
+            assert!(!bench.cache.hit(bench.key).unwrap().is_due);
+            bench.pass(40);
+            assert!(bench.cache.hit(bench.key).is_none());
+        }
     }
 
     #[tokio::test]
