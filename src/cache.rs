@@ -11,6 +11,7 @@ mod ahead;
 mod facts;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -61,6 +62,30 @@ pub struct Hit {
     pub outcome: Outcome,
     /// Whether whoever was told is to have it verified anew ([`Cache::renew`]), without waiting.
     pub is_due: bool,
+}
+
+/// Told of a denial.
+pub type OnDenial = Arc<dyn Fn(&Denial) + Send + Sync>;
+
+/// A credential that is to be verified. Cheap to clone.
+#[derive(Clone)]
+pub struct Unverified {
+    /// What it is kept under.
+    pub key: Fingerprint,
+    /// The platform's name.
+    pub platform: Arc<str>,
+    /// What verifies it.
+    pub scheme: Arc<dyn Scheme>,
+    /// The credential.
+    pub credential: Arc<Credential>,
+    /// Told by whoever verifies it, also where nobody waits any more, that it came to a denial.
+    pub on_denial: Option<OnDenial>,
+}
+
+impl fmt::Debug for Unverified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unverified({}, {:?})", self.platform, self.credential)
+    }
 }
 
 /// How an outcome was come by.
@@ -152,30 +177,18 @@ impl Cache {
 
     /// Has what is known verified anew, by a flight that nobody waits for. Whatever it comes to is
     /// told to the next who asks; a fault changes nothing.
-    pub fn renew(
-        &self,
-        key: Fingerprint,
-        platform: &str,
-        scheme: &Arc<dyn Scheme>,
-        credential: &Arc<Credential>,
-    ) {
+    pub fn renew(&self, it: &Unverified) {
         // Too many flights are the trouble of those who wait for one.
-        let _ = self.board(key.as_u128(), platform, scheme, credential);
+        let _ = self.board(it);
     }
 
     /// Gives what the credential comes to, by verifying it or by a flight under way for the same key.
     ///
     /// # Errors
     /// A fault when it cannot be told now.
-    pub async fn load(
-        &self,
-        key: Fingerprint,
-        platform: &str,
-        scheme: &Arc<dyn Scheme>,
-        credential: &Arc<Credential>,
-    ) -> Result<Outcome, Fault> {
+    pub async fn load(&self, it: &Unverified) -> Result<Outcome, Fault> {
         for _ in 0..FLIGHTS {
-            let mut landing = self.board(key.as_u128(), platform, scheme, credential)?;
+            let mut landing = self.board(it)?;
             let landed = landing.wait_for(Option::is_some).await;
             let landed = landed.ok().and_then(|it| it.clone());
             let aborted = || Fault::new(Dependency::Internal, "a verification was aborted");
@@ -205,13 +218,8 @@ impl Cache {
     }
 
     /// Joins the flight for the key, or starts one.
-    fn board(
-        &self,
-        key: u128,
-        platform: &str,
-        scheme: &Arc<dyn Scheme>,
-        credential: &Arc<Credential>,
-    ) -> Result<watch::Receiver<Option<Landing>>, Fault> {
+    fn board(&self, it: &Unverified) -> Result<watch::Receiver<Option<Landing>>, Fault> {
+        let key = it.key.as_u128();
         let mut flights = self
             .0
             .flights
@@ -227,11 +235,10 @@ impl Cache {
         let (sender, receiver) = watch::channel(None);
         flights.insert(key, receiver.clone());
         drop(flights);
-        let (cache, platform) = (self.clone(), platform.to_owned());
-        let (scheme, credential) = (Arc::clone(scheme), Arc::clone(credential));
+        let (cache, it) = (self.clone(), it.clone());
         tokio::spawn(async move {
             let arrival = Arrival { cache: &cache, key };
-            let flight = cache.fly(key, &platform, &*scheme, &credential);
+            let flight = cache.fly(&it);
             let late = |_| Fault::new(Dependency::Deadline, "a verification took too long");
             let landing = tokio::time::timeout(FLIGHT, flight).await.map_err(late);
             let landing = landing.and_then(|it| it);
@@ -241,19 +248,17 @@ impl Cache {
         Ok(receiver)
     }
 
-    async fn fly(
-        &self,
-        key: u128,
-        platform: &str,
-        scheme: &dyn Scheme,
-        credential: &Credential,
-    ) -> Landing {
-        let reads = Reads::begin(&self.0.directory, platform);
-        let outcome = match scheme.verify(credential, &reads).await {
+    async fn fly(&self, it: &Unverified) -> Landing {
+        let (key, scheme) = (it.key.as_u128(), &*it.scheme);
+        let reads = Reads::begin(&self.0.directory, &it.platform);
+        let outcome = match scheme.verify(&it.credential, &reads).await {
             Ok(verified) => Ok(Arc::new(verified.into_identity())),
             Err(Failure::Denied(denial)) => Err(denial),
             Err(Failure::Fault(fault)) => return Err(fault),
         };
+        if let (Err(denial), Some(on_denial)) = (&outcome, &it.on_denial) {
+            on_denial(denial);
+        }
         let now = self.now();
         let (lifetime, renewal) = self.lifetime(now, key, &outcome, scheme.kept_at_most());
         let entry = Arc::new(Entry {
@@ -390,10 +395,18 @@ mod tests {
         }
 
         async fn load(&self, scheme: &Arc<Scripted>) -> Result<Outcome, Fault> {
-            let scheme: Arc<dyn Scheme> = scheme.clone();
-            let place = Place::Header("x".into());
-            let credential = Arc::new(Credential::new(place, "", Secret::new(*b"s")));
-            self.cache.load(self.key, "p", &scheme, &credential).await
+            self.cache.load(&unverified(self.key, scheme)).await
+        }
+    }
+
+    fn unverified(key: Fingerprint, scheme: &Arc<Scripted>) -> Unverified {
+        let place = Place::Header("x".into());
+        Unverified {
+            key,
+            platform: "p".into(),
+            scheme: scheme.clone(),
+            credential: Arc::new(Credential::new(place, "", Secret::new(*b"s"))),
+            on_denial: None,
         }
     }
 
@@ -462,10 +475,7 @@ mod tests {
     async fn hit_and_renew(bench: &Bench, scheme: &Arc<Scripted>) -> Hit {
         let hit = bench.cache.hit(bench.key).expect("still known");
         if hit.is_due {
-            let place = Place::Header("x".into());
-            let credential = Arc::new(Credential::new(place, "", Secret::new(*b"s")));
-            let scheme: Arc<dyn Scheme> = scheme.clone();
-            bench.cache.renew(bench.key, "p", &scheme, &credential);
+            bench.cache.renew(&unverified(bench.key, scheme));
             while !bench.cache.0.flights.lock().unwrap().is_empty() {
                 tokio::task::yield_now().await;
             }
@@ -582,6 +592,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_denial_is_told_of_even_when_nobody_waits_any_more() {
+        let bench = Bench::new();
+        let scheme = scripted(vec![
+            Err(Denial::new(Reason::Wrong, "x").into()),
+            Ok(john()),
+        ]);
+        scheme.close();
+        let told = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&told);
+        let it = Unverified {
+            on_denial: Some(Arc::new(move |denial| {
+                assert_eq!(denial.reason(), Reason::Wrong);
+                count.fetch_add(1, Ordering::SeqCst);
+            })),
+            ..unverified(bench.key, &scheme)
+        };
+        let impatient = tokio::time::timeout(Duration::ZERO, bench.cache.load(&it)).await;
+        assert!(impatient.is_err());
+        scheme.gate.add_permits(2);
+        while bench.cache.hit(bench.key).is_none() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(told.load(Ordering::SeqCst), 1);
+        // Neither a hit nor an identity is one.
+        bench.pass(5);
+        bench.cache.load(&it).await.unwrap().unwrap();
+        assert_eq!(told.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
     async fn a_flood_of_denials_does_not_push_out_an_identity() {
         let bench = Bench::new();
         bench
@@ -589,18 +629,12 @@ mod tests {
             .await
             .unwrap()
             .unwrap();
-        let denied: Arc<dyn Scheme> = scripted(vec![Err(Denial::new(Reason::Unknown, "x").into())]);
+        let denied = scripted(vec![Err(Denial::new(Reason::Unknown, "x").into())]);
         let fingerprinter = Fingerprinter::random().unwrap();
         for index in 0..1000_u32 {
             let key = fingerprinter.of(&[&index.to_be_bytes()]);
-            let place = Place::Header("x".into());
-            let credential = Arc::new(Credential::new(place, "", Secret::new(*b"s")));
-            bench
-                .cache
-                .load(key, "p", &denied, &credential)
-                .await
-                .unwrap()
-                .unwrap_err();
+            let loaded = bench.cache.load(&unverified(key, &denied)).await;
+            loaded.unwrap().unwrap_err();
         }
         assert!(bench.cache.hit(bench.key).is_some());
         bench.cache.0.denials.run_pending_tasks();
