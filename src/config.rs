@@ -24,6 +24,7 @@ use crate::config::store::StoreSettings;
 use crate::document::{Document, Problem};
 use crate::envoy::OnFault;
 use crate::keys::signing::SigningKeys;
+use crate::outbound::Outbound;
 use crate::platform::settings::{Surroundings, build, with_preset};
 use crate::platform::{Platform, Platforms};
 use crate::request::ClientAddress;
@@ -31,6 +32,9 @@ use crate::telemetry::LogFormat;
 
 /// The longest lifetime of an outcome: 30 days, far beyond any sense.
 const MAX_TTL_SECONDS: u64 = 2_592_000;
+
+/// How many servers on the internet are asked at once, unless a scheme has a bound of its own.
+const IN_FLIGHT: usize = 64;
 
 /// A configuration in force.
 #[derive(Debug)]
@@ -125,9 +129,12 @@ impl Config {
             .as_ref()
             .map(|raw| signing::read(raw, base, &document, &mut problems, &mut warnings));
         let signing = signing.unwrap_or_default();
+        let outbound =
+            Outbound::new(IN_FLIGHT, None).map_err(|it| vec![document.problem("", &it)])?;
         let around = Surroundings {
             base,
             signing: &signing,
+            outbound: &outbound,
             issuing: raw.as_ref().is_some_and(|it| it.listen.issue.is_some()),
         };
         let platforms = read_platforms(&document, around, &mut resolved, &mut problems);

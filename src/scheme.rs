@@ -8,6 +8,7 @@
 
 pub mod api_key;
 pub mod basic;
+pub mod facebook;
 pub mod ha1b;
 pub mod jwt;
 mod open;
@@ -31,9 +32,10 @@ use crate::directory::reads::Reads;
 use crate::document::{Document, Problem};
 use crate::identity::Identity;
 use crate::keys::signing::SigningKeys;
+use crate::outbound::Outbound;
 use crate::request::RequestView;
 
-pub(crate) use open::{earlier, generations, open_account, open_user};
+pub(crate) use open::{earlier, generations, open_account, open_linked, open_user};
 pub use places::{Source, parse_places};
 pub(crate) use places::{challenge_of, find, is_lower_hex};
 
@@ -41,6 +43,7 @@ pub(crate) use places::{challenge_of, find, is_lower_hex};
 pub const ALL: &[Kind] = &[
     api_key::KIND,
     basic::KIND,
+    facebook::KIND,
     ha1b::KIND,
     jwt::KIND,
     session::KIND,
@@ -144,6 +147,8 @@ pub struct Context<'a> {
     pub base: &'a Path,
     /// What tokens that are minted here are signed with.
     pub signing: &'a SigningKeys,
+    /// What asks servers on the internet.
+    pub outbound: &'a Outbound,
 }
 
 /// How strictly a platform reads credentials.

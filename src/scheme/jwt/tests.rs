@@ -13,6 +13,7 @@ use crate::directory::bench::{Bench, START};
 use crate::directory::records::{Account, User};
 use crate::keys::samples::{Maker, private_pem};
 use crate::keys::signing::SigningKeys;
+use crate::outbound::Outbound;
 use crate::scheme::Conflict;
 
 const KAZOO: &str = "
@@ -45,6 +46,7 @@ fn build_with(
     let context = Context {
         platform,
         signing,
+        outbound: &Outbound::new(0, None).unwrap(),
         name: "jwt",
         reading: Reading {
             conflict: Conflict::Precedence,
