@@ -11,6 +11,7 @@ mod check {
     mod asking;
     mod bad_input;
     mod captured;
+    mod facebook;
     mod faults;
     mod neighbours;
     mod spoofs;

@@ -24,6 +24,7 @@
 //!   test process is killed, and its output is printed when the test that holds it fails.
 //! - [`redis`] starts the Redis and Valkey servers that several servers can share as their store.
 //! - [`sample`] is a configuration and a directory that most tests run on, and [`issuers`] sign the tokens that it takes.
+//! - [`standin`] plays the servers on the internet that credentials are verified with, honest or not: [`facebook`].
 //! - Nothing here is ever skipped: a missing Envoy, Redis or Valkey fails the test and names `./tests/run`, which
 //!   installs it.
 //! - Everything binds loopback ports that are free at the time; tests run in parallel.
@@ -37,6 +38,7 @@
 pub mod check;
 pub mod client;
 pub mod envoy;
+pub mod facebook;
 pub mod http;
 pub mod issuers;
 pub mod process;
@@ -44,6 +46,7 @@ pub mod redis;
 pub mod sample;
 pub mod server;
 pub mod spoofs;
+pub mod standin;
 pub mod upstream;
 
 use std::collections::HashSet;
