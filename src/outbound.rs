@@ -6,6 +6,8 @@
 
 mod caching;
 mod client;
+#[cfg(test)]
+pub(crate) mod scripted;
 
 use std::fmt;
 use std::net::IpAddr;

@@ -12,7 +12,6 @@
 
 mod claims;
 mod settings;
-mod strict_json;
 mod token;
 
 use std::sync::Arc;

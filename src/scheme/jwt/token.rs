@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::credential::MAX_CREDENTIAL_BYTES;
 use crate::decision::{Denial, Reason};
 use crate::keys::{Algorithm, MAX_KID_BYTES};
-use crate::scheme::jwt::strict_json::object;
+use crate::strict_json::object;
 
 /// The longest header, decoded, in bytes; the tokens of known issuers have under 200.
 const MAX_HEADER_BYTES: usize = 1024;
