@@ -7,6 +7,7 @@
 mod checked;
 pub mod directory;
 mod issuing;
+mod outbound;
 pub mod raw;
 pub mod schema;
 mod signing;
@@ -125,9 +126,13 @@ impl Config {
             .as_ref()
             .map(|raw| signing::read(raw, base, &document, &mut problems, &mut warnings));
         let signing = signing.unwrap_or_default();
+        let outbound = raw
+            .as_ref()
+            .and_then(|raw| outbound::read(&raw.outbound, base, &document, &mut problems));
         let around = Surroundings {
             base,
             signing: &signing,
+            outbound: &outbound.unwrap_or_default(),
             issuing: raw.as_ref().is_some_and(|it| it.listen.issue.is_some()),
         };
         let platforms = read_platforms(&document, around, &mut resolved, &mut problems);

@@ -15,6 +15,7 @@ mod places;
 #[cfg(test)]
 pub(crate) mod scripted;
 pub mod session;
+mod tokens;
 
 use std::fmt;
 use std::path::Path;
@@ -31,11 +32,15 @@ use crate::directory::reads::Reads;
 use crate::document::{Document, Problem};
 use crate::identity::Identity;
 use crate::keys::signing::SigningKeys;
+use crate::outbound::Outbound;
 use crate::request::RequestView;
 
 pub(crate) use open::{earlier, generations, open_account, open_user};
 pub use places::{Source, parse_places};
 pub(crate) use places::{challenge_of, find, is_lower_hex};
+pub(crate) use tokens::{
+    Demands, Keeping, Named, Names, Token, check_setting, check_shape, check_signed, text_claim,
+};
 
 /// Every kind of scheme, by the name that `kind:` in a configuration gives.
 pub const ALL: &[Kind] = &[
@@ -138,6 +143,8 @@ pub struct Context<'a> {
     pub base: &'a Path,
     /// What tokens that are minted here are signed with.
     pub signing: &'a SigningKeys,
+    /// What asks servers on the internet.
+    pub outbound: &'a Outbound,
 }
 
 /// How strictly a platform reads credentials.

@@ -218,13 +218,7 @@ async fn keep(
         state.send_modify(|it| it.under_way = true);
         let fetched = settings.source.fetch(&outbound, &settings.algorithms).await;
         let wait = match &fetched {
-            Ok(it) => {
-                it.max_age
-                    .unwrap_or(UNSAID)
-                    .clamp(*LIFETIME.start(), *LIFETIME.end())
-                    * 4
-                    / 5
-            }
+            Ok(it) => lifetime(it.max_age).min(settings.keep) * 4 / 5,
             Err(_) => FIRST_RETRY * 2_u32.pow(failures.min(6)),
         };
         failures = note(&settings.issuer, &fetched, failures);
@@ -269,6 +263,12 @@ fn note(issuer: &str, fetched: &Result<Fetched, String>, failures: u32) -> u32 {
         Ok(_) => 0,
         Err(_) => failures.saturating_add(1),
     }
+}
+
+/// Gives how long a set counts as fresh whose answer says this.
+fn lifetime(max_age: Option<Duration>) -> Duration {
+    let said = max_age.unwrap_or(UNSAID);
+    said.clamp(*LIFETIME.start(), *LIFETIME.end())
 }
 
 /// Takes up to a tenth off, so that sidecars that began together do not ask together.

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::decision::Reason;
 use crate::document::{Document, Problem};
 use crate::keys::signing::SigningKeys;
+use crate::outbound::Outbound;
 use crate::platform::errors::{ErrorTable, RawErrorRow};
 use crate::platform::https::{Https, Mode, RawHttps};
 use crate::platform::settings::checks::{check_names, check_rules};
@@ -96,6 +97,8 @@ pub struct Surroundings<'a> {
     pub base: &'a Path,
     /// What tokens that are minted here are signed with.
     pub signing: &'a SigningKeys,
+    /// What asks servers on the internet.
+    pub outbound: &'a Outbound,
     /// Whether this process serves endpoints that issue tokens.
     pub issuing: bool,
 }
@@ -151,6 +154,7 @@ pub fn build(
         reading,
         base: around.base,
         signing: around.signing,
+        outbound: around.outbound,
     };
     let schemes = build_schemes(context, &schemes, problems);
     let https: Https = raw.https.map_or(
