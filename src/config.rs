@@ -7,6 +7,7 @@
 mod checked;
 pub mod directory;
 mod issuing;
+mod outbound;
 pub mod raw;
 pub mod schema;
 mod signing;
@@ -24,7 +25,6 @@ use crate::config::store::StoreSettings;
 use crate::document::{Document, Problem};
 use crate::envoy::OnFault;
 use crate::keys::signing::SigningKeys;
-use crate::outbound::Outbound;
 use crate::platform::settings::{Surroundings, build, with_preset};
 use crate::platform::{Platform, Platforms};
 use crate::request::ClientAddress;
@@ -32,9 +32,6 @@ use crate::telemetry::LogFormat;
 
 /// The longest lifetime of an outcome: 30 days, far beyond any sense.
 const MAX_TTL_SECONDS: u64 = 2_592_000;
-
-/// How many servers on the internet are asked at once, unless a scheme has a bound of its own.
-const IN_FLIGHT: usize = 64;
 
 /// A configuration in force.
 #[derive(Debug)]
@@ -129,12 +126,13 @@ impl Config {
             .as_ref()
             .map(|raw| signing::read(raw, base, &document, &mut problems, &mut warnings));
         let signing = signing.unwrap_or_default();
-        let outbound =
-            Outbound::new(IN_FLIGHT, None).map_err(|it| vec![document.problem("", &it)])?;
+        let outbound = raw
+            .as_ref()
+            .and_then(|raw| outbound::read(&raw.outbound, base, &document, &mut problems));
         let around = Surroundings {
             base,
             signing: &signing,
-            outbound: &outbound,
+            outbound: &outbound.unwrap_or_default(),
             issuing: raw.as_ref().is_some_and(|it| it.listen.issue.is_some()),
         };
         let platforms = read_platforms(&document, around, &mut resolved, &mut problems);

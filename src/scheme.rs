@@ -16,6 +16,7 @@ mod places;
 #[cfg(test)]
 pub(crate) mod scripted;
 pub mod session;
+mod tokens;
 
 use std::fmt;
 use std::path::Path;
@@ -38,6 +39,9 @@ use crate::request::RequestView;
 pub(crate) use open::{earlier, generations, open_account, open_linked, open_user};
 pub use places::{Source, parse_places};
 pub(crate) use places::{challenge_of, find, is_lower_hex};
+pub(crate) use tokens::{
+    Demands, Keeping, Named, Names, Token, check_setting, check_shape, check_signed, text_claim,
+};
 
 /// Every kind of scheme, by the name that `kind:` in a configuration gives.
 pub const ALL: &[Kind] = &[

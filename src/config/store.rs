@@ -183,11 +183,3 @@ fn redis_settings(
         username: raw.username.clone(),
     })
 }
-
-/// As [`Secret::read`].
-///
-/// # Errors
-/// What is wrong, without the contents.
-pub fn read_secret(path: &Path) -> Result<Secret, String> {
-    Secret::read(path)
-}

@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::http::visible;
 use super::issuers::END;
-use super::standin::{Answer, Standin};
-use super::upstream::Seen;
+use super::standin::{Asked, Instead, Reply, StandIn};
 
 /// The app that is asked for, and its secret.
 pub const APP_ID: &str = "100000000000001";
@@ -43,42 +41,42 @@ pub static GRAPH: LazyLock<Graph> = LazyLock::new(|| Graph::start(Duration::ZERO
 
 /// A running Graph.
 #[derive(Debug)]
-pub struct Graph(pub Standin);
+pub struct Graph(pub StandIn);
 
 impl Graph {
     /// Starts one; each answer comes after `delay`.
     pub fn start(delay: Duration) -> Self {
-        Self(Standin::start(delay, answer))
+        Self(StandIn::start_with(move |it| answer(it).after(delay)))
     }
 
     /// What `graph_url` is set to.
     pub fn url(&self) -> String {
-        format!("http://{}/v23.0", self.0.address())
+        self.0.url("/v23.0")
     }
 
     /// How often it was asked about this token.
     pub fn asked(&self, token: &str) -> usize {
         let named = format!("input_token={token}&");
-        let seen = self.0.seen();
-        seen.iter()
-            .filter(|it| visible(&it.path).contains(&named))
-            .count()
+        let asked = self.0.asked();
+        asked.iter().filter(|it| it.target.contains(&named)).count()
     }
 }
 
-fn answer(request: &Seen) -> Answer {
-    let path = visible(&request.path);
+fn answer(asked: &Asked) -> Reply {
     let parameter = |name: &str| {
-        let query = path.strip_prefix("/v23.0/debug_token?").unwrap_or_default();
+        let query = asked
+            .target
+            .strip_prefix("/v23.0/debug_token?")
+            .unwrap_or_default();
         let mut pairs = query.split('&').filter_map(|it| it.split_once('='));
         pairs.find(|it| it.0 == name).map(|it| it.1.to_owned())
     };
     let (token, own) = (parameter("input_token"), parameter("access_token"));
     let refused = |status, message: &str, code: u64| {
         let error = json!({ "message": message, "type": "OAuthException", "code": code, "fbtrace_id": "FOO" });
-        Answer::Json(status, json!({ "error": error }))
+        json(status, json!({ "error": error }))
     };
-    if own != Some(format!("{APP_ID}%7C{APP_SECRET}")) || request.method != b"GET" {
+    if own != Some(format!("{APP_ID}%7C{APP_SECRET}")) || asked.method != "GET" {
         return refused(400, "Invalid OAuth access token.", 190);
     }
     let valid = |app_id: &str, user: &str| {
@@ -86,7 +84,7 @@ fn answer(request: &Seen) -> Answer {
             "app_id": app_id, "type": "USER", "application": "Mine", "data_access_expires_at": 1, "expires_at": END,
             "is_valid": true, "scopes": ["public_profile"], "user_id": user,
         });
-        Answer::Json(200, json!({ "data": data }))
+        json(200, json!({ "data": data }))
     };
     match token.as_deref().unwrap_or_default() {
         CALLIFYS => valid(APP_ID, "100000000000002"),
@@ -100,24 +98,29 @@ fn answer(request: &Seen) -> Answer {
         EXPIRED => {
             let error = json!({ "code": 190, "message": "Error validating access token: Session has expired", "subcode": 463 });
             let data = json!({ "app_id": APP_ID, "error": error, "expires_at": 1_600_000_000, "is_valid": false, "scopes": [] });
-            Answer::Json(200, json!({ "data": data }))
+            json(200, json!({ "data": data }))
         }
-        SILENT => Answer::Silence,
+        SILENT => Reply::instead(Instead::Silence),
         "EAABlimited" => refused(400, "(#4) Application request limit reached", 4),
-        "EAABtoomany" => Answer::whole(429, "", "{}"),
+        "EAABtoomany" => json(429, json!({})),
         "EAABdown" => refused(500, "An unknown error has occurred.", 1),
-        "EAABredirected" => Answer::whole(302, "location: https://evil.example/\r\n", ""),
-        "EAABmarkup" => Answer::whole(200, "", "<html>Sorry, something went wrong.</html>"),
-        "EAABhuge" => Answer::Json(200, json!({ "data": "x".repeat(300_000) })),
-        "EAABendless" => Answer::Endless,
-        "EAABclosed" => Answer::Bytes(Vec::new()),
-        "EAABtwofaced" => Answer::whole(200, "", TWOFACED),
-        _ => Answer::Json(200, unknown()),
+        "EAABredirected" => Reply::status(302).header("location", "https://evil.example/"),
+        "EAABmarkup" => Reply::ok("<html>Sorry, something went wrong.</html>"),
+        "EAABhuge" => json(200, json!({ "data": "x".repeat(300_000) })),
+        "EAABendless" => Reply::instead(Instead::Endless),
+        "EAABclosed" => Reply::instead(Instead::Close),
+        "EAABtwofaced" => Reply::ok(TWOFACED),
+        _ => json(200, unknown()),
     }
 }
 
 /// Not valid to one reader, and valid to another.
 const TWOFACED: &str = r#"{"data":{"app_id":"100000000000001","type":"USER","expires_at":0,"is_valid":false,"is_valid":true,"user_id":"100000000000002"}}"#;
+
+fn json(status: u16, body: Value) -> Reply {
+    let reply = Reply::ok(body).header("content-type", "application/json");
+    Reply { status, ..reply }
+}
 
 /// What Graph says of junk.
 fn unknown() -> Value {

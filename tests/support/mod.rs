@@ -23,8 +23,9 @@
 //! - Every process ([`process`]) runs in a session of its own, dies with the value that holds it and also when the
 //!   test process is killed, and its output is printed when the test that holds it fails.
 //! - [`redis`] starts the Redis and Valkey servers that several servers can share as their store.
+//! - [`standin`] is a server on the internet that is asked, honest or not: [`provider`] publishes the keys of its tokens,
+//!   [`facebook`] is Graph.
 //! - [`sample`] is a configuration and a directory that most tests run on, and [`issuers`] sign the tokens that it takes.
-//! - [`standin`] plays the servers on the internet that credentials are verified with, honest or not: [`facebook`].
 //! - Nothing here is ever skipped: a missing Envoy, Redis or Valkey fails the test and names `./tests/run`, which
 //!   installs it.
 //! - Everything binds loopback ports that are free at the time; tests run in parallel.
@@ -42,6 +43,7 @@ pub mod facebook;
 pub mod http;
 pub mod issuers;
 pub mod process;
+pub mod provider;
 pub mod redis;
 pub mod sample;
 pub mod server;

@@ -1,147 +1,253 @@
-//! A server on the internet that credentials are verified with, as a test wants it: honest, slow, broken, lying, huge.
+//! Somebody else's server: whatever the product asks on the internet, on a loopback port, in plain HTTP.
 //!
-//! Written by hand on threads of its own, like [`super::upstream`]. What it answers, a function says that is given the
-//! request; what a real one would answer is in the rooms beside, one for each.
+//! What each path answers can be changed at any time, and what was asked is kept. It can be slow, and it can be away:
+//! then connections are accepted and closed. An answer can also be none, or have no end. On threads of its own; it lasts
+//! as long as the test process.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
-use serde_json::Value;
+use super::http::{Head, body, visible};
 
-use super::upstream::{Seen, parse};
-
-/// How much of a body without end is sent before it is taken for endless.
-const ENDLESS_BYTES: usize = 64 * 1024 * 1024;
-
-/// What comes of a request.
+/// A running server.
 #[derive(Clone, Debug)]
-pub enum Answer {
-    /// A status and JSON.
-    Json(u16, Value),
-    /// These bytes, whatever they are, and the end of the connection.
-    Bytes(Vec<u8>),
+pub struct StandIn {
+    address: SocketAddr,
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    answers: HashMap<String, Reply>,
+    /// What answers the other paths.
+    others: Option<Others>,
+    asked: Vec<Asked>,
+    answered: usize,
+    away: bool,
+}
+
+#[derive(Clone)]
+struct Others(Arc<dyn Fn(&Asked) -> Reply + Send + Sync>);
+
+impl fmt::Debug for Others {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Others(..)")
+    }
+}
+
+/// A request that reached it.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub method: String,
+    /// Path and query, as in the request line.
+    pub target: String,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+/// What a path answers.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+    /// How long it takes.
+    pub after: Duration,
+    /// What comes in its place.
+    pub instead: Option<Instead>,
+}
+
+/// What is no answer.
+#[derive(Clone, Copy, Debug)]
+pub enum Instead {
+    /// The end of the connection.
+    Close,
     /// A body that never ends.
     Endless,
     /// Nothing, and the connection stays open.
     Silence,
 }
 
-impl Answer {
-    /// A whole answer of a status, further header lines, and a body.
-    pub fn whole(status: u16, headers: &str, body: &str) -> Self {
-        let length = body.len();
-        let head = format!("HTTP/1.1 {status} -\r\ncontent-length: {length}\r\n{headers}\r\n");
-        Self::Bytes([head, body.to_owned()].concat().into_bytes())
-    }
-}
-
-/// A running stand-in; it lasts as long as the test process.
-#[derive(Debug)]
-pub struct Standin {
-    address: SocketAddr,
-    seen: Arc<Mutex<Vec<Seen>>>,
-    answered: Arc<AtomicUsize>,
-}
-
-impl Standin {
-    /// Starts one on a free loopback port; each answer comes after `delay`.
-    pub fn start(
-        delay: Duration,
-        answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
-    ) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port");
-        let address = listener.local_addr().expect("the port just bound");
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let answered = Arc::new(AtomicUsize::new(0));
-        let (requests, count) = (Arc::clone(&seen), Arc::clone(&answered));
-        let answer = Arc::new(move |request: &Seen| {
-            thread::sleep(delay);
-            answer(request)
-        });
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (requests, count) = (Arc::clone(&requests), Arc::clone(&count));
-                let answer = Arc::clone(&answer);
-                thread::spawn(move || serve(stream, &requests, &count, &*answer));
-            }
-        });
+impl Reply {
+    /// 200 with this body.
+    pub fn ok(body: impl ToString) -> Self {
         Self {
-            address,
-            seen,
-            answered,
+            status: 200,
+            headers: Vec::new(),
+            body: body.to_string(),
+            after: Duration::ZERO,
+            instead: None,
         }
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// A status without a body.
+    pub fn status(status: u16) -> Self {
+        Self {
+            status,
+            ..Self::ok("")
+        }
+    }
+
+    /// No answer.
+    pub fn instead(instead: Instead) -> Self {
+        Self {
+            instead: Some(instead),
+            ..Self::ok("")
+        }
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn after(self, after: Duration) -> Self {
+        Self { after, ..self }
+    }
+}
+
+impl StandIn {
+    /// Starts one that answers 404 to everything.
+    pub fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port");
+        let server = Self {
+            address: listener.local_addr().expect("the port just bound"),
+            inner: Arc::default(),
+        };
+        let serving = server.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let serving = serving.clone();
+                thread::spawn(move || serving.serve(stream));
+            }
+        });
+        server
+    }
+
+    /// Starts one that asks for its answers.
+    pub fn start_with(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let server = Self::start();
+        server.lock().others = Some(Others(Arc::new(answer)));
+        server
+    }
+
+    /// Gives the URL of a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Says what a path answers from now on, whatever the query.
+    pub fn answer(&self, path: &str, reply: Reply) {
+        self.lock().answers.insert(path.to_owned(), reply);
+    }
+
+    /// From now on it closes every connection without an answer, or no more.
+    pub fn set_away(&self, away: bool) {
+        self.lock().away = away;
     }
 
     /// Gives every request that has reached it, oldest first.
-    pub fn seen(&self) -> Vec<Seen> {
-        let seen = self.seen.lock();
-        seen.expect("serving does not panic with the lock held")
-            .clone()
+    pub fn asked(&self) -> Vec<Asked> {
+        self.lock().asked.clone()
     }
 
-    /// How many it has answered.
+    /// How many requests it has answered.
     pub fn answered(&self) -> usize {
-        self.answered.load(Ordering::SeqCst)
+        self.lock().answered
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        let lock = self.inner.lock();
+        lock.expect("serving does not panic with the lock held")
+    }
+
+    fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
+        let mut unread = Vec::new();
+        loop {
+            while let Some((asked, length)) = parse(&unread) {
+                unread.drain(..length);
+                let path = asked
+                    .target
+                    .split('?')
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned();
+                let (known, others) = {
+                    let mut inner = self.lock();
+                    inner.asked.push(asked.clone());
+                    if inner.away {
+                        return Ok(());
+                    }
+                    (inner.answers.get(&path).cloned(), inner.others.clone())
+                };
+                let reply = known.or_else(|| others.map(|it| (it.0)(&asked)));
+                let reply = reply.unwrap_or_else(|| Reply::status(404));
+                thread::sleep(reply.after);
+                match reply.instead {
+                    None => stream.write_all(reply.written().as_bytes())?,
+                    Some(instead) => return instead.happen(&mut stream),
+                }
+                self.lock().answered += 1;
+            }
+            let mut part = [0; 4096];
+            let length = stream.read(&mut part)?;
+            if length == 0 {
+                return Ok(());
+            }
+            unread.extend_from_slice(&part[..length]);
+        }
     }
 }
 
-fn serve(
-    mut stream: TcpStream,
-    requests: &Mutex<Vec<Seen>>,
-    answered: &AtomicUsize,
-    answer: &dyn Fn(&Seen) -> Answer,
-) -> io::Result<()> {
-    let mut unread = Vec::new();
-    loop {
-        while let Some((seen, length)) = parse(&unread) {
-            unread.drain(..length);
-            requests
-                .lock()
-                .expect("serving does not panic with the lock held")
-                .push(seen.clone());
-            match answer(&seen) {
-                Answer::Json(status, value) => {
-                    let body = value.to_string();
-                    let headers = "content-type: application/json\r\n";
-                    let Answer::Bytes(bytes) = Answer::whole(status, headers, &body) else {
-                        unreachable!("a whole answer is bytes");
-                    };
-                    stream.write_all(&bytes)?;
-                }
-                Answer::Bytes(bytes) => {
-                    stream.write_all(&bytes)?;
-                    answered.fetch_add(1, Ordering::SeqCst);
-                    return Ok(());
-                }
-                Answer::Endless => {
-                    stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")?;
-                    for _ in 0..ENDLESS_BYTES / 1024 {
-                        stream.write_all(format!("400\r\n{}\r\n", " ".repeat(1024)).as_bytes())?;
-                    }
-                    panic!("somebody has read {ENDLESS_BYTES} bytes of a body without end");
-                }
-                Answer::Silence => {
-                    // Until the other side has had enough.
-                    let _ = stream.read(&mut [0; 1]);
-                    return Ok(());
+impl Instead {
+    fn happen(self, stream: &mut TcpStream) -> io::Result<()> {
+        match self {
+            Self::Close => Ok(()),
+            Self::Endless => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")?;
+                loop {
+                    stream.write_all(format!("400\r\n{}\r\n", " ".repeat(1024)).as_bytes())?;
                 }
             }
-            answered.fetch_add(1, Ordering::SeqCst);
+            // Until the other side has had enough.
+            Self::Silence => stream.read(&mut [0; 1]).map(|_| ()),
         }
-        let mut part = [0; 4096];
-        let length = stream.read(&mut part)?;
-        if length == 0 {
-            return Ok(());
-        }
-        unread.extend_from_slice(&part[..length]);
     }
+}
+
+impl Reply {
+    fn written(&self) -> String {
+        let mut text = format!(
+            "HTTP/1.1 {} X\r\ncontent-length: {}\r\n",
+            self.status,
+            self.body.len()
+        );
+        for (name, value) in &self.headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        text + "\r\n" + &self.body
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<(Asked, usize)> {
+    let (head, begin) = Head::parse(bytes)?;
+    let (body, length) = body(&bytes[begin..], head.framing())?;
+    let line = visible(&head.start_line);
+    let mut words = line.split(' ').map(str::to_owned);
+    let asked = Asked {
+        method: words.next()?,
+        target: words.next()?,
+        headers: head
+            .headers
+            .iter()
+            .map(|(name, value)| (visible(name), visible(value)))
+            .collect(),
+        body: visible(&body),
+    };
+    Some((asked, begin + length))
 }

@@ -119,7 +119,7 @@ fn serve(mut stream: TcpStream, requests: &Mutex<Vec<Seen>>) -> io::Result<()> {
     }
 }
 
-pub(super) fn parse(bytes: &[u8]) -> Option<(Seen, usize)> {
+fn parse(bytes: &[u8]) -> Option<(Seen, usize)> {
     let (head, begin) = Head::parse(bytes)?;
     let (body, length) = body(&bytes[begin..], head.framing())?;
     // The first and the last space: a target may hold more, which is what a test would want to see.
