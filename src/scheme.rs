@@ -10,6 +10,7 @@ pub mod api_key;
 pub mod basic;
 pub mod facebook;
 pub mod ha1b;
+pub mod introspection;
 pub mod jwt;
 mod open;
 mod places;
@@ -40,7 +41,8 @@ pub(crate) use open::{earlier, generations, open_account, open_linked, open_user
 pub use places::{Source, parse_places};
 pub(crate) use places::{challenge_of, find, is_lower_hex};
 pub(crate) use tokens::{
-    Demands, Keeping, Named, Names, Token, check_setting, check_shape, check_signed, text_claim,
+    Asked, Demands, Keeping, Lookup, Names, Token, check_setting, check_shape, check_signed,
+    text_claim,
 };
 
 /// Every kind of scheme, by the name that `kind:` in a configuration gives.
@@ -49,6 +51,7 @@ pub const ALL: &[Kind] = &[
     basic::KIND,
     facebook::KIND,
     ha1b::KIND,
+    introspection::KIND,
     jwt::KIND,
     session::KIND,
 ];

@@ -5,6 +5,7 @@
 //! them to say.
 
 mod claims;
+mod lookup;
 mod token;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::outbound::check_url;
 use crate::proof::Prover;
 
 pub(crate) use claims::{Demands, Named, Names, text_claim};
+pub(crate) use lookup::{Asked, Lookup};
 pub(crate) use token::{Token, check_shape};
 
 /// The longest that a key set may be kept, in seconds: 30 days.
