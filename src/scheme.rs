@@ -8,6 +8,7 @@
 
 pub mod api_key;
 pub mod basic;
+pub mod google;
 pub mod ha1b;
 pub mod jwt;
 mod open;
@@ -39,13 +40,15 @@ pub(crate) use open::{earlier, generations, open_account, open_user};
 pub use places::{Source, parse_places};
 pub(crate) use places::{challenge_of, find, is_lower_hex};
 pub(crate) use tokens::{
-    Demands, Keeping, Named, Names, Token, check_setting, check_shape, check_signed, text_claim,
+    Demands, Keeping, Named, Names, Token, check_leeway, check_setting, check_shape, check_signed,
+    revocation_parts, text_claim,
 };
 
 /// Every kind of scheme, by the name that `kind:` in a configuration gives.
 pub const ALL: &[Kind] = &[
     api_key::KIND,
     basic::KIND,
+    google::KIND,
     ha1b::KIND,
     jwt::KIND,
     session::KIND,

@@ -15,7 +15,7 @@ mod settings;
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::credential::{Credential, Place, Secret};
 use crate::decision::{Denial, Failure, Reason};
@@ -29,7 +29,7 @@ use crate::scheme::jwt::settings::{Asked, Settings, check};
 use crate::scheme::{
     Challenge, Context, Demands, Kind, Named, Names, Reading, Scheme, Token, Verified,
     challenge_of, check_shape, check_signed, earlier, find, generations, open_account, open_user,
-    parse_places,
+    parse_places, revocation_parts,
 };
 
 /// The row of [`crate::scheme::ALL`].
@@ -291,19 +291,6 @@ impl Jwt {
             expires,
             ..Identity::default()
         }
-    }
-}
-
-/// Gives what a token is revoked by: its issuer's name for it, or where it has none the whole.
-#[must_use]
-pub fn revocation_parts<'t>(claims: &'t Map<String, Value>, token: &'t str) -> Vec<&'t [u8]> {
-    let claim = |name| claims.get(name).and_then(Value::as_str);
-    match claim("jti").filter(|it| !it.is_empty()) {
-        Some(id) => {
-            let issuer = claim("iss").unwrap_or_default();
-            vec![b"jti", issuer.as_bytes(), id.as_bytes()]
-        }
-        None => vec![b"token", token.as_bytes()],
     }
 }
 

@@ -4,10 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::keys::{Algorithm, RawKey};
-use crate::scheme::{Keeping, Names, Source, check_setting};
-
-/// The greatest leeway, in seconds: what clocks that are kept at all do not exceed.
-const MAX_LEEWAY: u64 = 60;
+use crate::scheme::{Keeping, Names, Source, check_leeway, check_setting};
 
 /// Settings of a `jwt` scheme.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -89,9 +86,7 @@ pub(super) fn check(read: &Settings, complain: &mut impl FnMut(&str, &str)) {
             "`audience` is needed, or a list of `required_claims` without `aud`",
         );
     }
-    if read.leeway_seconds > MAX_LEEWAY {
-        complain("/leeway_seconds", "at most 60");
-    }
+    check_leeway(read.leeway_seconds, complain);
     if read.minted_here && read.directory == Asked::None {
         complain(
             "/minted_here",

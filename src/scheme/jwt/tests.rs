@@ -6,7 +6,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use proptest::prelude::{any, proptest};
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::*;
 use crate::directory::bench::{Bench, START};
