@@ -125,9 +125,13 @@ impl Config {
             .as_ref()
             .map(|raw| signing::read(raw, base, &document, &mut problems, &mut warnings));
         let signing = signing.unwrap_or_default();
+        let store = raw.as_ref();
+        let store =
+            store.and_then(|it| StoreSettings::read(&it.store, base, &document, &mut problems));
         let around = Surroundings {
             base,
             signing: &signing,
+            peppers: store.as_ref().map(|it| &it.peppers),
             issuing: raw.as_ref().is_some_and(|it| it.listen.issue.is_some()),
         };
         let platforms = read_platforms(&document, around, &mut resolved, &mut problems);
@@ -147,7 +151,6 @@ impl Config {
             &mut problems,
             &mut warnings,
         );
-        let store = StoreSettings::read(&raw.store, base, &document, &mut problems);
         let Some(store) = store.filter(|_| problems.is_empty()) else {
             problems.sort_by_key(|it| it.line);
             return Err(problems);

@@ -30,6 +30,7 @@ use crate::decision::{Denial, Failure};
 use crate::directory::reads::Reads;
 use crate::document::{Document, Problem};
 use crate::identity::Identity;
+use crate::keys::hmac::HmacKeys;
 use crate::keys::signing::SigningKeys;
 use crate::request::RequestView;
 
@@ -136,8 +137,10 @@ pub struct Context<'a> {
     pub reading: Reading,
     /// What files are relative to: where the configuration stands.
     pub base: &'a Path,
-    /// What tokens that are minted here are signed with.
+    /// What RS256 tokens that are minted here are signed with.
     pub signing: &'a SigningKeys,
+    /// What HS256 tokens that are minted for the platform are signed with.
+    pub hmac: &'a HmacKeys,
 }
 
 /// How strictly a platform reads credentials.

@@ -14,16 +14,16 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::context::{Context, ContextError};
-use crate::decision::{Dependency, Failure, Fault};
+use crate::decision::{Denial, Dependency, Failure, Fault, Reason};
 use crate::directory::Directory;
 use crate::directory::operations::Operations;
 use crate::directory::operations::words::{Operation, OperationError};
 use crate::directory::pepper::Digest;
 use crate::directory::reads::Reads;
 use crate::directory::records::RecordKind;
-use crate::identity::TokenRef;
-use crate::issue::Asked;
+use crate::identity::{Identity, TokenRef};
 use crate::issue::answer::Answer;
+use crate::issue::{Asked, Signature};
 use crate::keys::signing::SigningKeys;
 use crate::platform::refusal::{self, Circumstances, Refusal};
 use crate::platform::{Platform, Platforms};
@@ -214,7 +214,7 @@ impl Core {
     ///
     /// # Errors
     /// A fault where it cannot be signed.
-    pub(super) fn mint(&self, platform: &Platform, grant: Grant) -> Result<String, Fault> {
+    pub(super) fn mint(&self, asked: &Asked, grant: Grant) -> Result<String, Fault> {
         let now = self.clock().unix_seconds();
         let mut claims = grant.claims;
         claims.insert(
@@ -224,7 +224,11 @@ impl Core {
         claims.insert("iat".to_owned(), json!(now));
         claims.insert("jti".to_owned(), json!(random_hex()?));
         claims.insert("gen".to_owned(), json!(grant.generations));
-        self.0.parts.signing.sign(&platform.name, &claims)
+        let platform = &asked.platform;
+        match asked.dialect.signature {
+            Signature::Rs256 => self.0.parts.signing.sign(&platform.name, &claims),
+            Signature::Hs256(header) => platform.hmac.sign(header, &claims),
+        }
     }
 
     /// Ends a token before its time.
@@ -307,6 +311,19 @@ impl Core {
         let platform = Some(&*asked.platform);
         refusal.write(platform, shown, &circumstances).into()
     }
+}
+
+/// Lets pass whom Check has admitted under these generations of its records, which may have been
+/// raised since: an outcome may be remembered for a while, and what was revoked meanwhile mints
+/// nothing new.
+///
+/// # Errors
+/// A denial where they are others.
+pub(super) fn still(identity: &Identity, now: [u64; 3]) -> Result<(), Denial> {
+    let detail = "the credential was revoked while it was used";
+    let same = identity.generations == Some(now);
+    same.then_some(())
+        .ok_or_else(|| Denial::new(Reason::Revoked, detail))
 }
 
 /// Makes 32 hexadecimal digits that nobody can guess.

@@ -127,6 +127,7 @@ impl Who {
             roles,
             expires,
             allowed_addresses,
+            generations: _,
             token: _,
         } = identity.clone();
         Self {
