@@ -89,6 +89,12 @@ pub trait Scheme: fmt::Debug + Send + Sync {
         None
     }
 
+    /// What a client's failed attempts are counted against, so that it has only so many, as the
+    /// platform's `throttle` says; `None`: they are not counted.
+    fn budget(&self) -> Option<Budget> {
+        None
+    }
+
     /// What an operator should know about its settings although they work.
     fn warning(&self) -> Option<&'static str> {
         None
@@ -187,6 +193,13 @@ pub enum Conflict {
     /// The request is denied.
     #[default]
     Refuse,
+}
+
+/// What a client's failed attempts are counted against.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Budget {
+    /// The scheme as a whole: an attempt costs what is scarce, whatever is tried.
+    Scheme,
 }
 
 /// A stored form of a password.
