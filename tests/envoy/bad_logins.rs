@@ -37,7 +37,7 @@ fn long(name: &str, rule: &str, words: &str, target: usize) -> String {
 
 fn rows(all: Vec<(&str, Request, String)>) -> Vec<Row> {
     let row = |(name, request, want): (&str, Request, String)| row(name, request, want);
-    all.into_iter().map(|it| row(it).from_anywhere()).collect()
+    all.into_iter().map(|it| row(it).anywhere()).collect()
 }
 
 pub(crate) fn bodies_that_are_not_what_is_asked_for() -> Vec<Row> {

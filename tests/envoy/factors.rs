@@ -62,11 +62,11 @@ fn challenged(name: &str, login: Request) -> Row {
         &golden("crossbar/401.json"),
         &golden("crossbar-issued/401_second_factor.json"),
     );
-    row(name, login, want).from_anywhere()
+    row(name, login, want).anywhere()
 }
 
 fn is_refused(name: &str, login: Request) -> Row {
-    row(name, login, refused(401)).from_anywhere()
+    row(name, login, refused(401)).anywhere()
 }
 
 pub(crate) async fn a_second_factor_is_asked_for_and_taken_once(world: &World) {

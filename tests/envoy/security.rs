@@ -177,8 +177,8 @@ async fn off(world: &World, parents: &str, own: &str) {
             login(GROUND, "ground"),
             issued(&dead()),
         )
-        .from_anywhere(),
-        row("a wrong one", login(GROUND, "nobody"), refused(401)).from_anywhere(),
+        .anywhere(),
+        row("a wrong one", login(GROUND, "nobody"), refused(401)).anywhere(),
     ];
     world.check("switched off", rows).await;
     let users = with(own, "GET", &format!("/v2/accounts/{GROUND}/users"));
