@@ -155,6 +155,7 @@ async fn reply(core: &Core, asked: &mut Asked, body: Body) -> Result<Answer, Fai
     if asked.context.path == JWKS && asked.context.method == Method::GET.as_str() {
         return Ok(Answer::json(200, &core.jwks(&asked.platform)));
     }
+    core.confirm(asked).await?;
     (asked.dialect.answer)(core, asked).await
 }
 

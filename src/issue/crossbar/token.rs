@@ -238,6 +238,7 @@ pub(super) async fn act(core: &Core, asked: &Asked) -> Result<Answer, Failure> {
     }
     let reads = core.reads(asked);
     let bearer = Bearer::of(identity, asked, &reads).await?;
+    still(identity, bearer.generations)?;
     let effective = effective(&bearer.account, AUTH, &reads).await?;
     if !effective.enabled {
         let message = "invalid credentials";
