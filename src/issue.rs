@@ -218,3 +218,6 @@ enum Unadmitted {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod under_way;
