@@ -32,6 +32,7 @@ use crate::decision::{Denial, Failure};
 use crate::directory::reads::Reads;
 use crate::document::{Document, Problem};
 use crate::identity::Identity;
+use crate::keys::hmac::HmacKeys;
 use crate::keys::signing::SigningKeys;
 use crate::outbound::Outbound;
 use crate::request::RequestView;
@@ -96,6 +97,12 @@ pub trait Scheme: fmt::Debug + Send + Sync {
         None
     }
 
+    /// What a client's failed attempts are counted against, so that it has only so many, as the
+    /// platform's `throttle` says; `None`: they are not counted.
+    fn budget(&self) -> Option<Budget> {
+        None
+    }
+
     /// What an operator should know about its settings although they work.
     fn warning(&self) -> Option<&'static str> {
         None
@@ -144,10 +151,12 @@ pub struct Context<'a> {
     pub reading: Reading,
     /// What files are relative to: where the configuration stands.
     pub base: &'a Path,
-    /// What tokens that are minted here are signed with.
+    /// What RS256 tokens that are minted here are signed with.
     pub signing: &'a SigningKeys,
     /// What asks servers on the internet.
     pub outbound: &'a Outbound,
+    /// What HS256 tokens that are minted for the platform are signed with.
+    pub hmac: &'a HmacKeys,
 }
 
 /// How strictly a platform reads credentials.
@@ -194,6 +203,13 @@ pub enum Conflict {
     /// The request is denied.
     #[default]
     Refuse,
+}
+
+/// What a client's failed attempts are counted against.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Budget {
+    /// The scheme as a whole: an attempt costs what is scarce, whatever is tried.
+    Scheme,
 }
 
 /// A stored form of a password.

@@ -149,9 +149,6 @@ fn subject(operation: &Operation) -> (Option<String>, Option<String>, Option<Str
             (Some(*kind), Some(platform), None)
         }
         Operation::Export { platform } => (None, platform.as_ref(), None),
-        Operation::Failures { platform } | Operation::Lift { platform, .. } => {
-            (None, Some(platform), None)
-        }
         Operation::Import { .. } | Operation::Verify { .. } => (None, None, None),
         Operation::Link { platform, id, .. } | Operation::Totp { platform, id, .. } => {
             (Some(RecordKind::User), Some(platform), Some(id))
@@ -163,9 +160,10 @@ fn subject(operation: &Operation) -> (Option<String>, Option<String>, Option<Str
             };
             (Some(RecordKind::User), Some(platform), user)
         }
-        Operation::RevokePlatform { platform } | Operation::ShowPlatform { platform } => {
-            (None, Some(platform), None)
-        }
+        Operation::Failures { platform }
+        | Operation::Lift { platform, .. }
+        | Operation::RevokePlatform { platform }
+        | Operation::ShowPlatform { platform } => (None, Some(platform), None),
         Operation::Rotate { platform, id, .. } => (Some(RecordKind::Key), Some(platform), Some(id)),
         Operation::Sessions { platform, user } => {
             (Some(RecordKind::User), Some(platform), user.as_ref())
@@ -207,6 +205,7 @@ mod tests {
     use crate::directory::pepper::Peppers;
     use crate::directory::reads::Reads;
     use crate::directory::records::{ApiKey, User};
+    use crate::directory::security::{AuthModule, AuthModules};
     use crate::directory::sessions::NewSession;
     use crate::directory::{Index, MAX_HINTS};
     use crate::proof::Prover;
@@ -673,6 +672,34 @@ mod tests {
         let reads = Reads::begin(directory, "infobip");
         let users: Vec<User> = reads.users(Index::Login, &[b"Aladdin"]).await.unwrap();
         assert_eq!(users[0].id, "u-1");
+    }
+
+    #[tokio::test]
+    async fn security_settings_of_accounts_that_are_gone_are_found_and_removed() {
+        let desk = Desk::open().await;
+        let directory = desk.directory();
+        let modules = [("cb_user_auth".to_owned(), AuthModule::default())];
+        let modules = AuthModules::from(modules);
+        for account in [ACME, "gone"] {
+            let put = directory.put_security("crossbar", account, &modules);
+            put.await.unwrap();
+        }
+        directory.revoke_platform("crossbar").await.unwrap();
+        for (repair, left) in [(false, 1), (true, 0), (true, 0)] {
+            let (found, _) = desk.verify(repair).await;
+            assert_eq!((found.left(), found.unreadable), (left, 0), "{repair}");
+        }
+        let said = async |account| directory.security("crossbar", account).await.unwrap();
+        assert_eq!(said("gone").await, None);
+        assert_eq!(said(ACME).await, Some(modules), "it has its account");
+
+        for key in ["pc:c:crossbar:gone", "pc:c:infobip:acc-1", "pc:p:opentact"] {
+            let put = directory.store().put(key, b"{", PutIf::Always, None);
+            assert!(put.await.unwrap(), "{key}");
+        }
+        let (found, findings) = desk.verify(true).await;
+        assert_eq!(findings, ["unreadable"; 3]);
+        assert_eq!((found.unreadable, found.left()), (3, 3), "none is touched");
     }
 
     #[tokio::test]

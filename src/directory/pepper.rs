@@ -167,6 +167,14 @@ impl Peppers {
             .any(|it| it.for_purpose(purpose).digest(&[message]).matches(mac))
     }
 
+    /// Derives a key for one purpose, and one of those that it serves, from each pepper, newest
+    /// first.
+    #[must_use]
+    pub fn keys(&self, purpose: &[u8], of: &[u8]) -> Vec<Secret> {
+        let derive = |it: &Pepper| Secret::new(it.for_purpose(purpose).derive(of));
+        self.iter().map(derive).collect()
+    }
+
     /// Tells under which pepper a digest was made.
     #[must_use]
     pub fn standing(&self, digest: &Digest) -> Standing {
@@ -258,6 +266,21 @@ mod tests {
         ] {
             assert!(serde_json::from_str::<Digest>(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn keys_differ_by_pepper_purpose_and_whom_they_serve_and_are_no_digest() {
+        let peppers = Peppers::new(vec![pepper(2), pepper(1)]).unwrap();
+        let keys = [("a", "p"), ("a", "q"), ("b", "p")]
+            .map(|it| peppers.keys(it.0.as_bytes(), it.1.as_bytes()));
+        let mut all: Vec<_> = keys.iter().flatten().map(Secret::expose).collect();
+        let derived = peppers.newest().derive(b"a");
+        let digest = peppers.digest(&[b"a", b"p"]).mac;
+        all.extend([&derived[..], &digest[..]]);
+        let distinct: std::collections::HashSet<_> = all.iter().collect();
+        assert_eq!((all.len(), distinct.len()), (8, 8));
+        let old = Peppers::new(vec![pepper(1)]).unwrap();
+        assert_eq!(old.keys(b"a", b"p"), keys[0][1..]);
     }
 
     #[test]

@@ -232,11 +232,10 @@ async fn a_user_is_linked_and_unlinked_while_it_runs_and_a_link_is_one_users() {
     server.command(&link("u-unlinked"), "");
     let answer = ask(client, presenting(&token)).await;
     assert_eq!(header(&answer, "x-auth-user"), Some("u-unlinked"));
-    let verified = server.command("store verify --json", "");
-    let verified: Value = serde_json::from_str(&verified).expect("JSON");
-    assert_eq!(
-        (&verified["orphaned"], &verified["unindexed"]),
-        (&json!(0), &json!(0))
+    let verified = server.command("store verify", "");
+    assert!(
+        verified.contains(" 0 orphaned, 0 unindexed"),
+        "{verified}"
     );
 }
 

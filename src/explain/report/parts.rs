@@ -11,7 +11,10 @@ use crate::platform::Platform;
 use crate::platform::https::{Mode, Proto};
 use crate::request::{ClientAddress, RequestView, is_token_byte};
 use crate::scheme::Conflict;
-use crate::trace::{Demands, Fit, Found};
+use crate::trace::{Demands, Fit, Found, PassedOver};
+
+/// What no id of an account or user is as long as, in bytes.
+const TOKEN_BYTES: usize = 64;
 
 /// The shortest hash in hexadecimal: a parameter's name is shorter, or may be a secret.
 const SECRET_BYTES: usize = 32;
@@ -127,6 +130,7 @@ impl Who {
             roles,
             expires,
             allowed_addresses,
+            generations: _,
             token: _,
         } = identity.clone();
         Self {
@@ -155,8 +159,13 @@ pub struct Rule {
     pub captures: Vec<Capture>,
     /// What it demands.
     pub demands: Demands,
-    /// `admitted`, `denied`, or `passed_over` for what it wants of headers and segments.
+    /// Whether it leads to the issue listener.
+    pub issue: bool,
+    /// `admitted`, `denied` or `passed_over`.
     pub verdict: Cow<'static, str>,
+    /// Why it was passed over: for what it wants of headers and segments (`request`), or because
+    /// nothing is issued here (`nothing_issued`).
+    pub passed_over_for: Option<PassedOver>,
     /// Why it denies.
     pub denial: Option<Why>,
 }
@@ -178,18 +187,23 @@ impl Rule {
             method: fit.method.clone(),
             pattern: fit.pattern.clone(),
             captures: captures
-                .map(|(name, value)| Capture { name, value })
+                .map(|(name, value)| Capture {
+                    name,
+                    value: path(&value),
+                })
                 .collect(),
             demands: fit.demands.clone(),
+            issue: fit.issue,
             verdict: match &fit.verdict {
-                Some(Ok(())) => "admitted",
-                Some(Err(_)) => "denied",
-                None => "passed_over",
+                Ok(Ok(())) => "admitted",
+                Ok(Err(_)) => "denied",
+                Err(_) => "passed_over",
             }
             .into(),
+            passed_over_for: fit.verdict.as_ref().err().copied(),
             denial: match &fit.verdict {
-                Some(Err(denial)) => Some(Why::of(denial)),
-                Some(Ok(())) | None => None,
+                Ok(Err(denial)) => Some(Why::of(denial)),
+                Ok(Ok(())) | Err(_) => None,
             },
         }
     }
@@ -239,10 +253,22 @@ pub(super) fn parameter(name: &str) -> String {
     }
 }
 
+/// Shows a path, or a segment of one, without what may be a token: some platforms have them there.
+pub(super) fn path(path: &str) -> String {
+    let segment = |it: &str| {
+        if it.len() < TOKEN_BYTES {
+            it.to_owned()
+        } else {
+            masked(it)
+        }
+    };
+    path.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
+
 /// Shows the target of a redirect without the values of its query.
 pub(super) fn location(target: &str) -> String {
     let Some((resource, query)) = target.split_once('?') else {
-        return target.to_owned();
+        return path(target);
     };
     let shown = query.split('&').map(|it| match it.split_once('=') {
         Some((name, value)) => format!("{}={}", parameter(name), masked(value)),

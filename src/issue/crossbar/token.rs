@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
-use crate::decision::{Denial, Dependency, Failure, Fault, Reason};
+use crate::decision::{Denial, Failure, Fault, Reason};
 use crate::directory::attempts::{Login, Status};
 use crate::directory::pepper::Digest;
 use crate::directory::reads::Reads;
@@ -18,7 +18,7 @@ use crate::directory::records::{Account, RecordKind, User};
 use crate::identity::{Identity, TokenRef};
 use crate::issue::Asked;
 use crate::issue::answer::Answer;
-use crate::issue::core::{Core, Grant};
+use crate::issue::core::{Core, Grant, still};
 use crate::issue::crossbar::envelope::{self, Problems};
 use crate::issue::crossbar::modules::{AUTH, effective};
 use crate::issue::crossbar::second_factor::{Factor, second_factor};
@@ -115,6 +115,7 @@ impl Bearer {
             }
             None => generations(Some(&account), 0, reads).await?,
         };
+        still(identity, generations)?;
         Ok(Self {
             account,
             user,
@@ -152,7 +153,7 @@ pub(super) fn mint(
         generations: bearer.generations,
         lifetime,
     };
-    core.mint(&asked.platform, grant)
+    core.mint(asked, grant)
 }
 
 /// Signs the identity under secrets that follow from the pepper and the generations, so that they
@@ -186,14 +187,16 @@ pub(super) async fn show(core: &Core, asked: &Asked, token: &str) -> Result<Answ
     }
     let bearer = Bearer::of(identity, asked, &reads).await?;
     let mut data = bearer.shown(&reads).await?;
-    data["method"] = json!(presented.method);
-    data.sort_all_objects();
+    if let Value::Object(data) = &mut data {
+        data.insert("method".to_owned(), json!(presented.method));
+        data.sort_keys();
+    }
     Ok(envelope::done(core, asked, data))
 }
 
 /// Tells of whoever asks: `GET token_auth`.
 pub(super) async fn tell(core: &Core, asked: &Asked) -> Result<Answer, Failure> {
-    let identity = identity(asked)?;
+    let identity = asked.identity()?;
     let method = identity.token.as_ref().and_then(|it| it.method.clone());
     let mut data = json!({
         "account_id": identity.account,
@@ -225,7 +228,7 @@ pub(super) async fn act(core: &Core, asked: &Asked) -> Result<Answer, Failure> {
         Ok(act) => act,
         Err(answer) => return Ok(answer),
     };
-    let identity = identity(asked)?;
+    let identity = asked.identity()?;
     if act.action.as_deref() == Some("reset_signature_secret") {
         return match (&identity.user, &identity.account) {
             (Some(user), _) => end_all(core, asked, RecordKind::User, user).await,
@@ -235,6 +238,7 @@ pub(super) async fn act(core: &Core, asked: &Asked) -> Result<Answer, Failure> {
     }
     let reads = core.reads(asked);
     let bearer = Bearer::of(identity, asked, &reads).await?;
+    still(identity, bearer.generations)?;
     let effective = effective(&bearer.account, AUTH, &reads).await?;
     if !effective.enabled {
         let message = "invalid credentials";
@@ -302,15 +306,8 @@ fn act_of(core: &Core, asked: &Asked, known: &[&str]) -> Result<Act, Answer> {
     }
 }
 
-fn identity(asked: &Asked) -> Result<&Identity, Failure> {
-    let identity = asked.context.identity.as_ref();
-    // The preset's rules ask for one; a rule of somebody's own may not.
-    let detail = "a rule with `issue` admits nobody to an endpoint that is about somebody";
-    identity.ok_or_else(|| Fault::new(Dependency::Internal, detail).into())
-}
-
 fn presented(asked: &Asked) -> Result<(&Identity, &TokenRef), Failure> {
-    let identity = identity(asked)?;
+    let identity = asked.identity()?;
     let detail = "what was presented is no token";
     let token = identity.token.as_ref();
     let token = token.ok_or_else(|| Denial::new(Reason::SchemeNotAccepted, detail))?;
