@@ -65,7 +65,7 @@ pub(super) fn check(
     }
     let of = |is: fn(&Dialect) -> bool| speaking.iter().find(|it| is(it.1)).map(|it| it.0);
     if let (true, Some(name)) = (
-        signing.is_empty(),
+        signing.is_empty() && raw.signing.key_files.is_empty(),
         of(|it| it.signature == Signature::Rs256),
     ) {
         let message = format!(
@@ -74,7 +74,9 @@ pub(super) fn check(
         );
         problems.push(document.problem("/listen/issue", &message));
     }
-    if let (None, Some(name)) = (&raw.client_address, of(|it| it.logs_in)) {
+    let told = |it: &Problem| it.message.contains("`client_address` is needed");
+    let told = problems.iter().any(told);
+    if let (None, Some(name), false) = (&raw.client_address, of(|it| it.logs_in), told) {
         let message = format!(
             "platform {name} limits failed logins by the client's address: say how it is known, \
              such as `client_address: {{ from: peer }}` where Envoy is the edge"

@@ -17,6 +17,9 @@ use crate::credential::Secret;
 /// The shortest pepper taken, in bytes: as long as the hash's output (RFC 2104 §3).
 pub const MIN_PEPPER_BYTES: usize = 32;
 
+/// How many peppers are in force at once: a new one, and the one that it takes over from.
+pub const MAX_PEPPERS: usize = 2;
+
 /// A keyed digest of something secret or personal, with the id of its pepper.
 #[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(into = "String", try_from = "String")]
@@ -89,6 +92,12 @@ pub enum PepperError {
     /// The system gives no randomness.
     #[error("the operating system gives no randomness: {0}")]
     Randomness(#[from] getrandom::Error),
+    /// One is there twice.
+    #[error("two peppers are the same")]
+    Same,
+    /// There are more than a change of peppers takes.
+    #[error("at most {MAX_PEPPERS} peppers: the new one and the one before it")]
+    TooMany,
     /// It is too short to be a key.
     #[error("a pepper has at least {MIN_PEPPER_BYTES} bytes; make one with `openssl rand -hex 32`")]
     TooShort,
@@ -109,15 +118,24 @@ impl Peppers {
     /// Takes the peppers, newest first.
     ///
     /// # Errors
-    /// Where there is none, or one is too short to be a key.
+    /// Where there is none, there are too many, or one is too short to be a key.
     pub fn new(keys: Vec<Secret>) -> Result<Self, PepperError> {
         if keys.is_empty() {
             return Err(PepperError::Missing);
         }
-        keys.into_iter()
+        if keys.len() > MAX_PEPPERS {
+            return Err(PepperError::TooMany);
+        }
+        let peppers: Vec<_> = keys
+            .into_iter()
             .map(Pepper::new)
-            .collect::<Result<_, _>>()
-            .map(Self)
+            .collect::<Result<_, _>>()?;
+        if let [one, other] = peppers.as_slice()
+            && one.id == other.id
+        {
+            return Err(PepperError::Same);
+        }
+        Ok(Self(peppers))
     }
 
     /// Makes one that lives as long as the process: right for a store that does the same.

@@ -29,7 +29,7 @@ use crate::platform::refusal::{self, Circumstances, Refusal};
 use crate::platform::{Platform, Platforms};
 use crate::scheme::{generations, open_account};
 use crate::telemetry::Metrics;
-use crate::throttle::{Attempt, Throttle};
+use crate::throttle::{Attempt, Throttle, Trying};
 
 /// How much is done beside answers at once.
 const BESIDE: usize = 64;
@@ -145,7 +145,7 @@ impl Core {
     }
 
     /// Lets `verify` judge a login at `targets`, unless too many have failed at one of them from the
-    /// same address. One that it denies counts as failed at each.
+    /// same address, or may yet fail. One that it denies counts as failed at each.
     ///
     /// # Errors
     /// The throttle's denial, or why `verify` gives none.
@@ -180,22 +180,20 @@ impl Core {
         targets: &[String],
         verify: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        let platform = &*asked.platform;
+        let (platform, throttle) = (&*asked.platform, &self.0.parts.throttle);
         let attempts = targets.iter().map(|target| Attempt {
             platform: &platform.name,
             address,
             target,
         });
-        for attempt in attempts.clone() {
-            self.0.parts.throttle.ask(&platform.throttle, &attempt)?;
-        }
+        // Where one is refused, those before it end here.
+        let asked = attempts.map(|it| throttle.ask(&platform.throttle, &it));
+        let trying = asked.collect::<Result<Vec<_>, _>>()?;
         let verdict = verify.await;
         // What is shut was named by whoever may name it.
         let failed = |it: &Failure| matches!(it, Failure::Denied(it) if it.status() == 401);
         if verdict.as_ref().is_err_and(failed) {
-            for attempt in attempts {
-                self.0.parts.throttle.failed(&platform.throttle, &attempt);
-            }
+            trying.into_iter().for_each(Trying::failed);
         }
         verdict
     }

@@ -137,7 +137,7 @@ impl UserAuth {
             ("account_name", &self.account_name, 1, 128),
             ("account_realm", &self.account_realm, 4, 253),
             ("phone_number", &self.phone_number, 1, 64),
-            ("account_id", &self.account_id, 32, 32),
+            ("account_id", &self.account_id, 1, 128),
         ] {
             if let Some(value) = value {
                 problems.length(field, value, least, most);
