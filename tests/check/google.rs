@@ -233,10 +233,7 @@ async fn a_user_is_linked_and_unlinked_while_it_runs_and_a_link_is_one_users() {
     let answer = ask(client, presenting(&token)).await;
     assert_eq!(header(&answer, "x-auth-user"), Some("u-unlinked"));
     let verified = server.command("store verify", "");
-    assert!(
-        verified.contains(" 0 orphaned, 0 unindexed"),
-        "{verified}"
-    );
+    assert!(verified.contains(" 0 orphaned, 0 unindexed"), "{verified}");
 }
 
 #[tokio::test]
