@@ -17,6 +17,7 @@ mod envoy {
     mod key_names;
     mod mine;
     mod opentact;
+    mod opentact_auth;
     mod paths;
     mod redis;
     mod spoofs;
