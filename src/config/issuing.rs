@@ -115,7 +115,7 @@ mod tests {
                 "RS256 and logins",
                 stays,
                 one("crossbar"),
-                &["client_address", "listen.issue"],
+                &["", "client_address", "listen.issue"],
             ),
             (
                 "no such dialect",
