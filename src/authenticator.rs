@@ -2,11 +2,13 @@
 //!
 //! Absent is not wrong: a request without credentials gives no identity and no denial, and only
 //! the policy makes something of that. A credential that is there and bad is denied, on a public
-//! path too. What several credentials mean is the platform's rule.
+//! path too. What several credentials mean is the platform's rule. Where a scheme wants failed
+//! attempts counted, the throttle is asked before a credential is verified that is not known yet.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::cache::{Cache, CacheUse, Outcome};
+use crate::cache::{Cache, CacheUse, OnDenial, Outcome, Unverified};
 use crate::credential::{Credential, Fingerprinter, Place};
 use crate::decision::{Denial, Failure, Fault, Reason};
 use crate::directory::Directory;
@@ -14,7 +16,9 @@ use crate::directory::pepper::Peppers;
 use crate::identity::{Identity, Lineage};
 use crate::platform::{NamedScheme, Platform};
 use crate::request::RequestView;
-use crate::scheme::Conflict;
+use crate::scheme::{Budget, Conflict};
+use crate::throttle::settings::Limits;
+use crate::throttle::{Attempt, Throttle};
 use crate::trace::{Found, Step, Trace};
 
 /// Finds out who is calling.
@@ -25,6 +29,8 @@ pub struct Authenticator {
     fingerprinter: Fingerprinter,
     /// Part of every fingerprint: what was verified under other settings is not found under these.
     generation: u64,
+    /// `None`: failed attempts are not counted.
+    throttle: Option<Throttle>,
 }
 
 /// What a request's credentials came to.
@@ -59,12 +65,14 @@ impl Authenticator {
         cache: Cache,
         fingerprinter: Fingerprinter,
         generation: u64,
+        throttle: Option<Throttle>,
     ) -> Self {
         Self {
             directory,
             cache,
             fingerprinter,
             generation,
+            throttle,
         }
     }
 
@@ -91,11 +99,12 @@ impl Authenticator {
         self.cache.lineage(key, platform, account).await
     }
 
-    /// Finds out who is calling, and tells `trace` every step.
+    /// Finds out who is calling from `client`, and tells `trace` every step.
     pub async fn authenticate(
         &self,
-        platform: &Platform,
+        platform: &Arc<Platform>,
         request: &RequestView<'_>,
+        client: Option<IpAddr>,
         trace: &impl Trace,
     ) -> Authenticated {
         let found = match find(platform, request, trace) {
@@ -104,7 +113,7 @@ impl Authenticator {
         };
         let mut agreed: Option<Authenticated> = None;
         for (scheme, credential) in found {
-            let next = self.outcome(platform, scheme, credential).await;
+            let next = self.outcome(platform, scheme, credential, client).await;
             trace.step(|| Step::Verified {
                 scheme: Arc::clone(&scheme.name),
                 outcome: next.outcome.clone().map(|_| ()),
@@ -129,9 +138,10 @@ impl Authenticator {
 
     async fn outcome(
         &self,
-        platform: &Platform,
+        platform: &Arc<Platform>,
         named: &NamedScheme,
         credential: Credential,
+        client: Option<IpAddr>,
     ) -> Authenticated {
         let key = self.fingerprinter.of(&[
             platform.name.as_bytes(),
@@ -147,15 +157,64 @@ impl Authenticator {
             cache,
             scheme: Some(Arc::clone(&named.name)),
         };
+        let unverified = || Unverified {
+            key,
+            platform: Arc::clone(&platform.name),
+            scheme: Arc::clone(&named.scheme),
+            credential: Arc::new(credential),
+            on_denial: None,
+        };
         if let Some(known) = self.cache.hit(key) {
-            return done(Ok(known), CacheUse::Hit);
+            if known.is_due {
+                self.cache.renew(&unverified());
+            }
+            return done(Ok(known.outcome), CacheUse::Hit);
         }
-        let credential = Arc::new(credential);
-        let loaded = self
-            .cache
-            .load(key, &platform.name, &named.scheme, &credential)
-            .await;
-        done(loaded, CacheUse::Miss)
+        let mut unverified = unverified();
+        match self.spend(platform, named, client) {
+            Ok(on_denial) => unverified.on_denial = on_denial,
+            Err(denial) => return done(Ok(Err(denial)), CacheUse::None),
+        }
+        done(self.cache.load(&unverified).await, CacheUse::Miss)
+    }
+
+    /// Asks whether a client may have a credential verified, and gives what counts a denial.
+    fn spend(
+        &self,
+        platform: &Arc<Platform>,
+        named: &NamedScheme,
+        client: Option<IpAddr>,
+    ) -> Result<Option<OnDenial>, Denial> {
+        let (Some(throttle), Some(budget)) = (&self.throttle, named.scheme.budget()) else {
+            return Ok(None);
+        };
+        let target = match budget {
+            Budget::Scheme => format!("scheme {}", named.name),
+        };
+        // A bucket is for logins: here every first use of a good credential would take from it.
+        let limits = Limits {
+            bucket: None,
+            ..platform.throttle
+        };
+        let platform = Arc::clone(&platform.name);
+        let attempt = Attempt {
+            platform: &platform,
+            address: client,
+            target: &target,
+        };
+        throttle.ask(&limits, &attempt)?;
+        let throttle = throttle.clone();
+        Ok(Some(Arc::new(move |denial| {
+            // What is shut was named by whoever may name it.
+            if denial.status() == 401 {
+                let attempt = Attempt {
+                    platform: &platform,
+                    address: client,
+                    target: &target,
+                };
+                throttle.failed(&limits, &attempt);
+            }
+        })))
     }
 }
 

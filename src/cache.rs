@@ -4,17 +4,21 @@
 //! cannot push out real ones. An outcome is kept with the generations that it was built on, and a hit compares
 //! them: what changed since is a miss. Concurrent misses of one key share one flight; the flight
 //! runs on a task of its own and lands in the cache even when nobody waits any more. A fault is
-//! never kept.
+//! never kept. An identity that its scheme lets be kept for a while only is verified anew ahead of
+//! its end, while it is in use, so that nobody waits for that.
 
+mod ahead;
 mod facts;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use moka::sync::Cache as Moka;
 use tokio::sync::watch;
 
+use crate::cache::ahead::Renewal;
 use crate::cache::facts::Known;
 use crate::clock::Clock;
 use crate::credential::{Credential, Fingerprint};
@@ -50,6 +54,39 @@ pub struct Limits {
 
 /// What a credential came to.
 pub type Outcome = Result<Arc<Identity>, Denial>;
+
+/// What is known of a credential.
+#[derive(Clone, Debug)]
+pub struct Hit {
+    /// What it came to.
+    pub outcome: Outcome,
+    /// Whether whoever was told is to have it verified anew ([`Cache::renew`]), without waiting.
+    pub is_due: bool,
+}
+
+/// Told of a denial.
+pub type OnDenial = Arc<dyn Fn(&Denial) + Send + Sync>;
+
+/// A credential that is to be verified. Cheap to clone.
+#[derive(Clone)]
+pub struct Unverified {
+    /// What it is kept under.
+    pub key: Fingerprint,
+    /// The platform's name.
+    pub platform: Arc<str>,
+    /// What verifies it.
+    pub scheme: Arc<dyn Scheme>,
+    /// The credential.
+    pub credential: Arc<Credential>,
+    /// Told by whoever verifies it, also where nobody waits any more, that it came to a denial.
+    pub on_denial: Option<OnDenial>,
+}
+
+impl fmt::Debug for Unverified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unverified({}, {:?})", self.platform, self.credential)
+    }
+}
 
 /// How an outcome was come by.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -95,6 +132,7 @@ struct Entry {
     notes: Notes,
     /// The first millisecond in which it counts no more, in Unix milliseconds.
     ends: u64,
+    renewal: Renewal,
 }
 
 type Landing = Result<Arc<Entry>, Fault>;
@@ -122,29 +160,35 @@ impl Cache {
 
     /// Gives what the credential came to, if that is known and still true.
     #[must_use]
-    pub fn hit(&self, key: Fingerprint) -> Option<Outcome> {
+    pub fn hit(&self, key: Fingerprint) -> Option<Hit> {
         let key = key.as_u128();
         let entry = self
             .0
             .identities
             .get(&key)
             .or_else(|| self.0.denials.get(&key))?;
-        self.is_good(&entry).then(|| entry.outcome.clone())
+        let now = self.now();
+        let is_good = now < entry.ends && self.0.directory.generations().is_current(&entry.notes);
+        is_good.then(|| Hit {
+            outcome: entry.outcome.clone(),
+            is_due: entry.renewal.is_due(now),
+        })
+    }
+
+    /// Has what is known verified anew, by a flight that nobody waits for. Whatever it comes to is
+    /// told to the next who asks; a fault changes nothing.
+    pub fn renew(&self, it: &Unverified) {
+        // Too many flights are the trouble of those who wait for one.
+        let _ = self.board(it);
     }
 
     /// Gives what the credential comes to, by verifying it or by a flight under way for the same key.
     ///
     /// # Errors
     /// A fault when it cannot be told now.
-    pub async fn load(
-        &self,
-        key: Fingerprint,
-        platform: &str,
-        scheme: &Arc<dyn Scheme>,
-        credential: &Arc<Credential>,
-    ) -> Result<Outcome, Fault> {
+    pub async fn load(&self, it: &Unverified) -> Result<Outcome, Fault> {
         for _ in 0..FLIGHTS {
-            let mut landing = self.board(key.as_u128(), platform, scheme, credential)?;
+            let mut landing = self.board(it)?;
             let landed = landing.wait_for(Option::is_some).await;
             let landed = landed.ok().and_then(|it| it.clone());
             let aborted = || Fault::new(Dependency::Internal, "a verification was aborted");
@@ -169,22 +213,13 @@ impl Cache {
         )
     }
 
-    fn is_good(&self, entry: &Entry) -> bool {
-        self.now() < entry.ends && self.0.directory.generations().is_current(&entry.notes)
-    }
-
     fn now(&self) -> u64 {
         self.0.clock.unix_milliseconds()
     }
 
     /// Joins the flight for the key, or starts one.
-    fn board(
-        &self,
-        key: u128,
-        platform: &str,
-        scheme: &Arc<dyn Scheme>,
-        credential: &Arc<Credential>,
-    ) -> Result<watch::Receiver<Option<Landing>>, Fault> {
+    fn board(&self, it: &Unverified) -> Result<watch::Receiver<Option<Landing>>, Fault> {
+        let key = it.key.as_u128();
         let mut flights = self
             .0
             .flights
@@ -200,11 +235,10 @@ impl Cache {
         let (sender, receiver) = watch::channel(None);
         flights.insert(key, receiver.clone());
         drop(flights);
-        let (cache, platform) = (self.clone(), platform.to_owned());
-        let (scheme, credential) = (Arc::clone(scheme), Arc::clone(credential));
+        let (cache, it) = (self.clone(), it.clone());
         tokio::spawn(async move {
             let arrival = Arrival { cache: &cache, key };
-            let flight = cache.fly(key, &platform, &*scheme, &credential);
+            let flight = cache.fly(&it);
             let late = |_| Fault::new(Dependency::Deadline, "a verification took too long");
             let landing = tokio::time::timeout(FLIGHT, flight).await.map_err(late);
             let landing = landing.and_then(|it| it);
@@ -214,26 +248,24 @@ impl Cache {
         Ok(receiver)
     }
 
-    async fn fly(
-        &self,
-        key: u128,
-        platform: &str,
-        scheme: &dyn Scheme,
-        credential: &Credential,
-    ) -> Landing {
-        let reads = Reads::begin(&self.0.directory, platform);
-        let outcome = match scheme.verify(credential, &reads).await {
+    async fn fly(&self, it: &Unverified) -> Landing {
+        let (key, scheme) = (it.key.as_u128(), &*it.scheme);
+        let reads = Reads::begin(&self.0.directory, &it.platform);
+        let outcome = match scheme.verify(&it.credential, &reads).await {
             Ok(verified) => Ok(Arc::new(verified.into_identity())),
             Err(Failure::Denied(denial)) => Err(denial),
             Err(Failure::Fault(fault)) => return Err(fault),
         };
-        let ends = self
-            .now()
-            .saturating_add(self.lifetime(key, &outcome, scheme.kept_at_most()));
+        if let (Err(denial), Some(on_denial)) = (&outcome, &it.on_denial) {
+            on_denial(denial);
+        }
+        let now = self.now();
+        let (lifetime, renewal) = self.lifetime(now, key, &outcome, scheme.kept_at_most());
         let entry = Arc::new(Entry {
             outcome,
             notes: reads.finish(),
-            ends,
+            ends: now.saturating_add(lifetime),
+            renewal,
         });
         if entry.notes.are_complete() {
             let (into, other) = match &entry.outcome {
@@ -246,21 +278,31 @@ impl Cache {
         Ok(entry)
     }
 
-    /// How long an outcome is good, in milliseconds. What was learnt together must not end
-    /// together, so an identity's lifetime is spread over a tenth either side, by its key.
-    fn lifetime(&self, key: u128, outcome: &Outcome, cap: Option<Duration>) -> u64 {
+    /// How long an outcome is good, in milliseconds, and when it is verified anew before. What was
+    /// learnt together must not end together, so an identity's lifetime is spread over a tenth
+    /// either side, by its key.
+    fn lifetime(
+        &self,
+        now: u64,
+        key: u128,
+        outcome: &Outcome,
+        cap: Option<Duration>,
+    ) -> (u64, Renewal) {
         let milliseconds = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
-        match outcome {
-            Ok(identity) => {
-                let spread = 900 + u64::try_from(key % 201).expect("below 201");
-                let ttl = milliseconds(self.0.limits.ttl) * spread / 1000;
-                let left = identity
-                    .expires
-                    .map(|it| it.saturating_mul(1000).saturating_sub(self.now()));
-                let ttl = cap.map_or(ttl, |it| milliseconds(it).min(ttl));
-                left.map_or(ttl, |it| it.min(ttl))
-            }
-            Err(_) => milliseconds(self.0.limits.denial_ttl),
+        let Ok(identity) = outcome else {
+            return (milliseconds(self.0.limits.denial_ttl), Renewal::never());
+        };
+        let spread = 900 + u64::try_from(key % 201).expect("below 201");
+        let ttl = milliseconds(self.0.limits.ttl) * spread / 1000;
+        let ttl = cap.map_or(ttl, |it| milliseconds(it).min(ttl));
+        let left = identity
+            .expires
+            .map(|it| it.saturating_mul(1000).saturating_sub(now));
+        match left {
+            // To ask anew would not make it last longer.
+            Some(left) if left <= ttl => (left, Renewal::never()),
+            _ if cap.is_some() => (ttl, Renewal::ahead_of(now, ttl)),
+            _ => (ttl, Renewal::never()),
         }
     }
 }
@@ -353,10 +395,18 @@ mod tests {
         }
 
         async fn load(&self, scheme: &Arc<Scripted>) -> Result<Outcome, Fault> {
-            let scheme: Arc<dyn Scheme> = scheme.clone();
-            let place = Place::Header("x".into());
-            let credential = Arc::new(Credential::new(place, "", Secret::new(*b"s")));
-            self.cache.load(self.key, "p", &scheme, &credential).await
+            self.cache.load(&unverified(self.key, scheme)).await
+        }
+    }
+
+    fn unverified(key: Fingerprint, scheme: &Arc<Scripted>) -> Unverified {
+        let place = Place::Header("x".into());
+        Unverified {
+            key,
+            platform: "p".into(),
+            scheme: scheme.clone(),
+            credential: Arc::new(Credential::new(place, "", Secret::new(*b"s"))),
+            on_denial: None,
         }
     }
 
@@ -409,9 +459,76 @@ mod tests {
 
         let denied = scripted(vec![Err(Denial::new(Reason::Unknown, "x").into())]);
         assert!(bench.load(&denied).await.unwrap().is_err());
-        assert!(bench.cache.hit(bench.key).unwrap().is_err());
+        assert!(bench.cache.hit(bench.key).unwrap().outcome.is_err());
         bench.pass(5);
         assert!(bench.cache.hit(bench.key).is_none());
+    }
+
+    /// A verification whose scheme lets what it says be kept for 30 seconds.
+    fn capped(verdicts: Vec<Result<Identity, Failure>>) -> Arc<Scripted> {
+        let mut scheme = Scripted::saying(verdicts);
+        scheme.kept_at_most = Some(Duration::from_secs(30));
+        Arc::new(scheme)
+    }
+
+    /// Hits, and has it verified anew where that is due; waits until the flight has landed.
+    async fn hit_and_renew(bench: &Bench, scheme: &Arc<Scripted>) -> Hit {
+        let hit = bench.cache.hit(bench.key).expect("still known");
+        if hit.is_due {
+            bench.cache.renew(&unverified(bench.key, scheme));
+            while !bench.cache.0.flights.lock().unwrap().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        }
+        hit
+    }
+
+    #[tokio::test]
+    async fn an_identity_in_use_is_verified_anew_ahead_of_its_end_and_nobody_waits() {
+        let bench = Bench::new();
+        let gone = Denial::new(Reason::Unknown, "x");
+        let fault = Fault::new(Dependency::Facebook, "down");
+        let scheme = capped(vec![
+            Ok(john()),
+            Ok(john()),
+            Err(fault.into()),
+            Err(gone.into()),
+        ]);
+        bench.load(&scheme).await.unwrap().unwrap();
+        bench.pass(23);
+        assert!(!hit_and_renew(&bench, &scheme).await.is_due);
+        bench.pass(1);
+        assert!(hit_and_renew(&bench, &scheme).await.is_due);
+        // Renewed: good for another 30 seconds.
+        bench.pass(23);
+        assert!(!hit_and_renew(&bench, &scheme).await.is_due);
+        bench.pass(1);
+        // A fault changes nothing, and it is tried again before the end.
+        assert!(hit_and_renew(&bench, &scheme).await.is_due);
+        assert!(!hit_and_renew(&bench, &scheme).await.is_due);
+        bench.pass(2);
+        assert!(hit_and_renew(&bench, &scheme).await.outcome.is_ok());
+        // What came of it is a denial.
+        let denied = hit_and_renew(&bench, &scheme).await;
+        assert!(denied.outcome.is_err() && !denied.is_due);
+        assert_eq!(scheme.asked(), 4);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_last_longer_is_not_verified_anew() {
+        let bench = Bench::new();
+        let ends = bench.seconds.load(Ordering::SeqCst) + 30;
+        let ending = Identity {
+            expires: Some(ends),
+            ..john()
+        };
+        for scheme in [capped(vec![Ok(ending)]), scripted(vec![Ok(john())])] {
+            bench.load(&scheme).await.unwrap().unwrap();
+            bench.pass(29);
+            assert!(!bench.cache.hit(bench.key).unwrap().is_due);
+            bench.pass(40);
+            assert!(bench.cache.hit(bench.key).is_none());
+        }
     }
 
     #[tokio::test]
@@ -475,6 +592,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_denial_is_told_of_even_when_nobody_waits_any_more() {
+        let bench = Bench::new();
+        let scheme = scripted(vec![
+            Err(Denial::new(Reason::Wrong, "x").into()),
+            Ok(john()),
+        ]);
+        scheme.close();
+        let told = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&told);
+        let it = Unverified {
+            on_denial: Some(Arc::new(move |denial| {
+                assert_eq!(denial.reason(), Reason::Wrong);
+                count.fetch_add(1, Ordering::SeqCst);
+            })),
+            ..unverified(bench.key, &scheme)
+        };
+        let impatient = tokio::time::timeout(Duration::ZERO, bench.cache.load(&it)).await;
+        assert!(impatient.is_err());
+        scheme.gate.add_permits(2);
+        while bench.cache.hit(bench.key).is_none() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(told.load(Ordering::SeqCst), 1);
+        // Neither a hit nor an identity is one.
+        bench.pass(5);
+        bench.cache.load(&it).await.unwrap().unwrap();
+        assert_eq!(told.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
     async fn a_flood_of_denials_does_not_push_out_an_identity() {
         let bench = Bench::new();
         bench
@@ -482,18 +629,12 @@ mod tests {
             .await
             .unwrap()
             .unwrap();
-        let denied: Arc<dyn Scheme> = scripted(vec![Err(Denial::new(Reason::Unknown, "x").into())]);
+        let denied = scripted(vec![Err(Denial::new(Reason::Unknown, "x").into())]);
         let fingerprinter = Fingerprinter::random().unwrap();
         for index in 0..1000_u32 {
             let key = fingerprinter.of(&[&index.to_be_bytes()]);
-            let place = Place::Header("x".into());
-            let credential = Arc::new(Credential::new(place, "", Secret::new(*b"s")));
-            bench
-                .cache
-                .load(key, "p", &denied, &credential)
-                .await
-                .unwrap()
-                .unwrap_err();
+            let loaded = bench.cache.load(&unverified(key, &denied)).await;
+            loaded.unwrap().unwrap_err();
         }
         assert!(bench.cache.hit(bench.key).is_some());
         bench.cache.0.denials.run_pending_tasks();

@@ -264,8 +264,14 @@ impl Denial {
 pub enum Dependency {
     /// Our own time limit for a decision.
     Deadline,
+    /// Facebook's Graph API.
+    Facebook,
     /// Ourselves: a task that died, a record that cannot be read.
     Internal,
+    /// An endpoint that tells of tokens (RFC 7662).
+    Introspection,
+    /// An issuer's key set.
+    KeySet,
     /// The pool that computes password hashes.
     PasswordHash,
     /// The directory's store.
@@ -274,9 +280,12 @@ pub enum Dependency {
 
 impl Dependency {
     /// Every dependency.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 7] = [
         Self::Deadline,
+        Self::Facebook,
         Self::Internal,
+        Self::Introspection,
+        Self::KeySet,
         Self::PasswordHash,
         Self::Store,
     ];
@@ -286,7 +295,10 @@ impl Dependency {
     pub fn name(self) -> &'static str {
         match self {
             Self::Deadline => "deadline",
+            Self::Facebook => "facebook",
             Self::Internal => "internal",
+            Self::Introspection => "introspection",
+            Self::KeySet => "key_set",
             Self::PasswordHash => "password_hash",
             Self::Store => "store",
         }

@@ -79,7 +79,7 @@ impl Explainer {
         let directory = self.directory.over(store.clone());
         let cache = Cache::new(KEEP_NOTHING, directory.clone());
         let fingerprinter = self.fingerprinter.clone();
-        let authenticator = Authenticator::new(directory, cache, fingerprinter, 0);
+        let authenticator = Authenticator::new(directory, cache, fingerprinter, 0, None);
         let gate = Gate::new(self.platforms.clone(), authenticator, self.client_address);
         let written = Mutex::default();
         (gate, Minutes { store, written })

@@ -4,6 +4,7 @@
 //! policy. Nothing here knows how the request came or how the answer is written, so `explain`,
 //! the demo and the RPC take the same way.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::authenticator::{Authenticated, Authenticator};
@@ -72,9 +73,11 @@ impl Gate {
             Ok(path) => path,
             Err(denial) => return Decision::early(Some(platform), denial),
         };
+        let client = self.client_address;
+        let client = client.and_then(|it| request.client_address(it));
         let found = self
             .authenticator
-            .authenticate(&platform, request, trace)
+            .authenticate(&platform, request, client, trace)
             .await;
         let Authenticated {
             outcome,
@@ -82,11 +85,14 @@ impl Gate {
             scheme,
         } = found;
         let verdict = match outcome {
-            Ok(identity) => self.admit(&platform, request, &path, identity, trace).await,
+            Ok(identity) => {
+                self.admit(&platform, request, &path, identity, client, trace)
+                    .await
+            }
             Err(failure) => Err(failure),
         };
         let issues = verdict.as_ref().ok().filter(|it| it.issues());
-        let context = issues.map(|it| self.context(&platform, request, it));
+        let context = issues.map(|it| self.context(&platform, request, client, it));
         Decision {
             verdict,
             cache,
@@ -97,13 +103,18 @@ impl Gate {
     }
 
     /// Seals what the issue listener is told of an admitted request.
-    fn context(&self, platform: &Platform, request: &RequestView<'_>, permit: &Permit) -> String {
-        let known = self.client_address;
+    fn context(
+        &self,
+        platform: &Platform,
+        request: &RequestView<'_>,
+        client_address: Option<IpAddr>,
+        permit: &Permit,
+    ) -> String {
         let context = Context {
             platform: platform.name.to_string(),
             method: request.method.to_owned(),
             path: request.path.to_owned(),
-            client_address: known.and_then(|it| request.client_address(it)),
+            client_address,
             identity: permit.identity().cloned(),
             issued: self.authenticator.now(),
         };
@@ -117,11 +128,10 @@ impl Gate {
         request: &RequestView<'_>,
         path: &PathSegments<'_>,
         identity: Option<Arc<Identity>>,
+        client_address: Option<IpAddr>,
         trace: &impl Trace,
     ) -> Result<Permit, Failure> {
         trace.step(|| Step::Identity(identity.clone()));
-        let known = self.client_address;
-        let client_address = known.and_then(|it| request.client_address(it));
         let mut lineages: Vec<Arc<Lineage>> = Vec::new();
         loop {
             let facts = Facts {

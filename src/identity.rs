@@ -41,6 +41,8 @@ pub struct Identity {
 pub struct TokenRef {
     /// The keyed digest under which it is revoked.
     pub digest: String,
+    /// The keyed digest of its very text.
+    pub text: String,
     /// When it ends by itself, in Unix seconds.
     pub ends: u64,
     /// How its bearer logged in, where it says so (`method` of KAZOO's tokens).

@@ -214,3 +214,6 @@ enum Unadmitted {
     #[error("it carries several contexts")]
     Several,
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ use crate::policy::rule::Rule;
 pub use crate::policy::rule::{Allow, RawRule, Relation};
 use crate::policy::tunnel::MethodOverride;
 use crate::request::RequestView;
-use crate::trace::{Fit, Step, Trace};
+use crate::trace::{Fit, PassedOver, Step, Trace};
 
 /// What an identity may do beyond what it carries, and how requests are read for the rules.
 #[derive(Clone, Debug, Default)]
@@ -212,15 +212,21 @@ impl Policy {
         let Asking { request, path, .. } = *asking;
         let verdict = self.matcher.first(method, path, |index, params| {
             let rule = &self.rules[index];
-            let matches =
-                (self.extras.issuing || !rule.issue) && rule.matches(request, path, params);
-            let verdict = matches.then(|| self.judge(rule, params, asking));
+            let verdict = if rule.issue && !self.extras.issuing {
+                Err(PassedOver::NothingIssued)
+            } else if rule.matches(request, path, params) {
+                Ok(self.judge(rule, params, asking))
+            } else {
+                Err(PassedOver::Request)
+            };
             let told = match &verdict {
-                None => None,
-                Some(Ok(())) => Some(Ok(())),
-                Some(Err(Refusal::Denied(denial))) => Some(Err(denial.clone())),
+                Err(why) => Err(*why),
+                Ok(Ok(())) => Ok(Ok(())),
+                Ok(Err(Refusal::Denied(denial))) => Ok(Err(denial.clone())),
                 // Asked again, it tells.
-                Some(Err(Refusal::NeedsLineage(_))) => return verdict.map(|it| it.map(|()| rule)),
+                Ok(Err(Refusal::NeedsLineage(_))) => {
+                    return verdict.ok().map(|it| it.map(|()| rule));
+                }
             };
             trace.step(|| {
                 let owned = |it: (&str, &str)| (it.0.to_owned(), it.1.to_owned());
@@ -230,10 +236,11 @@ impl Policy {
                     pattern: params.pattern().to_owned(),
                     captures: params.iter().map(owned).collect(),
                     demands: rule.demands(),
+                    issue: rule.issue,
                     verdict: told,
                 })
             });
-            verdict.map(|it| it.map(|()| rule))
+            verdict.ok().map(|it| it.map(|()| rule))
         });
         let no_rule = || Denial::new(Reason::NoRule, "no rule matches the request");
         verdict.unwrap_or_else(|| Err(no_rule().into()))

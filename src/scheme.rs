@@ -34,7 +34,6 @@ use crate::keys::hmac::HmacKeys;
 use crate::keys::signing::SigningKeys;
 use crate::request::RequestView;
 
-pub use jwt::revocation_of;
 pub(crate) use open::{earlier, generations, open_account, open_user};
 pub use places::{Source, parse_places};
 pub(crate) use places::{challenge_of, find, is_lower_hex};
@@ -87,6 +86,12 @@ pub trait Scheme: fmt::Debug + Send + Sync {
 
     /// The longest that what it says may be kept, where that is shorter than the cache keeps it.
     fn kept_at_most(&self) -> Option<Duration> {
+        None
+    }
+
+    /// What a client's failed attempts are counted against, so that it has only so many, as the
+    /// platform's `throttle` says; `None`: they are not counted.
+    fn budget(&self) -> Option<Budget> {
         None
     }
 
@@ -188,6 +193,13 @@ pub enum Conflict {
     /// The request is denied.
     #[default]
     Refuse,
+}
+
+/// What a client's failed attempts are counted against.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Budget {
+    /// The scheme as a whole: an attempt costs what is scarce, whatever is tried.
+    Scheme,
 }
 
 /// A stored form of a password.

@@ -95,9 +95,20 @@ pub struct Fit {
     pub captures: Vec<(String, String)>,
     /// What the rule demands of the identity.
     pub demands: Demands,
-    /// The rule's verdict; `None` where it was passed over, for a header that it wants and that is
-    /// not there, or a segment that it does not want in what `**` takes.
-    pub verdict: Option<Result<(), Denial>>,
+    /// Whether the rule leads to the issue listener.
+    pub issue: bool,
+    /// The rule's verdict, or why it was passed over.
+    pub verdict: Result<Result<(), Denial>, PassedOver>,
+}
+
+/// Why a rule was passed over whose method and pattern fit.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PassedOver {
+    /// It leads to endpoints that issue, and the platform has none.
+    NothingIssued,
+    /// A header that it wants is not there, or a segment that it does not want is in what `**` takes.
+    Request,
 }
 
 /// What a rule demands of an identity. Its fields are keys of `explain --json`.

@@ -10,16 +10,26 @@ mod support;
 /// In `tests/envoy/`.
 mod envoy {
     mod attacks;
+    mod bad_logins;
     mod crossbar;
     mod deployment;
+    mod door;
+    mod ends;
+    mod factors;
+    mod flows;
     mod forged;
     mod infobip;
+    mod issuing;
     mod key_names;
+    mod limits;
+    mod lives;
+    mod logins;
     mod mine;
     mod opentact;
     mod opentact_auth;
     mod paths;
     mod redis;
+    mod security;
     mod spoofs;
     mod table;
     mod tables;

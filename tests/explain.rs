@@ -158,7 +158,10 @@ fn every_step_of_a_decision_is_told() {
                 ("/rules/0/name", json!("own_account")),
                 ("/rules/0/pattern", json!("/v2/accounts/{account}/**")),
                 ("/rules/0/captures/0/name", json!("account")),
-                ("/rules/0/demands/relation", json!("own_account")),
+                (
+                    "/rules/0/demands/relation",
+                    json!("own_or_descendant_account"),
+                ),
                 ("/rules/0/verdict", json!("admitted")),
                 ("/verdict/outcome", json!("allow")),
                 ("/verdict/rule", json!("own_account")),
@@ -187,6 +190,9 @@ fn every_step_of_a_decision_is_told() {
                 ("/conflict", json!("refuse")),
                 ("/rules/0/name", json!("preflight")),
                 ("/rules/0/verdict", json!("passed_over")),
+                ("/rules/0/passed_over_for", json!("request")),
+                ("/rules/0/issue", json!(false)),
+                ("/rules/1/passed_over_for", json!(null)),
                 (
                     "/rules/1/captures",
                     json!([{ "name": "order", "value": "7" }]),
@@ -194,6 +200,15 @@ fn every_step_of_a_decision_is_told() {
                 ("/rules/1/demands/scopes_any", json!(["orders:read"])),
                 ("/verdict/rule", json!("read")),
                 ("/answer/query_parameters_removed", json!(["apiKey"])),
+            ],
+        ),
+        (
+            &["-X", "PUT", "https://crossbar.example.com/v2/user_auth"],
+            &[
+                ("/rules/0/issue", json!(true)),
+                ("/rules/0/verdict", json!("passed_over")),
+                ("/rules/0/passed_over_for", json!("nothing_issued")),
+                ("/rules/0/denial", json!(null)),
             ],
         ),
         (
@@ -419,6 +434,30 @@ fn people_get_a_row_a_step_that_fits_their_terminal() {
     for line in text.lines() {
         assert!(line.chars().count() <= 100, "{line}");
     }
+}
+
+#[test]
+fn a_rule_that_leads_to_the_issue_listener_says_so_and_whether_there_is_one() {
+    let login = ["-X", "PUT", "https://crossbar.example.com/v2/user_auth"];
+    let text = |site: &Site| {
+        let output = site.explain(&login);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let site = Site::new();
+    let nothing =
+        "leads to the issue listener\n              passed over: this platform issues nothing";
+    assert!(text(&site).contains(nothing), "{}", text(&site));
+
+    let path = site.0.path().join("portcullis.yaml");
+    let config = fs::read_to_string(&path).expect("the configuration");
+    let elsewhere = "preset: crossbar, issue: { dialect: crossbar, served: elsewhere }";
+    fs::write(&path, config.replace("preset: crossbar", elsewhere)).expect("a writable file");
+    let admitted = "leads to the issue listener\n              admitted\n";
+    assert!(text(&site).contains(admitted), "{}", text(&site));
+    let report = site.report(&login);
+    assert_eq!(report["rules"][0]["issue"], true);
+    assert_eq!(report["rules"][0]["passed_over_for"], Value::Null);
 }
 
 #[test]

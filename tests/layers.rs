@@ -27,7 +27,7 @@ const FLOORS: [&[&str]; 6] = [
         "throttle",
     ],
     &["scheme"],
-    &["directory", "keys", "proof", "store"],
+    &["directory", "keys", "outbound", "proof", "store"],
     &[
         "clock",
         "credential",

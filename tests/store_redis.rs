@@ -267,54 +267,55 @@ async fn what_portcullis_did_not_write_is_corrupt() {
 }
 
 #[tokio::test]
-async fn a_user_of_the_access_rules_gets_what_they_allow() {
+async fn the_access_rules_of_the_readme_allow_what_is_needed_and_nothing_else() {
     // Their words for what a script may not do differ.
     for product in [Product::Redis, Product::Valkey] {
         obey_access_rules(product).await;
     }
 }
 
+/// The rights in the README's line for the server's configuration.
+fn documented_rights() -> Vec<&'static str> {
+    let readme = include_str!("../README.md");
+    let begins = "user portcullis on >PASSWORD ";
+    let rights = readme.lines().find_map(|it| it.strip_prefix(begins));
+    rights.expect("a line of access rules").split(' ').collect()
+}
+
 async fn obey_access_rules(product: Product) {
-    let mut options = vec![
-        "--user", "default", "off", "--user", "clerk", "on", ">right",
-    ];
-    options.extend([
-        "~pc:*", "+get", "+set", "+del", "+pexpire", "+scan", "+eval", "+evalsha",
-    ]);
-    options.extend([
-        "+exists", "+incrby", "--user", "reader", "on", ">right", "~pc:*", "+get",
-    ]);
-    options.push("+evalsha");
-    options.push("+eval");
+    let mut options = vec!["--user", "default", "off"];
+    options.extend(["--user", "admin", "on", ">right", "~*", "+@all"]);
+    options.extend(["--user", "clerk", "on", ">right"]);
+    options.extend(documented_rights());
+    options.extend(["--user", "reader", "on", ">right", "~pc:*", "+get"]);
+    options.extend(["+evalsha", "+eval"]);
     let server = RedisServer::start_with(product, &options);
-    let login = |username: &str, password: &str| {
+    let login_at = |url: &str, username: &str, password: &str| {
         let login = Settings {
             password: Some(Secret::new(password.as_bytes())),
             username: Some(username.to_owned()),
-            ..settings(&server.url(), AMPLE)
+            ..settings(url, AMPLE)
         };
         Redis::new(login).expect("a store")
     };
+    let login = |username: &str, password: &str| login_at(&server.url(), username, password);
 
-    let clerk = login("clerk", "right");
-    let put = clerk.put("pc:k", b"1", PutIf::Absent, Some(MINUTE));
-    assert_eq!(put.await, Ok(true));
-    let put = clerk.put("pc:k", b"2", PutIf::Equal(b"1"), Some(MINUTE));
-    assert_eq!(put.await, Ok(true));
-    assert_eq!(get(&clerk, "pc:k").await, Ok(Some(b"2".to_vec())));
-    assert_eq!(clerk.add("pc:n", 1, MINUTE).await, Ok(1));
-    assert_eq!(clerk.touch("pc:k", MINUTE).await, Ok(true));
-    assert_eq!(
-        clerk.scan("pc:k", None).await.map(|page| page.keys.len()),
-        Ok(1)
-    );
-    assert_eq!(clerk.delete("pc:k", DeleteIf::Equal(b"2")).await, Ok(true));
-    assert_eq!(clerk.delete("pc:n", DeleteIf::Always).await, Ok(true));
+    let clerk = login_at(&format!("{}/1", server.url()), "clerk", "right");
+    for prefix in ["pc:", "pcu:"] {
+        use_everything(&clerk, prefix).await;
+    }
+    let admin = server.url().replace("redis://", "redis://admin:right@");
+    let admin = redis::Client::open(admin).expect("a client");
+    let admin = admin.get_multiplexed_async_connection().await;
+    let refused: Vec<redis::Value> =
+        ask(&mut admin.expect("a connection"), &[b"ACL", b"LOG"]).await;
+    assert_eq!(refused, [], "everything that was sent is allowed");
     let forbidden = "access rules forbid this command or key (NOPERM)";
     assert_unavailable(get(&clerk, "other").await, forbidden);
 
     let reader = login("reader", "right");
     assert_eq!(get(&reader, "pc:k").await, Ok(None));
+    assert_unavailable(get(&reader, "pcu:k").await, forbidden);
     assert_unavailable(reader.delete("pc:k", DeleteIf::Always).await, forbidden);
     assert_unavailable(reader.add("pc:n", 1, MINUTE).await, forbidden);
 
@@ -324,6 +325,29 @@ async fn obey_access_rules(product: Product) {
         assert!(!format!("{answer:?}").contains("hidden"), "{answer:?}");
         assert_unavailable(answer, refused);
     }
+}
+
+/// Sends every command and script there is, in each of its forms.
+async fn use_everything(store: &Redis, prefix: &str) {
+    let (key, counter) = (format!("{prefix}k"), format!("{prefix}n"));
+    for (condition, ttl) in [
+        (PutIf::Absent, None),
+        (PutIf::Always, Some(MINUTE)),
+        (PutIf::Equal(b"1"), Some(MINUTE)),
+        (PutIf::Equal(b"1"), None),
+    ] {
+        let put = store.put(&key, b"1", condition, ttl).await;
+        assert_eq!(put, Ok(true), "{condition:?} {ttl:?}");
+    }
+    assert_eq!(get(store, &key).await, Ok(Some(b"1".to_vec())));
+    assert_eq!(store.touch(&key, MINUTE).await, Ok(true));
+    for sum in [1, 2] {
+        assert_eq!(store.add(&counter, 1, MINUTE).await, Ok(sum));
+    }
+    let page = store.scan(prefix, None).await.map(|it| it.keys.len());
+    assert_eq!(page, Ok(2));
+    assert_eq!(store.delete(&key, DeleteIf::Equal(b"1")).await, Ok(true));
+    assert_eq!(store.delete(&counter, DeleteIf::Always).await, Ok(true));
 }
 
 /// Makes an authority, and a certificate of it for `localhost` with its key, all in PEM.

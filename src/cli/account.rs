@@ -32,7 +32,7 @@ pub enum Command {
     Enable(One),
     /// List accounts; `--account` lists those under one.
     List(List),
-    /// End every token of an account.
+    /// End every token and session of an account, and its keys that act for a user.
     Revoke(One),
     /// Show an account.
     Show(One),

@@ -15,7 +15,8 @@ const EXAMPLES: &str = "Example:
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub enum Command {
-    /// End every token and session of a platform. Passwords and API keys stay as they are.
+    /// End every token and session of a platform. Passwords stay as they are, and API keys
+    /// that act for no user.
     Revoke(Which),
     /// Show how often a platform was revoked.
     Show(Which),

@@ -34,8 +34,10 @@ pub struct Import {
 
 /// Print the directory as a directory file.
 ///
-/// Passwords are in it as Argon2id hashes. Secrets that the store holds only as digests are not: an
-/// import into the same directory keeps them, elsewhere they are lost.
+/// Passwords are in it as Argon2id hashes. Secrets that the store holds only as digests are not, nor
+/// are sessions, security settings (`auth_modules`) and generations, which tell what was revoked: an
+/// import into the same directory keeps all that, elsewhere it is lost. There, revoked tokens that
+/// have not ended would be good again, so give it other signing keys.
 #[derive(Args, Debug)]
 pub struct Export {
     #[command(flatten)]

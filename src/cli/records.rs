@@ -101,9 +101,8 @@ impl One {
     /// Why it cannot be revoked.
     pub fn revoke(self, kind: RecordKind) -> Result<(), CommandError> {
         let done = match kind {
-            RecordKind::Account => "has no valid token any more",
+            RecordKind::Account | RecordKind::User => "has no valid token or session any more",
             RecordKind::Key => "is revoked for good",
-            RecordKind::User => "has no valid token or session any more",
         };
         self.change(kind, done, |platform, id| Operation::Revoke {
             kind,

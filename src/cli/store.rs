@@ -21,15 +21,17 @@ const COLUMNS: &[Column] = &[
 /// Look after the store.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Find index entries without a record, records without their index entries, what cannot be
-    /// read, what stands under an old or unknown pepper, and legacy forms; 1 if anything is left.
+    /// Find index entries without a record, records without their index entries, security settings
+    /// without an account, what cannot be read, what stands under an old or unknown pepper, and
+    /// legacy forms; 1 if anything is left.
     Verify(Verify),
 }
 
 /// What to verify.
 #[derive(Args, Debug)]
 pub struct Verify {
-    /// Put right what can be: index entries. Records are never touched.
+    /// Put right what can be: index entries, and security settings of accounts that are gone, which
+    /// are deleted. Records are never touched.
     #[arg(long)]
     repair: bool,
     #[command(flatten)]
@@ -64,7 +66,7 @@ impl Command {
             0 => Ok(()),
             left if repair => Err(CommandError::failed(format!("{left} findings are left"))),
             left => Err(CommandError::failed(format!(
-                "{left} findings; `--repair` puts right what concerns index entries"
+                "{left} findings; `--repair` puts right what is orphaned or concerns index entries"
             ))),
         }
     }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::config::raw::{From, RawClientAddress, RawConfig};
 use crate::config::{ListenAddress, MAX_TTL_SECONDS};
 use crate::document::{Document, Problem};
-use crate::platform::Platform;
 use crate::platform::https::Mode;
+use crate::platform::{NamedScheme, Platform};
 use crate::request::ClientAddress;
 use crate::telemetry::check_filter;
 
@@ -99,12 +99,14 @@ impl Checked {
             }
         }
         let client_address = client_address(raw.client_address.as_ref(), &mut complain);
+        let by_address =
+            |it: &NamedScheme| it.scheme.binds_addresses() || it.scheme.budget().is_some();
         let binding = platforms
             .iter()
-            .find(|it| it.schemes.iter().any(|it| it.scheme.binds_addresses()));
+            .find(|it| it.schemes.iter().any(by_address));
         if let (None, Some(platform)) = (&raw.client_address, binding) {
             let message = format!(
-                "`client_address` is needed: credentials of platform {} may be bound to addresses. Write \
+                "`client_address` is needed: credentials of platform {} may be bound to addresses, or are counted by them where they fail. Write \
                  `client_address: {{ from: peer }}` where Envoy is the edge, or `{{ from: x-forwarded-for, \
                  trusted_hops: 1 }}` or `{{ from: x-envoy-external-address }}` where it is not",
                 platform.name

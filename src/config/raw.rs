@@ -26,7 +26,8 @@ pub struct RawConfig {
     /// How checks are answered.
     #[serde(default)]
     pub check: RawCheck,
-    /// How the client's address is known; needed where credentials may be bound to addresses.
+    /// How the client's address is known; needed where credentials may be bound to addresses, or are
+    /// counted by them where they fail.
     pub client_address: Option<RawClientAddress>,
     /// What the operator is told.
     #[serde(default)]

@@ -10,6 +10,7 @@ mod changes;
 mod platforms;
 mod sessions;
 mod throttle;
+mod totp;
 pub mod verify;
 pub mod words;
 
@@ -98,6 +99,15 @@ impl Operations {
                 id,
                 enabled,
             } => self.switch(kind, &platform, &id, enabled).await,
+            Operation::Totp {
+                platform,
+                id,
+                seed,
+                remove,
+            } => match remove {
+                false => self.set_totp(&platform, &id, seed).await,
+                true => self.remove_totp(&platform, &id).await,
+            },
             Operation::Verify { repair } => {
                 let platforms = self.platforms.keys().map(String::as_str);
                 let verified = verify(&self.directory, platforms, repair, lines).await;
@@ -139,11 +149,10 @@ fn subject(operation: &Operation) -> (Option<String>, Option<String>, Option<Str
             (Some(*kind), Some(platform), None)
         }
         Operation::Export { platform } => (None, platform.as_ref(), None),
-        Operation::Failures { platform } | Operation::Lift { platform, .. } => {
-            (None, Some(platform), None)
-        }
         Operation::Import { .. } | Operation::Verify { .. } => (None, None, None),
-        Operation::Link { platform, id, .. } => (Some(RecordKind::User), Some(platform), Some(id)),
+        Operation::Link { platform, id, .. } | Operation::Totp { platform, id, .. } => {
+            (Some(RecordKind::User), Some(platform), Some(id))
+        }
         Operation::RevokeSession { platform, whose } => {
             let user = match whose {
                 Whose::Token(_) => None,
@@ -151,9 +160,10 @@ fn subject(operation: &Operation) -> (Option<String>, Option<String>, Option<Str
             };
             (Some(RecordKind::User), Some(platform), user)
         }
-        Operation::RevokePlatform { platform } | Operation::ShowPlatform { platform } => {
-            (None, Some(platform), None)
-        }
+        Operation::Failures { platform }
+        | Operation::Lift { platform, .. }
+        | Operation::RevokePlatform { platform }
+        | Operation::ShowPlatform { platform } => (None, Some(platform), None),
         Operation::Rotate { platform, id, .. } => (Some(RecordKind::Key), Some(platform), Some(id)),
         Operation::Sessions { platform, user } => {
             (Some(RecordKind::User), Some(platform), user.as_ref())
@@ -195,6 +205,7 @@ mod tests {
     use crate::directory::pepper::Peppers;
     use crate::directory::reads::Reads;
     use crate::directory::records::{ApiKey, User};
+    use crate::directory::security::{AuthModule, AuthModules};
     use crate::directory::sessions::NewSession;
     use crate::directory::{Index, MAX_HINTS};
     use crate::proof::Prover;
@@ -664,6 +675,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn security_settings_of_accounts_that_are_gone_are_found_and_removed() {
+        let desk = Desk::open().await;
+        let directory = desk.directory();
+        let modules = [("cb_user_auth".to_owned(), AuthModule::default())];
+        let modules = AuthModules::from(modules);
+        for account in [ACME, "gone"] {
+            let put = directory.put_security("crossbar", account, &modules);
+            put.await.unwrap();
+        }
+        directory.revoke_platform("crossbar").await.unwrap();
+        for (repair, left) in [(false, 1), (true, 0), (true, 0)] {
+            let (found, _) = desk.verify(repair).await;
+            assert_eq!((found.left(), found.unreadable), (left, 0), "{repair}");
+        }
+        let said = async |account| directory.security("crossbar", account).await.unwrap();
+        assert_eq!(said("gone").await, None);
+        assert_eq!(said(ACME).await, Some(modules), "it has its account");
+
+        for key in ["pc:c:crossbar:gone", "pc:c:infobip:acc-1", "pc:p:opentact"] {
+            let put = directory.store().put(key, b"{", PutIf::Always, None);
+            assert!(put.await.unwrap(), "{key}");
+        }
+        let (found, findings) = desk.verify(true).await;
+        assert_eq!(findings, ["unreadable"; 3]);
+        assert_eq!((found.unreadable, found.left()), (3, 3), "none is touched");
+    }
+
+    #[tokio::test]
     async fn a_platform_is_shown_and_revoked_by_the_name_that_the_configuration_gives() {
         let desk = Desk::open().await;
         let show = |name: &str| Operation::ShowPlatform {
@@ -822,6 +861,107 @@ mod tests {
         );
     }
 
+    /// Whether a key of crossbar's that acts for a user is one that no revocation has ended.
+    async fn lives(desk: &Desk, secret: &str) -> bool {
+        let directory = desk.directory();
+        let reads = Reads::begin(directory, "crossbar");
+        let key = reads.api_key(&Secret::new(secret.as_bytes())).await;
+        let key = key.unwrap().expect("the key");
+        let present = directory.key_generations("crossbar", &key).await.unwrap();
+        assert!(present.is_some() && key.generations.is_some(), "{secret}");
+        key.generations == present
+    }
+
+    #[tokio::test]
+    async fn a_key_for_a_user_ends_with_what_is_revoked_and_no_import_brings_it_back() {
+        let desk = Desk::open().await;
+        let file = |user: &str, secret: &str| {
+            format!("crossbar: {{ api_keys: [{{ id: k, user: {user}{secret} }}] }}")
+        };
+        let import = async |user: &str, secret: &str| {
+            desk.import(&file(user, secret)).await.unwrap();
+        };
+        let rotate = |secret: &str, overlap_seconds| Operation::Rotate {
+            platform: "crossbar".into(),
+            id: "k".into(),
+            secret: Some(Clear::new(secret.into())),
+            overlap_seconds,
+        };
+        let on = |kind, id: &str| revoke(kind, "crossbar".into(), id.into());
+        let platform = Operation::RevokePlatform {
+            platform: "crossbar".into(),
+        };
+        let (first, second) = ("first-handle-of-john", "second-handle-of-john");
+        import(JOHN, &format!(", secret: {first}")).await;
+        for ends in [
+            on(RecordKind::User, JOHN),
+            on(RecordKind::Account, ACME),
+            platform,
+        ] {
+            assert!(lives(&desk, first).await, "{ends:?}");
+            desk.record(ends.clone()).await.unwrap();
+            assert!(!lives(&desk, first).await, "{ends:?}");
+            for secret in [String::new(), format!(", secret: {first}")] {
+                import(JOHN, &secret).await;
+                assert!(!lives(&desk, first).await, "{ends:?} {secret}");
+            }
+            desk.record(rotate(second, 60)).await.unwrap();
+            assert!(lives(&desk, second).await, "{ends:?}");
+            assert!(!lives(&desk, first).await, "{ends:?}: the overlap");
+            desk.delete("pc:k:crossbar:k").await;
+            import(JOHN, &format!(", secret: {first}")).await;
+        }
+        desk.record(on(RecordKind::User, JOHN)).await.unwrap();
+        import(JOHN, ", secret: another-handle-of-john").await;
+        assert!(lives(&desk, "another-handle-of-john").await);
+        desk.record(rotate(second, 60)).await.unwrap();
+        assert!(lives(&desk, "another-handle-of-john").await, "the overlap");
+    }
+
+    #[tokio::test]
+    async fn a_key_from_before_generations_or_without_a_user_has_none_until_it_has_another_secret()
+    {
+        let desk = Desk::open().await;
+        let directory = desk.directory();
+        let key = |user: Option<&str>| ApiKey {
+            id: "old".into(),
+            user: user.map(Into::into),
+            secret: Some(directory.digest("crossbar", Index::ApiKey, &[b"old-handle-of-john"])),
+            ..ApiKey::default()
+        };
+        let file = format!(
+            "crossbar: {{ api_keys: [{{ id: old, user: {JOHN}, secret: old-handle-of-john }}] }}"
+        );
+        let rotated = Operation::Rotate {
+            platform: "crossbar".into(),
+            id: "old".into(),
+            secret: None,
+            overlap_seconds: 0,
+        };
+        let generations = async || {
+            let key = directory.record_key(RecordKind::Key, "crossbar", "old");
+            let text = directory.value(&key).await.unwrap().expect("the key");
+            let stored: ApiKey = serde_json::from_slice(&text).unwrap();
+            let text = String::from_utf8(text.to_vec()).unwrap();
+            assert_eq!(text.contains("generations"), stored.generations.is_some());
+            stored.generations
+        };
+        directory
+            .put_api_key("crossbar", &key(Some(JOHN)))
+            .await
+            .unwrap();
+        assert_eq!(desk.import(&file).await.unwrap().changed, 0);
+        assert_eq!(generations().await, None);
+        desk.record(rotated.clone()).await.unwrap();
+        assert_eq!(generations().await, Some([0, 0, 0]));
+
+        directory.put_api_key("crossbar", &key(None)).await.unwrap();
+        desk.record(rotated).await.unwrap();
+        assert_eq!(generations().await, None, "no user");
+        desk.import(&file).await.unwrap();
+        assert_eq!(generations().await, Some([0, 0, 0]), "a user from now on");
+    }
+
     #[tokio::test]
     async fn a_second_factor_is_kept_sealed_through_imports_and_never_shown() {
         let desk = Desk::open().await;
@@ -866,6 +1006,61 @@ mod tests {
         let other = user(", totp_secret: AAAAAAAAAAAAAAAAAAAAAAAAAA======");
         assert_eq!(desk.import(&other).await.unwrap().changed, 1);
         assert_eq!(stored().await.1, Some(Secret::new([0; 16])));
+    }
+
+    fn totp(seed: Option<&str>, remove: bool) -> Operation {
+        Operation::Totp {
+            platform: "infobip".into(),
+            id: "u-1".into(),
+            seed: seed.map(|it| Clear::new(it.into())),
+            remove,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_second_factor_is_set_and_removed_and_a_random_one_is_told_once() {
+        let desk = Desk::open().await;
+        let stored = async || {
+            let user = desk.directory().user("infobip", "u-1").await.unwrap();
+            let seed = desk.directory().totp_seed("infobip", &user.unwrap());
+            seed.unwrap()
+        };
+        let given = totp(Some("gezd gnbv gy3t qojq GEZD GNBV GY3T QOJQ"), false);
+        let (record, told) = desk.record(given).await.unwrap();
+        assert_eq!((&record["totp"], told), (&json!(true), None));
+        assert_eq!(stored().await, Some(Secret::new(*b"12345678901234567890")));
+
+        let (record, told) = desk.record(totp(None, false)).await.unwrap();
+        let told = told.expect("a random seed");
+        let seed = stored().await.expect("a seed");
+        assert_eq!(seed.expose().len(), 20);
+        assert_eq!(
+            crate::directory::totp::to_base32(seed.expose()),
+            told.expose()
+        );
+        assert!(!json!(record).to_string().contains(told.expose()));
+        let (_, another) = desk.record(totp(None, false)).await.unwrap();
+        assert_ne!(another, Some(told));
+
+        for (text, want) in [
+            ("GEZD", "16 to 128 bytes"),
+            ("not base32 at all, 1890", "base32"),
+        ] {
+            let refused = desk.record(totp(Some(text), false)).await.unwrap_err();
+            assert!(refused.to_string().contains(want), "{refused}");
+            assert!(stored().await.is_some(), "it stays");
+        }
+        for _ in 0..2 {
+            let (record, told) = desk.record(totp(None, true)).await.unwrap();
+            assert_eq!((record.get("totp"), told), (None, None));
+            assert_eq!(stored().await, None);
+        }
+        let mut nobody = totp(None, false);
+        if let Operation::Totp { id, .. } = &mut nobody {
+            *id = "nobody".into();
+        }
+        let refused = desk.record(nobody).await.unwrap_err();
+        assert_eq!(refused.to_string(), "there is no user nobody in infobip");
     }
 
     #[tokio::test]
@@ -1020,5 +1215,7 @@ mod tests {
         assert!(json.contains("hunter2"));
         assert_eq!(serde_json::from_str::<Operation>(&json).unwrap(), operation);
         assert!(!format!("{operation:?}").contains("hunter2"));
+        let seed = totp(Some("hunter2"), false);
+        assert!(!format!("{seed:?}").contains("hunter2"));
     }
 }

@@ -1,4 +1,5 @@
-//! What holds for a platform as a whole: its generation, which every token and session carries.
+//! What holds for a platform as a whole: its generation, which every token and session carries, and
+//! every key that acts for a user.
 //!
 //! Apart from the records of accounts and users because no file names it and nothing is found by it.
 
@@ -6,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::{Dependency, Fault};
 use crate::directory::Directory;
+use crate::directory::records::ApiKey;
 use crate::directory::writing::WRITE_ATTEMPTS;
 
 /// A platform as the directory knows it; one that has no record is as by default.
@@ -42,6 +44,32 @@ impl Directory {
             let detail = "a platform is being changed by too many writers at once";
             Fault::new(Dependency::Internal, detail)
         })
+    }
+
+    /// Gives the generations of the platform, the account and the user of a key as they are now, 0
+    /// where there is none: the account is the user's, or the key's where the user has none. `None`
+    /// where the key acts for no user.
+    ///
+    /// # Errors
+    /// A fault when the store does not answer or a record cannot be read.
+    pub(super) async fn key_generations(
+        &self,
+        platform: &str,
+        key: &ApiKey,
+    ) -> Result<Option<[u64; 3]>, Fault> {
+        let Some(user) = &key.user else {
+            return Ok(None);
+        };
+        let user = self.user(platform, user).await?.unwrap_or_default();
+        let account = match user.account.as_ref().or(key.account.as_ref()) {
+            Some(id) => self.account(platform, id).await?,
+            None => None,
+        };
+        Ok(Some([
+            self.platform(platform).await?.generation,
+            account.map_or(0, |it| it.generation),
+            user.generation,
+        ]))
     }
 
     pub(super) fn platform_key(&self, name: &str) -> String {

@@ -165,6 +165,10 @@ pub struct ApiKey {
     pub disabled: bool,
     /// Off for good: nothing switches it on again, and no import.
     pub revoked: bool,
+    /// The generations of the platform, the account and the user when it got its secret, if it acts
+    /// for a user; raising one ends it. `None`: from a time before keys had any, and none ends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generations: Option<[u64; 3]>,
 }
 
 /// A secret that a key had before it was rotated.
@@ -174,6 +178,9 @@ pub struct Former {
     pub secret: Digest,
     /// The first second in which it is not valid any more, in Unix seconds.
     pub until: u64,
+    /// What [`ApiKey::generations`] were with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generations: Option<[u64; 3]>,
 }
 
 impl ApiKey {
@@ -187,17 +194,20 @@ impl ApiKey {
     }
 
     /// Gives the key as whoever presents one of these digests may use it, and `None` if none of its
-    /// secrets is among them. Behind a former secret, it ends when that one does.
+    /// secrets is among them. Behind a former secret, it ends when that one does, or was revoked.
     #[must_use]
     pub fn presented(self, digests: &[Digest]) -> Option<Self> {
         let among = |secret: &Digest| digests.iter().any(|it| it.matches(secret));
         if self.secret.as_ref().is_some_and(among) {
             return Some(self);
         }
-        let former = self.former.iter().find(|it| among(&it.secret))?.until;
-        let valid_to = self.valid_to.map_or(former, |it| it.min(former));
+        let former = self.former.iter().find(|it| among(&it.secret))?;
+        let valid_to = self
+            .valid_to
+            .map_or(former.until, |it| it.min(former.until));
         Some(Self {
             valid_to: Some(valid_to),
+            generations: former.generations,
             ..self
         })
     }

@@ -17,7 +17,16 @@ use crate::store::PutIf;
 /// may grant to a token's end, and as much again for clocks that differ.
 const SLACK: u64 = 120;
 
+/// What a token's text is digested for.
+const PRESENTED: &[u8] = b"presented token";
+
 impl Directory {
+    /// Tells whether a text is the token that was digested ([`Reads::text_digest`]), in constant time.
+    #[must_use]
+    pub fn is_text_of(&self, token: &str, digest: &Digest) -> bool {
+        self.peppers().is_mac(PRESENTED, token.as_bytes(), digest)
+    }
+
     /// Revokes the token of these parts, which ends at `until` in Unix seconds.
     ///
     /// # Errors
@@ -59,6 +68,13 @@ impl Reads {
     pub fn revocation_digest(&self, parts: &[&[u8]]) -> Digest {
         let parts = revoked(self.platform(), parts);
         self.directory().0.peppers.digest(&parts)
+    }
+
+    /// Digests the very text of a token, so that it can be told again without being kept.
+    #[must_use]
+    pub fn text_digest(&self, token: &str) -> Digest {
+        let peppers = self.directory().peppers();
+        peppers.mac(PRESENTED, token.as_bytes())
     }
 
     /// Tells whether the token of these parts was revoked.

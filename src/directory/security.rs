@@ -153,7 +153,7 @@ impl Directory {
         deleted.map_err(store_fault)
     }
 
-    fn security_key(&self, platform: &str, account: &str) -> String {
+    pub(super) fn security_key(&self, platform: &str, account: &str) -> String {
         format!("pc:c:{platform}:{account}")
     }
 }

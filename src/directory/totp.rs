@@ -53,10 +53,38 @@ fn fault(error: SealError) -> Fault {
     Fault::new(Dependency::Internal, format!("a second factor: {error}"))
 }
 
+/// Reads a seed as people copy it: base32, of 16 to 128 bytes.
+///
+/// # Errors
+/// What a seed is, where it is not that.
+pub fn parse_seed(text: &str) -> Result<Secret, &'static str> {
+    // 16 bytes are the least that RFC 4226 §4, R6, takes.
+    parse_base32(text)
+        .filter(|it| (16..=128).contains(&it.expose().len()))
+        .ok_or("a seed is base32 (RFC 4648), of 16 to 128 bytes")
+}
+
+/// Writes base32 (RFC 4648 §6) without padding, as authenticator apps want it.
+#[must_use]
+pub fn to_base32(bytes: &[u8]) -> String {
+    const SYMBOLS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let symbol = |chunk: &[u8], at: usize| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        let bits = u64::from_be_bytes(word) >> (59 - 5 * at);
+        char::from(SYMBOLS[bits as usize & 31])
+    };
+    let mut text = String::with_capacity(bytes.len().div_ceil(5) * 8);
+    for chunk in bytes.chunks(5) {
+        let symbols = (chunk.len() * 8).div_ceil(5);
+        text.extend((0..symbols).map(|it| symbol(chunk, it)));
+    }
+    text
+}
+
 /// Reads base32 (RFC 4648 §6) as people copy it: in either case, with spaces, with or without
 /// padding. `None` where it is not that, or the bits behind the last byte are not 0 (§3.5).
-#[must_use]
-pub fn parse_base32(text: &str) -> Option<Secret> {
+fn parse_base32(text: &str) -> Option<Secret> {
     let symbols: usize = text.bytes().filter(|it| !matches!(it, b' ' | b'=')).count();
     let padding = text.bytes().filter(|it| *it == b'=').count();
     if padding > 0 && (padding > 6 || !(symbols + padding).is_multiple_of(8)) {
@@ -121,6 +149,10 @@ mod tests {
         for (text, want) in cases {
             let got = parse_base32(text);
             assert_eq!(got.as_ref().map(Secret::expose), want, "{text:?}");
+            if let Some(bytes) = want {
+                let written: String = text.split(['=', ' ']).collect();
+                assert_eq!(to_base32(bytes), written.to_ascii_uppercase());
+            }
         }
     }
 

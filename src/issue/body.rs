@@ -33,10 +33,11 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Wrong> {
             ("unknown variant", "not one of the values that are known"),
         ];
         let known = kinds.iter().find(|it| text.starts_with(it.0));
-        // The field that is missing is no part of the path, and its name is ours.
-        let missing = text.strip_prefix("missing field `");
-        let missing = missing.and_then(|it| Some(it.split_once('`')?.0));
-        let path = match missing {
+        // The field that is missing or stands twice is no part of the path, and its name is ours.
+        let named = ["missing field `", "duplicate field `"];
+        let named = named.iter().find_map(|it| text.strip_prefix(it));
+        let named = named.and_then(|it| Some(it.split_once('`')?.0));
+        let path = match named {
             Some(name) if path.is_empty() => name.to_owned(),
             Some(name) => format!("{path}.{name}"),
             None => path,
@@ -89,7 +90,7 @@ mod tests {
             ),
             (
                 r#"{"data":{"name":"n","name":"m"}}"#,
-                field("data", "this field stands twice"),
+                field("data.name", "this field stands twice"),
             ),
             (
                 r#"{"data":{"name":"n","x":1}}"#,

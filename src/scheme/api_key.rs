@@ -2,8 +2,9 @@
 //! of `Authorization` (`App KEY` at Infobip), or in the query.
 //!
 //! A key acts for an account, or for one of its users: then whoever presents it is that user, as long
-//! as that one may get in. It carries its own scopes, and may be bound to addresses and a period. In
-//! the store it is a keyed digest, so a lookup is by digest and costs the same for any key.
+//! as that one may get in and what was issued when the key got its secret is not revoked. It carries
+//! its own scopes, and may be bound to addresses and a period. In the store it is a keyed digest, so
+//! a lookup is by digest and costs the same for any key.
 
 use std::sync::Arc;
 
@@ -162,6 +163,10 @@ impl Key {
         }
         user.account = user.account.or_else(|| key.account.clone());
         let opened = open_user(&self.platform, &self.name, user, reads).await?;
+        if key.generations.is_some_and(|it| it != opened.generations) {
+            let detail = "the keys of the API key's user were revoked";
+            return Err(Denial::new(Reason::Revoked, detail).into());
+        }
         Ok(opened.identity)
     }
 }
@@ -264,13 +269,23 @@ mod tests {
     }
 
     async fn verify(bench: &Bench, user: &str, account: Option<&str>) -> Result<Identity, Reason> {
+        verify_issued(bench, Some(user), account, None).await
+    }
+
+    async fn verify_issued(
+        bench: &Bench,
+        user: Option<&str>,
+        account: Option<&str>,
+        generations: Option<[u64; 3]>,
+    ) -> Result<Identity, Reason> {
         let secret = bench
             .directory
             .digest("p", Index::ApiKey, &[SECRET.as_bytes()]);
         let key = ApiKey {
             id: "k".into(),
-            user: Some(user.into()),
+            user: user.map(Into::into),
             account: account.map(Into::into),
+            generations,
             secret: Some(secret),
             scopes: vec!["read".into()],
             valid_to: Some(START + 120),
@@ -316,6 +331,40 @@ mod tests {
             let got = verify(&bench, user, account).await;
             assert_eq!(got.err(), Some(want), "{user} {account:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_key_for_a_user_ends_when_platform_account_or_user_are_revoked_and_no_other_does() {
+        let bench = bench().await;
+        let directory = &bench.directory;
+        let issued = Some([0, 0, 0]);
+        let check = async |user, account, generations, want| {
+            let got = verify_issued(&bench, user, account, generations).await;
+            assert_eq!(got.err(), want, "{user:?} {account:?} {generations:?}");
+        };
+        let (one, free, key) = (Some("u1"), Some("free"), Some("a1"));
+        for user in [one, free, None] {
+            check(user, key, issued, None).await;
+        }
+        let mut user = directory.user("p", "u1").await.unwrap().unwrap();
+        user.generation = 1;
+        directory.put_user("p", &user).await.unwrap();
+        check(one, key, issued, Some(Reason::Revoked)).await;
+        check(one, key, Some([0, 0, 1]), None).await;
+        check(free, key, issued, None).await;
+
+        let mut account = directory.account("p", "a1").await.unwrap().unwrap();
+        account.generation = 1;
+        directory.put_account("p", &account).await.unwrap();
+        check(one, None, Some([0, 0, 1]), Some(Reason::Revoked)).await;
+        check(free, key, issued, Some(Reason::Revoked)).await;
+        check(free, None, issued, None).await;
+
+        directory.revoke_platform("p").await.unwrap();
+        check(free, None, issued, Some(Reason::Revoked)).await;
+        check(one, key, Some([1, 1, 1]), None).await;
+        check(one, key, None, None).await;
+        check(None, key, issued, None).await;
     }
 
     #[test]

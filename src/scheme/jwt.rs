@@ -166,6 +166,7 @@ impl Scheme for Jwt {
                 expires: earlier(Some(ends), identity.expires),
                 token: Some(TokenRef {
                     digest: reads.revocation_digest(&revocation).to_string(),
+                    text: reads.text_digest(text).to_string(),
                     ends,
                     method: method.map(str::to_owned),
                 }),
@@ -275,14 +276,6 @@ impl Jwt {
             ..Identity::default()
         }
     }
-}
-
-/// Gives what a token is revoked by, whoever signed it; `None` where it is no token.
-#[must_use]
-pub fn revocation_of(token: &str) -> Option<Vec<Vec<u8>>> {
-    let read = Token::parse(token).ok()?;
-    let parts = revocation_parts(&read.claims, token);
-    Some(parts.into_iter().map(<[u8]>::to_vec).collect())
 }
 
 /// Gives what a token is revoked by: its issuer's name for it, or where it has none the whole.

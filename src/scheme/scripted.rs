@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use tokio::sync::Semaphore;
@@ -22,6 +23,8 @@ pub(crate) struct Scripted {
     pub(crate) asked: AtomicUsize,
     /// A verification takes one permit after it has read.
     pub(crate) gate: Semaphore,
+    /// How long what it says may be kept.
+    pub(crate) kept_at_most: Option<Duration>,
 }
 
 impl Scripted {
@@ -31,6 +34,7 @@ impl Scripted {
             verdicts: Mutex::new(verdicts),
             asked: AtomicUsize::new(0),
             gate,
+            kept_at_most: None,
         }
     }
 
@@ -73,5 +77,9 @@ impl Scheme for Scripted {
             };
             verdict.map(Verified::vouch)
         })
+    }
+
+    fn kept_at_most(&self) -> Option<Duration> {
+        self.kept_at_most
     }
 }

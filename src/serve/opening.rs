@@ -111,7 +111,13 @@ pub async fn open(
         on_fault: config.on_fault,
     };
     let throttle = Throttle::new(directory.clone(), fingerprinter.clone(), ATTEMPTS_KNOWN);
-    let authenticator = Authenticator::new(directory.clone(), cache.clone(), fingerprinter, 0);
+    let authenticator = Authenticator::new(
+        directory.clone(),
+        cache.clone(),
+        fingerprinter,
+        0,
+        Some(throttle.clone()),
+    );
     let instance = getrandom::u64()?;
     let issuing = Core::new(Parts {
         directory: directory.clone(),

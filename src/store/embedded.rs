@@ -447,15 +447,12 @@ mod tests {
             "{}",
             open("text")
         );
-        assert!(
-            matches!(open("taken"), StoreError::InUse(_)),
-            "{}",
-            open("taken")
-        );
-        let error = open("no/folder");
-        assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
-        let want = "no/folder: No such file";
-        assert!(error.to_string().contains(want), "{error}");
+        let taken = open("taken");
+        assert!(matches!(taken, StoreError::InUse(_)), "{taken}");
+        assert!(taken.to_string().contains("taken is open in another"));
+        let nowhere = open("no/folder");
+        assert!(matches!(nowhere, StoreError::Unavailable(_)), "{nowhere}");
+        assert!(nowhere.to_string().contains("no/folder: No such file"));
     }
 
     #[tokio::test]

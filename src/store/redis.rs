@@ -5,8 +5,9 @@
 //! the same commands. Commands go over one connection (`redis/link.rs`) and are never sent a second time by
 //! themselves.
 //!
-//! The user that it logs in as needs the commands GET, SET, DEL, PEXPIRE, SCAN, EVAL, EVALSHA, EXISTS
-//! and INCRBY on the keys of portcullis (`~pc:*`).
+//! The user that it logs in as needs the commands DEL, EVAL, EVALSHA, EXISTS, GET, INCRBY, PEXPIRE,
+//! SCAN and SET on the keys of portcullis (`~pc:*` and `~pcu:*`), and SELECT where the URL names a
+//! database. README.md has the line for the server's access rules, which a test tries.
 //!
 //! [`Store::watch`] tells only of what was put and deleted through this very value. What other
 //! processes change, and what expires, is noticed when the lifetime of a cached answer ends; until

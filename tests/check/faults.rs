@@ -15,7 +15,7 @@ use tonic::{Code, Request};
 use crate::check::asking::{Answer, Ask, ask, read};
 use crate::support::check::CheckClient;
 use crate::support::redis::{Product, RedisServer};
-use crate::support::sample::{ALADDIN, CONFIG, DIRECTORY, INFOBIP, SENDER_KEY, start};
+use crate::support::sample::{ALADDIN, CONFIG, INFOBIP, SENDER_KEY, on_store, start};
 use crate::support::server::Server;
 
 const UNAVAILABLE: &str = r#"{"requestError":{"serviceException":{"messageId":"GENERAL_ERROR","text":"Something went wrong. Please contact support."}}}"#;
@@ -130,16 +130,7 @@ fn run(server: &Server, words: &[&str]) -> (bool, String) {
 #[tokio::test]
 async fn a_record_that_cannot_be_read_is_a_fault_that_log_and_verify_name_alike() {
     let redis = RedisServer::start(Product::Redis);
-    let store = format!(
-        "store: {{ url: \"{}\", pepper_files: [pepper], timeout_ms: 10000 }}",
-        redis.url()
-    );
-    let config = CONFIG.replace("store: { directory_file: directory.yaml }", &store);
-    let pepper = "a pepper of a test, 32 bytes or more\n";
-    let server = Server::start_with(
-        &config,
-        &[("directory.yaml", DIRECTORY), ("pepper", pepper)],
-    );
+    let server = start(&on_store(&redis.url()));
     let file = server.path("directory.yaml").display().to_string();
     assert!(run(&server, &["import", &file]).0);
     let client = &mut CheckClient::connect(server.grpc()).await;

@@ -38,7 +38,7 @@ async fn the_running_server_decides_over_its_own_directory() {
         assert_eq!(report["decided_by"], "server", "{store}: {report:#}");
         assert_eq!(report["verdict"]["denial"]["reason"], "disabled", "{store}");
         assert_eq!(
-            report["verifications"][0]["records"][1],
+            report["verifications"][0]["records"][2],
             json!({ "key": "pc:u:mine:u-1", "found": true }),
             "{store}: {report:#}"
         );

@@ -150,6 +150,66 @@ generation   0
     assert_eq!(account["attributes"], json!({ "level": 7 }));
 }
 
+#[tokio::test]
+async fn a_key_that_acts_for_a_user_ends_with_its_tokens_until_it_is_rotated() {
+    let server = start();
+    let first = run(&server, "key add k-2 --user u-1", "").done();
+    let key = ("x-key", first.trim_end());
+    assert_eq!(check(&server, key).await, "allow");
+    run(&server, "user revoke u-1", "").done();
+    assert_eq!(
+        check(&server, key).await,
+        "revoked",
+        "the verdict was cached"
+    );
+    let second = run(&server, "key rotate k-2 --overlap 24h", "").done();
+    assert_eq!(check(&server, ("x-key", second.trim_end())).await, "allow");
+    assert_eq!(check(&server, key).await, "revoked");
+    let of_no_user = ("x-key", "a-key-from-the-file");
+    assert_eq!(check(&server, of_no_user).await, "allow");
+}
+
+#[test]
+fn a_second_factor_is_set_and_its_seed_is_shown_once() {
+    let server = start();
+    let set = run(&server, "user totp u-1 --set", "");
+    assert!(set.err.contains("its seed is shown this once"), "{set:?}");
+    let out = set.done();
+    let (seed, uri) = out.split_once('\n').expect("two lines");
+    assert_eq!(seed.len(), 32, "20 bytes in base32");
+    let want = format!("otpauth://totp/mine:Aladdin?secret={seed}&issuer=mine\n");
+    assert_eq!(uri, want);
+    let shown = run(&server, "user show u-1 --json", "").json();
+    assert_eq!(shown["totp"], true);
+    assert!(!shown.to_string().contains(seed) && !server.log().contains(seed));
+
+    let given = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+    let set = run(&server, "user totp u-1 --set --secret-stdin", given).done();
+    assert_eq!(set, "user u-1 of mine has this second factor\n");
+    let made = run(&server, "user totp u-1 --set --json", "").json();
+    let seed = made["secret"].as_str().expect("a seed");
+    assert!(made["uri"].as_str().is_some_and(|it| it.contains(seed)));
+    assert_eq!(made["record"]["totp"], true);
+    let removed = run(&server, "user totp u-1 --remove", "").done();
+    assert_eq!(removed, "user u-1 of mine has no second factor any more\n");
+    let shown = run(&server, "user show u-1 --json", "").json();
+    assert_eq!(shown.get("totp"), None);
+
+    for (words, code, says) in [
+        ("user totp u-1", 2, "--set"),
+        ("user totp u-1 --set --remove", 2, "cannot be used with"),
+        (
+            "user totp u-1 --remove --secret-stdin",
+            2,
+            "cannot be used with",
+        ),
+        ("user totp u-1 --set --secret-stdin", 2, "a seed is base32"),
+        ("user totp nobody --set", 1, "there is no user nobody"),
+    ] {
+        run(&server, words, "hunter2").failed(code, says);
+    }
+}
+
 #[test]
 fn failed_attempts_are_listed_and_lifted_through_the_running_server() {
     let server = start();

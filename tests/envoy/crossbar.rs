@@ -21,7 +21,9 @@ fn john(method: &str, target: &str) -> Request {
 pub(crate) fn refused(status: u16) -> String {
     let id = "x-request-id: 0b7f6b8e3f8f4d0c9a55f3d1c2b4a697";
     let challenge = match status {
-        401 => "www-authenticate: Basic realm=\"crossbar\", charset=\"UTF-8\"\n",
+        401 => {
+            "www-authenticate: Basic realm=\"crossbar\", charset=\"UTF-8\"\nwww-authenticate: Bearer realm=\"crossbar\"\n"
+        }
         _ => "",
     };
     let headers = format!("content-type: application/json\n{challenge}{id}");
@@ -29,6 +31,14 @@ pub(crate) fn refused(status: u16) -> String {
         status,
         &headers,
         &golden(&format!("crossbar/{status}.json")),
+    )
+}
+
+/// A refusal for an account whose trial is over, which says since when.
+pub(crate) fn expired() -> String {
+    refused(423).replace(
+        &golden("crossbar/423.json"),
+        &golden("crossbar-issued/423_expired.json"),
     )
 }
 
@@ -185,7 +195,7 @@ pub(crate) fn accounts_and_users_that_are_shut_do_not_get_in() -> Vec<Row> {
                 "7eb1315f406d72819d0e1f2a3b4c5d6e",
                 "Basic N2ViMTMxNWY0MDZkNzI4MTlkMGUxZjJhM2I0YzVkNmU6NTRkYTQ5NDdhMmJiOTdiYWNlNTdkNGExMGEwNDM3MzE=",
             ),
-            refused(423),
+            expired(),
         ),
         row(
             "the hash of a user of another account",

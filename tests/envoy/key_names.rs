@@ -39,19 +39,28 @@ const PLACES: [&str; 7] = [
 ];
 
 /// Kinds of keys that the tables and the commands must have left behind, so that none goes unseen.
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 22] = [
     "pc:a",
+    "pc:c",
+    "pc:i:account_key",
+    "pc:i:account_name",
     "pc:i:ha1b",
     "pc:i:key",
     "pc:i:login",
     "pc:i:md5",
+    "pc:i:phone",
+    "pc:i:realm",
     "pc:i:sha1",
     "pc:k",
     "pc:m",
+    "pc:p",
     "pc:s",
     "pc:t",
     "pc:u",
     "pc:x",
+    "pcu:a",
+    "pcu:f",
+    "pcu:o",
     "pcu:s",
 ];
 
@@ -199,14 +208,26 @@ impl KeyNames {
         let parts: Vec<_> = name.split(':').collect();
         let (kind, platform, good) = match *parts.as_slice() {
             ["pc", "m", "peppers"] => return Some("pc:m".to_owned()),
-            ["pc", kind @ ("a" | "k" | "s" | "u"), platform, id] => {
-                (format!("pc:{kind}"), platform, self.ids.contains(id))
+            ["pc", "p", platform] => ("pc:p".to_owned(), platform, true),
+            [
+                of @ ("pc" | "pcu"),
+                kind @ ("a" | "c" | "k" | "s" | "u"),
+                platform,
+                id,
+            ] if of == "pc" || kind == "a" => {
+                (format!("{of}:{kind}"), platform, self.ids.contains(id))
             }
             ["pc", "i", platform, index, it] => (format!("pc:i:{index}"), platform, digest(it)),
             ["pc", kind @ ("t" | "x"), platform, it] => {
                 (format!("pc:{kind}"), platform, digest(it))
             }
-            ["pcu", "s", platform, it] => ("pcu:s".to_owned(), platform, digest(it)),
+            ["pcu", kind @ ("o" | "s"), platform, it] => {
+                (format!("pcu:{kind}"), platform, digest(it))
+            }
+            ["pcu", "f", platform, it, end] => {
+                let digits = end.bytes().all(|it| it.is_ascii_digit());
+                ("pcu:f".to_owned(), platform, digits && digest(it))
+            }
             _ => return None,
         };
         (good && self.platforms.contains(platform)).then_some(kind)
@@ -233,7 +254,7 @@ impl KeyNames {
 }
 
 /// The names of all keys in a Redis, and the ids of the peppers that it was written under.
-#[derive(Debug)]
+#[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Dump {
     names: BTreeSet<String>,
     peppers: Vec<String>,

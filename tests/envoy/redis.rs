@@ -16,11 +16,12 @@ use portcullis::directory::sessions::NewSession;
 use portcullis::proof::Prover;
 use portcullis::store::redis::{Redis, Settings};
 
-use crate::envoy::infobip;
+use crate::envoy::bad_logins::write_nothing;
 use crate::envoy::key_names::{KeyNames, dump};
 use crate::envoy::table::{Row, World, reached, row, to};
 use crate::envoy::tables::{TABLES, check_all};
 use crate::envoy::tokens::dead;
+use crate::envoy::{flows, infobip};
 use crate::support::client::Request;
 use crate::support::issuers::{self, changed, dd2020s, johns};
 use crate::support::redis::{Product, RedisServer};
@@ -52,7 +53,9 @@ async fn two_servers_on_one_redis_agree_on_every_credential_and_no_key_names_any
     let world = World::of("a Redis", vec![start(&config), start(&config)]);
     world.server().command("import -", DIRECTORY);
     let directory = open(&redis).await;
+    write_nothing(&world, &redis.url()).await;
     check_all(&world).await;
+    flows::all(&world).await;
     sessions(&world, &directory).await;
     revocations(&world, &directory).await;
     let generated = commands(&world).await;

@@ -16,7 +16,7 @@
 //! {"trouble":"missing"}
 //! ```
 //!
-//! with every header but Envoy's own. Transcripts are compared as a whole, so a header too many is a failure as much as
+//! with every header but Envoy's own, and what differs from answer to answer as the golden bodies have it. Transcripts are compared as a whole, so a header too many is a failure as much as
 //! one that lacks. Each row goes through both listeners, Envoy's usual one and the one with `encode_raw_headers`; the
 //! second usually meets a warm cache, and must be answered the same. Where several servers share a store, each row goes
 //! through all of them.
@@ -26,7 +26,7 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -50,12 +50,20 @@ const ENVOYS_REQUEST_HEADERS: [&str; 5] = [
     "x-request-id",
 ];
 
-const ENVOYS_RESPONSE_HEADERS: [&str; 4] = ["connection", "content-length", "date", "server"];
+const ENVOYS_RESPONSE_HEADERS: [&str; 5] = [
+    "connection",
+    "content-length",
+    "date",
+    "server",
+    "x-envoy-upstream-service-time",
+];
 
 /// What stands in the golden bodies for what differs from answer to answer.
 const GOLDEN_ID: &str = "0b7f6b8e3f8f4d0c9a55f3d1c2b4a697";
 const GOLDEN_NODE: &str = "node-1";
 const GOLDEN_TIME: &str = "2026-11-22T17:04:05Z";
+const GOLDEN_TOKEN: &str = "eyJhbGciOi.eyJpc3MiOi.c2lnbmF0dXJl";
+const GOLDEN_VERSION: &str = "4.3.142";
 
 /// Servers with the sample configuration on one store, an Envoy before each, and the upstream of them all.
 #[derive(Debug)]
@@ -72,6 +80,7 @@ impl World {
         let with_envoy = |server: Server| {
             let envoy = Envoy::builder(server.grpc(), upstream.address())
                 .check_timeout(Duration::from_secs(20))
+                .issue(server.issue())
                 .host("*", &[])
                 .host("by-route.example.com", &[("platform", "mine")])
                 .host("astray.example.com", &[("platform", "nobody")])
@@ -88,6 +97,32 @@ impl World {
     /// One of its servers, for commands.
     pub(crate) fn server(&self) -> &Server {
         &self.sides[0].0
+    }
+
+    /// Where the servers answer what issues, without an Envoy before them.
+    pub(crate) fn issue_listeners(&self) -> impl Iterator<Item = SocketAddr> {
+        self.sides.iter().map(|(server, _)| server.issue())
+    }
+
+    /// The last of its servers and Envoys: another than the first where there are several.
+    pub(crate) fn last(&self) -> usize {
+        self.sides.len() - 1
+    }
+
+    /// Where one side's Envoy listens, the usual way.
+    pub(crate) fn address(&self, side: usize) -> SocketAddr {
+        self.sides[side].1.plain()
+    }
+
+    /// Sends one request to one side, from an address that nobody has come from before.
+    pub(crate) async fn ask(&self, side: usize, request: &Request) -> Response {
+        self.ask_from(side, fresh_address(), request).await
+    }
+
+    /// As [`World::ask`], from this address.
+    pub(crate) async fn ask_from(&self, side: usize, from: IpAddr, request: &Request) -> Response {
+        let mut client = Client::connect_from(from, self.address(side)).await;
+        client.exchange(&request.to_bytes()).await
     }
 
     /// Sends every row through both listeners of every Envoy; panics with all that came out otherwise than it should.
@@ -139,6 +174,12 @@ impl World {
         );
     }
 
+    /// Gives the transcript of what one side answers to a request, from this address, by the id of the golden bodies.
+    pub(crate) async fn told(&self, side: usize, from: IpAddr, request: &Request) -> String {
+        let request = request.clone().header("x-request-id", GOLDEN_ID);
+        answer(&self.ask_from(side, from, &request).await)
+    }
+
     /// Gives what every server has written.
     pub(crate) fn log(&self) -> String {
         let log = |(server, _): &(Server, Envoy)| server.log();
@@ -148,7 +189,8 @@ impl World {
     async fn send(&self, row: &Row, address: SocketAddr) -> (String, String) {
         let id = fresh_id();
         let request = row.request.clone().header("x-request-id", &id);
-        let mut client = Client::connect_from(row.from, address).await;
+        let from = row.from.unwrap_or_else(fresh_address);
+        let mut client = Client::connect_from(from, address).await;
         let response = client.exchange(&request.to_bytes()).await;
         let named = |it: &Seen| it.headers_named("x-request-id") == [id.as_str()];
         let got = transcript(&response, &self.upstream.seen_where(named));
@@ -162,7 +204,8 @@ pub(crate) struct Row {
     name: String,
     request: Request,
     want: String,
-    from: IpAddr,
+    /// `None`: another address each time.
+    from: Option<IpAddr>,
 }
 
 /// Makes a row.
@@ -171,7 +214,7 @@ pub(crate) fn row(name: impl Into<String>, request: Request, want: impl Into<Str
         name: name.into(),
         request,
         want: want.into(),
-        from: Ipv4Addr::LOCALHOST.into(),
+        from: Some(Ipv4Addr::LOCALHOST.into()),
     }
 }
 
@@ -183,8 +226,13 @@ impl Row {
 
     /// Sends the request from another address than 127.0.0.1.
     pub(crate) fn from(self, address: [u8; 4]) -> Self {
-        let from = address.into();
+        let from = Some(address.into());
         Self { from, ..self }
+    }
+
+    /// Sends the request from an address that nobody has come from before, each time: for what is limited by address.
+    pub(crate) fn from_anywhere(self) -> Self {
+        Self { from: None, ..self }
     }
 }
 
@@ -221,6 +269,13 @@ pub(crate) fn golden(name: &str) -> String {
 fn fresh_id() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     format!("test-{}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Gives an address of this machine's that it has not given before, none of which tests choose themselves.
+pub(crate) fn fresh_address() -> IpAddr {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let first = u32::from(Ipv4Addr::new(127, 1, 0, 1));
+    Ipv4Addr::from(first + COUNT.fetch_add(1, Ordering::Relaxed)).into()
 }
 
 fn transcript(response: &Response, seen: &[Seen]) -> String {
@@ -271,6 +326,13 @@ fn answer(response: &Response) -> String {
         assert!(digits && node.len() == 16, "{node} names no process");
         body = body.replace(&node, GOLDEN_NODE);
     }
+    if let Some(token) = field(&body, "auth_token") {
+        let parts = token.split('.').filter(|it| it.len() > 10).count();
+        assert_eq!(parts, 3, "{token} is no token");
+        body = body.replace(&token, GOLDEN_TOKEN);
+    }
+    let version = format!("\"version\":\"{}\"", env!("CARGO_PKG_VERSION"));
+    body = body.replace(&version, &format!("\"version\":\"{GOLDEN_VERSION}\""));
     answered(response.status, &lines.join("\n"), &body)
 }
 

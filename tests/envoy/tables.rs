@@ -29,11 +29,19 @@ macro_rules! tables {
 }
 
 tables! {
+    bad_logins {
+        bodies_that_are_not_what_is_asked_for
+        values_that_a_login_cannot_have
+        what_cannot_be_set_or_done
+    }
     crossbar {
         basic_credentials_are_an_account_and_the_configured_hash
         accounts_and_users_that_are_shut_do_not_get_in
         a_user_reaches_its_own_account_and_no_other
         what_is_public_needs_no_credential_and_takes_no_bad_one
+    }
+    door {
+        a_context_of_a_clients_own_goes_nowhere
     }
     infobip {
         basic_credentials_are_a_name_and_a_password_in_strict_base64
@@ -41,6 +49,16 @@ tables! {
         api_keys_stand_behind_app_or_in_the_query
         operations_ask_for_a_scope_or_a_role_that_grants_it
         answers_come_as_xml_to_who_asks_for_it
+    }
+    lives {
+        handles_say_nothing_and_stand_for_a_user_or_an_account
+    }
+    logins {
+        users_log_in_to_an_account_by_whatever_names_it
+        users_log_in_by_either_hash
+        accounts_log_in_by_their_key
+        who_does_not_get_in_is_told_nothing
+        who_gets_in_is_told_what_is_shut_and_who_it_is
     }
     mine {
         its_rules_say_who_may_what
@@ -78,7 +96,7 @@ tables! {
 }
 
 /// The world that the tests in memory share: it starts with the first of them and ends with the process.
-fn memory() -> &'static World {
+pub(crate) fn memory() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| World::of("memory", vec![start(CONFIG)]))
 }

@@ -91,6 +91,7 @@ pub(crate) fn crossbars_tokens_stand_in_a_header_or_the_query_and_name_an_accoun
 x-auth-account: 4b8f0e2c1d3a4f5e6a7b8c9d0e1f2a3b
 x-auth-expires: 4102444800
 x-auth-platform: crossbar
+x-auth-roles: admin
 x-auth-scheme: jwt",
             ),
         ),
@@ -132,7 +133,7 @@ x-auth-scheme: jwt",
             users(&token(
                 json!({ "account_id": "7eb1315f406d72819d0e1f2a3b4c5d6e", "owner_id": "u-trial" }),
             )),
-            crossbar::refused(423),
+            crossbar::expired(),
         ),
         row(
             "of a disabled account",

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -30,6 +30,14 @@ pub static INFOBIP_LENIENT: LazyLock<Issuer> =
     LazyLock::new(|| Issuer::hmac(INFOBIP_HEADER, TWIN_SECRET.as_bytes()));
 /// Nobody whom a platform knows.
 pub static STRANGER: LazyLock<Issuer> = LazyLock::new(|| Issuer::rsa(KAZOO_HEADER));
+
+/// The key that servers on a shared store sign their own tokens with, in PEM.
+pub static SIGNING_PEM: LazyLock<String> = LazyLock::new(|| {
+    let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
+    let der: Pkcs8V1Der<'_> = pair.as_der().expect("a private key");
+    let body = BASE64_STANDARD.encode(der.as_ref());
+    format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")
+});
 
 /// The secrets of those who sign with one; infobip's is that of the published vector.
 pub const INFOBIP_SECRET: &str = "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk";

@@ -26,15 +26,18 @@ pub fn start(config: &str) -> Server {
     Server::start_with(config, &files())
 }
 
-/// Gives [`CONFIG`] on another store, which begins empty; operations on it are never late.
+/// Gives [`CONFIG`] on another store, which begins empty; operations on it are never late. Servers on one store sign
+/// tokens with one key.
 pub fn on_store(url: &str) -> String {
     assert!(CONFIG.contains(MEMORY));
-    let store = format!("store: {{ url: \"{url}\", pepper_files: [pepper], timeout_ms: 10000 }}");
+    let store = format!(
+        "store: {{ url: \"{url}\", pepper_files: [pepper], timeout_ms: 10000 }}\nsigning: {{ key_files: [signing.pem] }}"
+    );
     CONFIG.replace(MEMORY, &store)
 }
 
 /// What stands beside [`CONFIG`]: the directory, and the issuers' keys as far as a verifier has them.
-pub fn files() -> [(&'static str, &'static str); 7] {
+pub fn files() -> [(&'static str, &'static str); 8] {
     static PEMS: LazyLock<[String; 2]> =
         LazyLock::new(|| [&issuers::CROSSBAR, &issuers::CROSSBAR_TWIN].map(|it| it.public_pem()));
     let [crossbar, twin] = &*PEMS;
@@ -44,6 +47,7 @@ pub fn files() -> [(&'static str, &'static str); 7] {
         ("crossbar.pem", crossbar),
         ("crossbar-twin.pem", twin),
         ("opentact.secret", issuers::OPENTACT_SECRET),
+        ("signing.pem", &issuers::SIGNING_PEM),
         ("infobip.secret", issuers::INFOBIP_SECRET),
         ("twin.secret", issuers::TWIN_SECRET),
     ]

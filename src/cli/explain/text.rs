@@ -9,6 +9,7 @@ use crate::envoy::reply::Reply;
 use crate::explain::report::{
     Asked, Chosen, Path, Report, Rule, Tried, Verdict, Verification, Who, Why,
 };
+use crate::trace::PassedOver;
 
 /// Writes a report; `decider` says whose decision it is.
 #[must_use]
@@ -181,12 +182,18 @@ impl Page {
             self.more(format!("{{{}}} is {}", capture.name, capture.value));
         }
         self.more(format!("demands {}", demands(rule)));
-        self.more(match (&rule.denial, &*rule.verdict) {
+        if rule.issue {
+            self.more("leads to the issue listener");
+        }
+        self.more(match (&rule.denial, rule.passed_over_for) {
             (Some(denial), _) => format!("denied, {}", why(denial)),
-            (None, "passed_over") => {
+            (None, Some(PassedOver::NothingIssued)) => {
+                "passed over: this platform issues nothing (`listen.issue`)".to_owned()
+            }
+            (None, Some(PassedOver::Request)) => {
                 "passed over: it wants other headers, or other segments in what ** takes".to_owned()
             }
-            (None, verdict) => verdict.to_owned(),
+            (None, None) => rule.verdict.to_string(),
         });
     }
 

@@ -10,7 +10,7 @@ use jiff::{Timestamp, civil};
 use serde::Serialize;
 
 use crate::credential::Secret;
-use crate::directory::totp::parse_base32;
+use crate::directory::totp::parse_seed;
 use crate::document::{Document, Problem};
 
 /// The longest name, in characters.
@@ -116,11 +116,8 @@ impl<'a> Row<'a> {
 
     /// Gives the seed. RFC 4226 §4 wants 128 bits at least.
     pub(super) fn totp_secret(&mut self, key: &str, text: &Secret) -> Option<Secret> {
-        let seed = text.expose_str().and_then(parse_base32);
-        let seed = seed.filter(|it| (16..=128).contains(&it.expose().len()));
-        let message = "a seed is base32 (RFC 4648), of 16 to 128 bytes";
-        self.demand(seed.is_some(), key, message);
-        seed
+        let seed = parse_seed(text.expose_str().unwrap_or_default());
+        seed.map_err(|it| self.problem(key, it)).ok()
     }
 
     /// The upstream reads roles out of one header, comma by comma.

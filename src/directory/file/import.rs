@@ -9,14 +9,15 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use md5::Md5;
-use sha1::{Digest, Sha1};
+use sha1::Sha1;
 use tokio::task::JoinSet;
 
 use crate::credential::Secret;
 use crate::decision::{Dependency, Fault};
 use crate::directory::file::entries::{AccountEntry, KeyEntry, UserEntry};
 use crate::directory::file::{DirectoryFile, Existing, Forms, Imported};
-use crate::directory::records::{Account, ApiKey, Former, User};
+use crate::directory::pepper::Digest;
+use crate::directory::records::{Account, ApiKey, User};
 use crate::directory::writing::{Record, Written};
 use crate::directory::{Directory, Index};
 use crate::proof::check_phc;
@@ -185,12 +186,19 @@ async fn write_api_key(to: Target, entry: KeyEntry) -> Result<Written, Fault> {
         to.directory.digests(&to.platform, Index::ApiKey, &values)
     };
     let digests = entry.secret.as_ref().map(digest).unwrap_or_default();
+    // Before the write: of what is revoked meanwhile, nothing is brought back.
+    let present = to.directory.key_generations(&to.platform, &entry.record);
+    let present = present.await?;
     let merge = |old: ApiKey| {
-        let rotated = |it: &Former| digests.iter().any(|digest| digest.matches(&it.secret));
+        let brings = |it: &Digest| digests.iter().any(|digest| digest.matches(it));
         // A file that is older than a rotation does not undo it.
-        let stays = old.revoked || old.former.iter().any(rotated);
+        let stays = old.revoked || old.former.iter().any(|it| brings(&it.secret));
         let brought = digests.first().filter(|_| !stays).cloned();
+        // The same secret of the same user stays as revoked as it is.
+        let same = brought.is_none() || old.secret.as_ref().is_some_and(brings);
+        let same = same && old.user == entry.record.user;
         ApiKey {
+            generations: if same { old.generations } else { present },
             secret: brought.or(old.secret),
             former: old.former,
             revoked: old.revoked,
@@ -257,7 +265,7 @@ async fn password_hash(
 
 /// Gives the hexadecimal hash of `username:password` with the name in lower case, as KAZOO makes
 /// it (`kzd_module_utils:pass_hashes/2`).
-fn user_hash<H: Digest>(login: &str, password: &Secret) -> Secret {
+fn user_hash<H: sha1::Digest>(login: &str, password: &Secret) -> Secret {
     let mut hash = H::new();
     hash.update(login.to_lowercase());
     hash.update(b":");

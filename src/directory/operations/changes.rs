@@ -188,10 +188,17 @@ impl Operations {
         let values: [&[u8]; 1] = [new.as_bytes()];
         let digests = self.directory.digests(platform, Index::ApiKey, &values);
         let until = self.directory.clock().unix_seconds() + overlap_seconds;
+        let key = self.directory.record_key(RecordKind::Key, platform, id);
+        let stored: ApiKey = self.directory.stored(&key).await?.unwrap_or_default();
+        let present = self.directory.key_generations(platform, &stored).await?;
         let rotate = |key: &mut ApiKey| {
             check_not_revoked(key)?;
             if key.clone().presented(&digests).is_some() {
                 let message = format!("key {id} has or had this very secret; give it another");
+                return Err(OperationError::Refused(message));
+            }
+            if (&key.user, &key.account) != (&stored.user, &stored.account) {
+                let message = format!("key {id} has just been given to another; try again");
                 return Err(OperationError::Refused(message));
             }
             // Whoever rotates now means every earlier secret.
@@ -200,8 +207,15 @@ impl Operations {
             }
             let new = digests.first().cloned();
             if let Some(secret) = std::mem::replace(&mut key.secret, new) {
-                key.former.insert(0, Former { secret, until });
+                let generations = key.generations;
+                let former = Former {
+                    secret,
+                    until,
+                    generations,
+                };
+                key.former.insert(0, former);
             }
+            key.generations = present;
             key.former.truncate(MAX_FORMER);
             Ok(())
         };
@@ -226,7 +240,7 @@ impl Operations {
     }
 
     /// Changes a record that is there.
-    async fn change<R: ToRow>(
+    pub(super) async fn change<R: ToRow>(
         &self,
         platform: &str,
         id: &str,

@@ -6,10 +6,11 @@
 //! is left alone too, since the configuration may be what is wrong. Only the platforms of the
 //! configuration are looked through.
 
-use std::collections::{BTreeMap, HashSet};
+mod others;
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -17,10 +18,10 @@ use tokio::sync::mpsc;
 use crate::decision::Fault;
 use crate::directory::decoding::{decode, key_digest};
 use crate::directory::operations::send;
+use crate::directory::operations::verify::others::Pages;
 use crate::directory::operations::words::{Line, OperationError};
 use crate::directory::pepper::{Digest, Standing};
 use crate::directory::records::{Account, ApiKey, RecordKind, User};
-use crate::directory::sessions::Session;
 use crate::directory::walk::Walk;
 use crate::directory::writing::Record;
 use crate::directory::{Directory, Index, store_fault};
@@ -33,11 +34,12 @@ pub struct Verified {
     pub records: usize,
     /// Index entries looked at.
     pub index_entries: usize,
-    /// Ids in index entries that no record confirms.
+    /// Ids in index entries that no record confirms, and security settings of no account.
     pub orphaned: usize,
     /// Records that an index entry lacks.
     pub unindexed: usize,
-    /// Records, index entries and what sessions are made of that cannot be read.
+    /// What cannot be read: records, index entries, what sessions are made of, security settings and
+    /// what holds for a platform.
     pub unreadable: usize,
     /// Records and index entries under a pepper that is not configured.
     pub unknown_pepper: usize,
@@ -91,6 +93,8 @@ pub(super) async fn verify(
         visit.records::<ApiKey>().await?;
         visit.users().await?;
         visit.sessions().await?;
+        visit.security().await?;
+        visit.platform().await?;
     }
     Ok(verified)
 }
@@ -106,29 +110,23 @@ struct Visit<'a> {
 impl Visit<'_> {
     async fn index(&mut self) -> Result<(), OperationError> {
         let prefix = format!("pc:i:{}:", self.platform);
-        let mut cursor = None;
-        let mut seen = HashSet::new();
-        loop {
-            let page = self.directory.store().scan(&prefix, cursor).await;
-            let mut page = page.map_err(store_fault)?;
-            // Twice in one page is repaired twice, which does no harm; twice in all is counted so.
-            page.keys.retain(|it| seen.insert(it.clone()));
-            self.index_page(&prefix, &page.keys).await?;
-            cursor = page.next;
-            if cursor.is_none() {
-                return Ok(());
-            }
+        let mut pages = Pages::begin(prefix.clone());
+        while let Some(page) = pages.next(self.directory).await? {
+            self.index_page(&prefix, page).await?;
         }
+        Ok(())
     }
 
-    async fn index_page(&mut self, prefix: &str, keys: &[String]) -> Result<(), OperationError> {
-        let values = self.directory.values(keys).await?;
-        for (key, value) in keys.iter().zip(values) {
+    async fn index_page(
+        &mut self,
+        prefix: &str,
+        page: Vec<(String, Bytes)>,
+    ) -> Result<(), OperationError> {
+        for (key, value) in &page {
             let name = key.strip_prefix(prefix).unwrap_or_default();
             let Some((index, digest)) = parse_index(name) else {
                 continue;
             };
-            let Some(value) = value else { continue };
             self.verified.index_entries += 1;
             if self.directory.0.peppers.standing(&digest) == Standing::Unknown {
                 self.verified.unknown_pepper += 1;
@@ -136,12 +134,12 @@ impl Visit<'_> {
                     .await?;
                 continue;
             }
-            let Ok(ids) = decode::<Vec<String>>(key, &value) else {
+            let Ok(ids) = decode::<Vec<String>>(key, value) else {
                 self.verified.unreadable += 1;
                 let store = self.directory.store();
                 let mut repaired = false;
                 if self.repair {
-                    let deleted = store.delete(key, DeleteIf::Equal(&value)).await;
+                    let deleted = store.delete(key, DeleteIf::Equal(value)).await;
                     repaired = deleted.map_err(store_fault)?;
                 }
                 self.found("unreadable", "index entry", name, key, repaired)
@@ -217,40 +215,6 @@ impl Visit<'_> {
             }
         }
         Ok(legacy)
-    }
-
-    /// Looks whether what sessions are made of can be read.
-    async fn sessions(&mut self) -> Result<(), OperationError> {
-        self.readable::<Session>("session", "pc:s").await?;
-        self.readable::<String>("session token", "pc:t").await?;
-        self.readable::<IgnoredAny>("revocation", "pc:x").await
-    }
-
-    async fn readable<T: DeserializeOwned>(
-        &mut self,
-        kind: &str,
-        begin: &str,
-    ) -> Result<(), OperationError> {
-        let prefix = format!("{begin}:{}:", self.platform);
-        let mut cursor = None;
-        let mut seen = HashSet::new();
-        loop {
-            let page = self.directory.store().scan(&prefix, cursor).await;
-            let mut page = page.map_err(store_fault)?;
-            page.keys.retain(|it| seen.insert(it.clone()));
-            let values = self.directory.values(&page.keys).await?;
-            for (key, value) in page.keys.iter().zip(values) {
-                if value.is_some_and(|it| decode::<T>(key, &it).is_err()) {
-                    self.verified.unreadable += 1;
-                    let name = key.strip_prefix(&prefix).unwrap_or_default();
-                    self.found("unreadable", kind, name, key, false).await?;
-                }
-            }
-            cursor = page.next;
-            if cursor.is_none() {
-                return Ok(());
-            }
-        }
     }
 
     async fn record<R: Record>(&mut self, record: &R) -> Result<(), OperationError> {

@@ -168,6 +168,17 @@ pub enum Operation {
         /// On.
         enabled: bool,
     },
+    /// Gives a user a second factor, or takes it away.
+    Totp {
+        /// The platform.
+        platform: String,
+        /// The user.
+        id: String,
+        /// Its seed in base32; without it, a random one.
+        seed: Option<Clear>,
+        /// Whether to take it away.
+        remove: bool,
+    },
     /// Looks for what does not fit together, as [`Line::Row`].
     Verify {
         /// Whether to put right what can be.
@@ -195,6 +206,7 @@ impl Operation {
             Self::Show { .. } => "show",
             Self::ShowPlatform { .. } => "show_platform",
             Self::Switch { .. } => "switch",
+            Self::Totp { .. } => "totp",
             Self::Verify { .. } => "verify",
         }
     }

@@ -11,7 +11,7 @@ use crate::platform::Platform;
 use crate::platform::https::{Mode, Proto};
 use crate::request::{ClientAddress, RequestView, is_token_byte};
 use crate::scheme::Conflict;
-use crate::trace::{Demands, Fit, Found};
+use crate::trace::{Demands, Fit, Found, PassedOver};
 
 /// The shortest hash in hexadecimal: a parameter's name is shorter, or may be a secret.
 const SECRET_BYTES: usize = 32;
@@ -156,8 +156,13 @@ pub struct Rule {
     pub captures: Vec<Capture>,
     /// What it demands.
     pub demands: Demands,
-    /// `admitted`, `denied`, or `passed_over` for what it wants of headers and segments.
+    /// Whether it leads to the issue listener.
+    pub issue: bool,
+    /// `admitted`, `denied` or `passed_over`.
     pub verdict: Cow<'static, str>,
+    /// Why it was passed over: for what it wants of headers and segments (`request`), or because
+    /// nothing is issued here (`nothing_issued`).
+    pub passed_over_for: Option<PassedOver>,
     /// Why it denies.
     pub denial: Option<Why>,
 }
@@ -182,15 +187,17 @@ impl Rule {
                 .map(|(name, value)| Capture { name, value })
                 .collect(),
             demands: fit.demands.clone(),
+            issue: fit.issue,
             verdict: match &fit.verdict {
-                Some(Ok(())) => "admitted",
-                Some(Err(_)) => "denied",
-                None => "passed_over",
+                Ok(Ok(())) => "admitted",
+                Ok(Err(_)) => "denied",
+                Err(_) => "passed_over",
             }
             .into(),
+            passed_over_for: fit.verdict.as_ref().err().copied(),
             denial: match &fit.verdict {
-                Some(Err(denial)) => Some(Why::of(denial)),
-                Some(Ok(())) | None => None,
+                Ok(Err(denial)) => Some(Why::of(denial)),
+                Ok(Ok(())) | Err(_) => None,
             },
         }
     }

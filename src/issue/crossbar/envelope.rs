@@ -207,6 +207,11 @@ fn print(core: &Core, asked: &Asked, said: &Said<'_>) -> Answer {
     if !failed {
         put("version", json!(env!("CARGO_PKG_VERSION")));
     }
-    let answer = Answer::json(said.status, &envelope);
-    answer.with("x-request-id", &asked.request_id)
+    let answer = Answer::json(said.status, &envelope).with("x-request-id", &asked.request_id);
+    // RFC 9110 §11.6.1 wants a challenge with every 401.
+    let challenges = asked.platform.challenges.iter();
+    let challenges = challenges.filter(|_| said.status == 401);
+    challenges.fold(answer, |it, challenge| {
+        it.with("www-authenticate", challenge)
+    })
 }

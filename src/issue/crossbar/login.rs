@@ -49,7 +49,7 @@ struct ApiAuth {
 
 /// What a login came to, its credentials being right.
 enum Login {
-    In(Bearer, Effective),
+    In(Box<Bearer>, Effective),
     /// It ends with this answer all the same.
     Out(Answer),
 }
@@ -252,7 +252,7 @@ impl UserAuth {
                 }
             }
         }
-        Ok(Login::In(bearer, effective))
+        Ok(Login::In(Box::new(bearer), effective))
     }
 }
 
@@ -283,7 +283,7 @@ async fn verify_key(
         generations,
         method: API_AUTH,
     };
-    Ok(Login::In(bearer, effective))
+    Ok(Login::In(Box::new(bearer), effective))
 }
 
 /// `create_auth_token/2` where the module is off: the other 401, with a space and without data.

@@ -12,6 +12,7 @@ use sha2::Sha256;
 
 use crate::decision::{Denial, Failure, Fault, Reason};
 use crate::directory::attempts::{Login, Status};
+use crate::directory::pepper::Digest;
 use crate::directory::reads::Reads;
 use crate::directory::records::{Account, RecordKind, User};
 use crate::identity::{Identity, TokenRef};
@@ -21,7 +22,7 @@ use crate::issue::core::{Core, Grant, still};
 use crate::issue::crossbar::envelope::{self, Problems};
 use crate::issue::crossbar::modules::{AUTH, effective};
 use crate::issue::crossbar::second_factor::{Factor, second_factor};
-use crate::scheme::{generations, open_account, open_user, revocation_of};
+use crate::scheme::{generations, open_account, open_user};
 
 /// `iss` of KAZOO's tokens.
 const ISSUER: &str = "kazoo";
@@ -179,21 +180,17 @@ fn identity_signature(own: &str, system: &str, subject: &str) -> String {
 pub(super) async fn show(core: &Core, asked: &Asked, token: &str) -> Result<Answer, Failure> {
     let (identity, presented) = presented(asked)?;
     let reads = core.reads(asked);
-    let other = || {
-        Denial::new(
-            Reason::Wrong,
-            "the path names another token than was presented",
-        )
-    };
-    let parts = revocation_of(token).ok_or_else(other)?;
-    let parts: Vec<_> = parts.iter().map(Vec::as_slice).collect();
-    if reads.revocation_digest(&parts).to_string() != presented.digest {
-        return Err(other().into());
+    let same = Digest::try_from(presented.text.clone());
+    if !same.is_ok_and(|it| core.directory().is_text_of(token, &it)) {
+        let detail = "the path names another token than was presented";
+        return Err(Denial::new(Reason::Wrong, detail).into());
     }
     let bearer = Bearer::of(identity, asked, &reads).await?;
     let mut data = bearer.shown(&reads).await?;
-    data["method"] = json!(presented.method);
-    data.sort_all_objects();
+    if let Value::Object(data) = &mut data {
+        data.insert("method".to_owned(), json!(presented.method));
+        data.sort_keys();
+    }
     Ok(envelope::done(core, asked, data))
 }
 
