@@ -171,7 +171,7 @@ async fn a_context_is_good_for_seconds_and_under_the_servers_pepper() {
         ),
         (
             "of a platform that issues nothing",
-            sealed(PEPPER, now, "opentact"),
+            sealed(PEPPER, now, "mine"),
             403,
         ),
     ] {
