@@ -144,6 +144,7 @@ fn server(store: &str, issue: &str) -> Server {
         &[
             ("directory.yaml", DIRECTORY),
             ("pepper", PEPPER),
+            ("newer", "a pepper that is newer, and long enough as well"),
             ("opentact.secret", OPENTACT_SECRET),
             ("new.secret", NEW_SECRET),
         ],
@@ -202,6 +203,24 @@ async fn two_servers_on_one_redis_take_each_others_tokens_until_they_are_revoked
     let sites = Sites::of(vec![server(&store, ISSUE), server(&store, ISSUE)]);
     sites.sides[0].0.command("import -", DIRECTORY);
     check(&sites).await;
+}
+
+#[tokio::test]
+async fn a_new_pepper_signs_and_tokens_of_the_old_one_stay_good_while_it_is_named() {
+    let redis = RedisServer::start(Product::Redis);
+    let url = redis.url();
+    let store = |peppers| {
+        format!("store: {{ url: \"{url}\", pepper_files: [{peppers}], timeout_ms: 10000 }}")
+    };
+    let before = Sites::of(vec![server(&store("pepper"), ISSUE)]);
+    before.sides[0].0.command("import -", DIRECTORY);
+    let old = before.token(0, &by_password(OPENTACT)).await;
+    let after = Sites::of(vec![server(&store("newer, pepper"), ISSUE)]);
+    let by_token = |token: &str| auth(OPENTACT).header("x-auth-token", token);
+    let new = after.token(0, &by_token(&old)).await;
+    after.token(0, &by_token(&new)).await;
+    before.token(0, &by_token(&old)).await;
+    refused(&before.ask(0, &by_token(&new)).await, 401);
 }
 
 #[tokio::test]
