@@ -11,6 +11,7 @@ mod body;
 pub mod core;
 mod crossbar;
 mod opentact;
+mod standing;
 mod totp;
 
 use std::fmt;

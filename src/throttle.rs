@@ -83,18 +83,26 @@ struct Known {
 }
 
 impl Known {
+    /// How long it is until fewer have failed than may; `None` where they have.
+    fn left(&self, limits: &Limits, now: u64) -> Option<Duration> {
+        let failed = self.failed.as_ref()?;
+        let ends = failed.counter.ends().saturating_mul(1000);
+        let over = ends > now && failed.sum() >= u64::from(limits.failures);
+        over.then(|| Duration::from_millis(ends - now))
+    }
+
     /// Lets an attempt begin.
     ///
     /// # Errors
     /// After how long to try again.
     fn begin(&mut self, limits: &Limits, now: u64) -> Result<(), Duration> {
-        let limit = u64::from(limits.failures);
-        let ends = |it: &Failed| it.counter.ends().saturating_mul(1000);
-        let failed = self.failed.as_ref().filter(|it| ends(it) > now);
-        let sum = failed.map_or(0, Failed::sum);
-        if let Some(failed) = failed.filter(|_| sum >= limit) {
-            return Err(Duration::from_millis(ends(failed) - now));
+        if let Some(left) = self.left(limits, now) {
+            return Err(left);
         }
+        let limit = u64::from(limits.failures);
+        let failed = self.failed.as_ref();
+        let failed = failed.filter(|it| it.counter.ends().saturating_mul(1000) > now);
+        let sum = failed.map_or(0, Failed::sum);
         if sum.saturating_add(self.trying) >= limit {
             return Err(MOMENT);
         }
@@ -196,6 +204,35 @@ impl Throttle {
             key,
             known,
         })
+    }
+
+    /// Refuses where too many have failed, and holds nothing: for a credential that many may present at
+    /// once and that is verified once for all of them. Buckets do not count here.
+    ///
+    /// # Errors
+    /// A denial that says after how long to try again.
+    pub fn check(&self, limits: &Limits, attempt: &Attempt<'_>) -> Result<(), Denial> {
+        let Some(known) = self.find(self.key(attempt).as_u128()) else {
+            return Ok(());
+        };
+        let now = self.0.directory.clock().unix_milliseconds();
+        let left = lock(&known).left(limits, now);
+        left.map_or(Ok(()), |it| Err(Denial::throttled(it)))
+    }
+
+    /// Notes that an attempt has failed which was only [checked](Throttle::check).
+    pub fn failed(&self, limits: &Limits, attempt: &Attempt<'_>) {
+        let key = self.key(attempt).as_u128();
+        let known = self.find(key).unwrap_or_default();
+        lock(&known).trying += 1;
+        Trying {
+            throttle: self,
+            limits: *limits,
+            attempt: *attempt,
+            key,
+            known,
+        }
+        .failed();
     }
 
     /// Gives what the last ask of such an attempt took from its bucket, and what it left there; 0

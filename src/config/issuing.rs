@@ -84,3 +84,115 @@ pub(super) fn check(
         problems.push(document.problem("/client_address", &message));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::Config;
+    use crate::document::Problem;
+
+    const LISTEN: &str =
+        "listen: { grpc: [\"127.0.0.1:0\"], issue: \"127.0.0.1:0\", control: \"unix:c.sock\" }\n";
+
+    fn parse(base: &Path, rest: &str) -> Result<Config, Vec<Problem>> {
+        Config::parse("c.yaml", &format!("{LISTEN}{rest}"), base, |_| None)
+    }
+
+    #[test]
+    fn a_dialect_asks_for_what_it_needs_and_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes);
+        write("pepper", &[b'p'; 32]).unwrap();
+        write("one", &[b'1'; 32]).unwrap();
+        write("other", &[b'2'; 32]).unwrap();
+        let stays = "store: { url: \"embedded:s.redb\", pepper_files: [pepper] }\n";
+        let short = "store: { url: \"embedded:s.redb\", pepper_files: [gone] }\n";
+        let first = "preset: opentact, hosts: [a], hmac_key_files: [one]";
+        let second = |rest: &str| format!("preset: opentact, hosts: [b], {rest}");
+        let one = |rest: &str| vec![format!("preset: {rest}")];
+        for (name, store, platforms, want) in [
+            ("HS256 alone", stays, one("opentact"), &[][..]),
+            (
+                "RS256 and logins",
+                stays,
+                one("crossbar"),
+                &["", "client_address", "listen.issue"],
+            ),
+            (
+                "no such dialect",
+                stays,
+                one("opentact, issue: { dialect: klingon }"),
+                &["platforms[0].issue.dialect"],
+            ),
+            (
+                "a week",
+                "",
+                one("opentact, issue: { token_seconds: 604800 }"),
+                &[],
+            ),
+            (
+                "no time",
+                "",
+                one("opentact, issue: { token_seconds: 0 }"),
+                &["platforms[0].issue.token_seconds"],
+            ),
+            (
+                "too long",
+                "",
+                one("opentact, issue: { token_seconds: 2592001 }"),
+                &["platforms[0].issue.token_seconds"],
+            ),
+            (
+                "said elsewhere",
+                "client_address: { from: peer }\n",
+                one("crossbar, issue: { token_seconds: 60 }"),
+                &["platforms[0].issue.token_seconds"],
+            ),
+            (
+                "a secret each",
+                "",
+                vec![first.to_owned(), second("hmac_key_files: [other]")],
+                &[],
+            ),
+            (
+                "one secret for two",
+                "",
+                vec![first.to_owned(), second("hmac_key_files: [other, one]")],
+                &["platforms[1].hmac_key_files"],
+            ),
+            (
+                "no secret, and no pepper",
+                short,
+                one("opentact, hmac_key_files: [one, gone]"),
+                &["platforms[0].hmac_key_files[1]", "store.pepper_files[0]"],
+            ),
+        ] {
+            let platforms = platforms.iter().zip(["p", "q"]);
+            let platforms = platforms.map(|(it, name)| format!("  - {{ name: {name}, {it} }}\n"));
+            let text = format!("{store}platforms:\n{}", platforms.collect::<String>());
+            let found = parse(folder.path(), &text).err().unwrap_or_default();
+            let mut keys: Vec<_> = found.iter().map(|it| &*it.key).collect();
+            keys.sort_unstable();
+            assert_eq!(keys, want, "{name}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_good_where_the_platform_issues_and_otherwise_the_operator_is_told() {
+        let told = |listen: &str, platform: &str| {
+            let text = format!("{listen}platforms:\n  - {{ name: p, preset: opentact{platform} }}");
+            let config = Config::parse("c.yaml", &text, Path::new("/"), |_| None).unwrap();
+            let warnings = config.warnings.iter().map(ToString::to_string);
+            warnings
+                .filter(|it| it.contains("every token is refused"))
+                .count()
+        };
+        let quiet = "listen: { grpc: [\"127.0.0.1:0\"] }\n";
+        let elsewhere = ", issue: { served: elsewhere }";
+        assert_eq!(told(LISTEN, ""), 0);
+        assert_eq!(told(quiet, elsewhere), 0);
+        assert_eq!(told(quiet, ""), 1);
+        assert_eq!(told(quiet, ", schemes: { jwt: null }"), 0);
+    }
+}

@@ -14,20 +14,19 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::context::{Context, ContextError};
-use crate::decision::{Denial, Dependency, Failure, Fault, Reason};
+use crate::decision::{Dependency, Failure, Fault};
 use crate::directory::Directory;
 use crate::directory::operations::Operations;
 use crate::directory::operations::words::{Operation, OperationError};
-use crate::directory::pepper::Digest;
 use crate::directory::reads::Reads;
 use crate::directory::records::RecordKind;
-use crate::identity::{Identity, TokenRef};
+use crate::identity::TokenRef;
 use crate::issue::answer::Answer;
+use crate::issue::standing::digest_of;
 use crate::issue::{Asked, Signature};
 use crate::keys::signing::SigningKeys;
 use crate::platform::refusal::{self, Circumstances, Refusal};
 use crate::platform::{Platform, Platforms};
-use crate::scheme::{generations, open_account};
 use crate::telemetry::Metrics;
 use crate::throttle::{Attempt, Throttle, Trying};
 
@@ -209,41 +208,6 @@ impl Core {
         self.0.parts.throttle.tokens(limits, &attempt)
     }
 
-    /// Demands that whoever was admitted would be now: what Check remembers may be a second old, and a
-    /// body may take seconds, in which it was revoked.
-    ///
-    /// # Errors
-    /// A denial where it was; a fault when the store does not answer.
-    pub(super) async fn confirm(&self, asked: &Asked) -> Result<(), Failure> {
-        let Some(identity) = &asked.context.identity else {
-            return Ok(());
-        };
-        let reads = self.reads(asked);
-        let revoked = |detail| Denial::new(Reason::Revoked, detail);
-        if let Some(token) = &identity.token {
-            let digest = digest(&token.digest)?;
-            if reads.is_digest_revoked(&digest).await? {
-                return Err(revoked("the token was revoked").into());
-            }
-        }
-        let Some(under) = identity.generations else {
-            return Ok(());
-        };
-        let account = open_account(identity.account.as_deref(), &reads).await?;
-        let user = match &identity.user {
-            Some(id) => reads.user(id).await?,
-            None => None,
-        };
-        if identity.user.is_some() && user.as_ref().is_none_or(|it| it.disabled) {
-            return Err(Denial::new(Reason::Disabled, "the user is disabled or gone").into());
-        }
-        let user = user.map_or(0, |it| it.generation);
-        if generations(account.as_ref(), user, &reads).await? != under {
-            return Err(revoked("the user's tokens were revoked").into());
-        }
-        Ok(())
-    }
-
     /// Mints a token (RFC 7519).
     ///
     /// # Errors
@@ -270,7 +234,7 @@ impl Core {
     /// # Errors
     /// A fault when the store does not take it: it goes on then.
     pub(super) async fn revoke(&self, platform: &Platform, token: &TokenRef) -> Result<(), Fault> {
-        let digest = digest(&token.digest)?;
+        let digest = digest_of(token)?;
         self.directory()
             .revoke_digest(&platform.name, &digest, token.ends)
             .await
@@ -344,24 +308,6 @@ impl Core {
         let platform = Some(&*asked.platform);
         refusal.write(platform, shown, &circumstances).into()
     }
-}
-
-/// Lets pass whom Check has admitted under these generations of its records, which may have been
-/// raised since: an outcome may be remembered for a while, and what was revoked meanwhile mints
-/// nothing new.
-///
-/// # Errors
-/// A denial where they are others.
-pub(super) fn still(identity: &Identity, now: [u64; 3]) -> Result<(), Denial> {
-    let detail = "the credential was revoked while it was used";
-    let same = identity.generations == Some(now);
-    same.then_some(())
-        .ok_or_else(|| Denial::new(Reason::Revoked, detail))
-}
-
-fn digest(text: &str) -> Result<Digest, Fault> {
-    let unreadable = |_| Fault::new(Dependency::Internal, "a token's digest cannot be read");
-    Digest::try_from(text.to_owned()).map_err(unreadable)
 }
 
 /// Makes 32 hexadecimal digits that nobody can guess.

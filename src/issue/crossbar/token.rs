@@ -18,10 +18,11 @@ use crate::directory::records::{Account, RecordKind, User};
 use crate::identity::{Identity, TokenRef};
 use crate::issue::Asked;
 use crate::issue::answer::Answer;
-use crate::issue::core::{Core, Grant, still};
+use crate::issue::core::{Core, Grant};
 use crate::issue::crossbar::envelope::{self, Problems};
 use crate::issue::crossbar::modules::{AUTH, effective};
 use crate::issue::crossbar::second_factor::{Factor, second_factor};
+use crate::issue::standing::still;
 use crate::scheme::{generations, open_account, open_user};
 
 /// `iss` of KAZOO's tokens.
