@@ -202,7 +202,7 @@ impl Authenticator {
             address: client,
             target: &target,
         };
-        throttle.ask(&limits, &attempt)?;
+        throttle.check(&limits, &attempt)?;
         let throttle = throttle.clone();
         Ok(Some(Arc::new(move |denial| {
             // What is shut was named by whoever may name it.

@@ -103,6 +103,8 @@ struct Inner {
     identities: Moka<u128, Arc<Entry>>,
     denials: Moka<u128, Arc<Entry>>,
     lineages: Moka<u128, Arc<Known>>,
+    /// Those of accounts that stand below nobody: a client may name any number of them.
+    strangers: Moka<u128, Arc<Known>>,
     flights: Mutex<HashMap<u128, watch::Receiver<Option<Landing>>>>,
     /// The second in which a fault was last told that nobody waited for.
     told: AtomicU64,
@@ -135,6 +137,7 @@ impl Cache {
             identities: kept(limits.capacity, limits.ttl),
             denials: kept(limits.denial_capacity, limits.denial_ttl),
             lineages: facts::kept(limits.capacity, limits.ttl),
+            strangers: facts::kept(limits.denial_capacity, limits.denial_ttl),
             flights: Mutex::default(),
             told: AtomicU64::new(0),
             directory,

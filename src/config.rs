@@ -126,13 +126,17 @@ impl Config {
             .as_ref()
             .map(|raw| signing::read(raw, base, &document, &mut problems, &mut warnings));
         let signing = signing.unwrap_or_default();
-        let outbound = raw
-            .as_ref()
-            .and_then(|raw| outbound::read(&raw.outbound, base, &document, &mut problems));
+        let store = raw.as_ref();
+        let store =
+            store.and_then(|it| StoreSettings::read(&it.store, base, &document, &mut problems));
+        let outbound = raw.as_ref();
+        let outbound =
+            outbound.and_then(|it| outbound::read(&it.outbound, base, &document, &mut problems));
         let around = Surroundings {
             base,
             signing: &signing,
             outbound: &outbound.unwrap_or_default(),
+            peppers: store.as_ref().map(|it| &it.peppers),
             issuing: raw.as_ref().is_some_and(|it| it.listen.issue.is_some()),
         };
         let platforms = read_platforms(&document, around, &mut resolved, &mut problems);
@@ -152,7 +156,6 @@ impl Config {
             &mut problems,
             &mut warnings,
         );
-        let store = StoreSettings::read(&raw.store, base, &document, &mut problems);
         let Some(store) = store.filter(|_| problems.is_empty()) else {
             problems.sort_by_key(|it| it.line);
             return Err(problems);

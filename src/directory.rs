@@ -260,11 +260,11 @@ impl Directory {
             .into_iter()
             .filter_map(|(index, it)| Some((index, it.clone()?)));
         let links = user.links.iter().flat_map(|it| {
-            let parts = [it.issuer.as_bytes(), it.subject.as_bytes()];
-            self.digests(platform, Index::Link, &parts)
+            let values = [it.issuer.as_bytes(), it.subject.as_bytes()];
+            self.digests(platform, Index::Link, &values)
         });
-        let names = names.map(|it| (Index::Login, it));
         let links = links.map(|it| (Index::Link, it));
+        let names = names.map(|it| (Index::Login, it));
         names.chain(links).chain(legacy).collect()
     }
 

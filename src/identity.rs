@@ -28,6 +28,10 @@ pub struct Identity {
     pub expires: Option<u64>,
     /// Addresses it may be used from; empty: any.
     pub allowed_addresses: Vec<IpNet>,
+    /// The generations of the platform, the account and the user when it was vouched for, 0 where
+    /// there is none; `None` where they were not asked for. What is minted for it later is worth
+    /// nothing under others.
+    pub generations: Option<[u64; 3]>,
     /// The token that was presented, where one was that can be revoked by itself.
     pub token: Option<TokenRef>,
 }

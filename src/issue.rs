@@ -10,6 +10,8 @@ mod answer;
 mod body;
 pub mod core;
 mod crossbar;
+mod opentact;
+mod standing;
 mod totp;
 
 use std::fmt;
@@ -26,8 +28,10 @@ use futures_core::future::BoxFuture;
 
 use crate::context::{self, Context, ContextError};
 use crate::decision::{Dependency, Failure, Fault};
+use crate::identity::Identity;
 use crate::issue::answer::Answer;
 use crate::issue::core::Core;
+use crate::keys::hmac::Header;
 use crate::platform::Platform;
 use crate::policy::path::PathSegments;
 use crate::scheme::StoredForm;
@@ -48,13 +52,29 @@ pub struct Dialect {
     pub name: &'static str,
     /// The stored forms of passwords that its logins verify, besides those of the schemes.
     pub forms: &'static [StoredForm],
+    /// Whether clients log in at its endpoints, where failures are limited by the client's address.
+    pub logs_in: bool,
+    /// What its tokens are signed with.
+    pub signature: Signature,
+    /// How long its tokens are good where `issue.token_seconds` of the platform does not say; `None`
+    /// where something else does.
+    pub lifetime: Option<Duration>,
     answer: Answering,
+}
+
+/// What tokens are signed with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Signature {
+    /// RS256, under the keys of `signing`.
+    Rs256,
+    /// HS256, under the platform's own secret.
+    Hs256(Header),
 }
 
 type Answering = for<'a> fn(&'a Core, &'a Asked) -> BoxFuture<'a, Result<Answer, Failure>>;
 
 /// Every dialect.
-pub const DIALECTS: &[Dialect] = &[crossbar::DIALECT];
+pub const DIALECTS: &[Dialect] = &[crossbar::DIALECT, opentact::DIALECT];
 
 /// Gives the dialect of this name.
 #[must_use]
@@ -75,6 +95,26 @@ struct Asked {
     request_id: String,
     /// `None`: larger than any.
     body: Option<Bytes>,
+}
+
+impl Asked {
+    /// Gives who asks.
+    ///
+    /// # Errors
+    /// A fault where it is nobody.
+    fn identity(&self) -> Result<&Identity, Failure> {
+        // The presets' rules ask for one; a rule of somebody's own may not.
+        let detail = "a rule with `issue` admits nobody to an endpoint that is about somebody";
+        let identity = self.context.identity.as_ref();
+        identity.ok_or_else(|| Fault::new(Dependency::Internal, detail).into())
+    }
+
+    /// Gives how long a token of the platform is good.
+    fn lifetime(&self) -> Duration {
+        let set = self.platform.issue.as_ref().and_then(|it| it.token_seconds);
+        let set = set.map(|it| Duration::from_secs(it.get().into()));
+        set.or(self.dialect.lifetime).unwrap_or_default()
+    }
 }
 
 /// Shows neither body nor path: credentials stand there.
@@ -116,6 +156,7 @@ async fn reply(core: &Core, asked: &mut Asked, body: Body) -> Result<Answer, Fai
     if asked.context.path == JWKS && asked.context.method == Method::GET.as_str() {
         return Ok(Answer::json(200, &core.jwks(&asked.platform)));
     }
+    core.confirm(asked).await?;
     (asked.dialect.answer)(core, asked).await
 }
 
@@ -175,3 +216,9 @@ enum Unadmitted {
     #[error("it carries several contexts")]
     Several,
 }
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+mod under_way;

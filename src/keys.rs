@@ -7,6 +7,7 @@
 //! work refuses its configuration instead of a request.
 
 mod fetch;
+pub mod hmac;
 mod jwks;
 mod pem;
 pub mod remote;
@@ -141,8 +142,20 @@ pub struct Key {
     decoding: DecodingKey,
     /// Tells it from any other key of the algorithm: the secret, or the public key.
     material: Secret,
-    /// Whether it is the public half of a key that tokens are signed with here.
-    ours: bool,
+    signer: Signer,
+}
+
+/// Who signs with a key, and so what a token under it must say.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Signer {
+    /// An issuer.
+    Issuer,
+    /// We, for a platform and nobody else.
+    Platform,
+    /// We, for several platforms: the key's name alone binds it to one, so a token must say it.
+    Platforms,
+    /// We for a platform, and an issuer of tokens for it that do not say their generations.
+    Shared,
 }
 
 impl fmt::Debug for Key {
@@ -170,17 +183,21 @@ impl Key {
         [self.algorithm.name().as_bytes(), self.material.expose()]
     }
 
-    /// Tells whether tokens are signed with it here.
+    /// Tells whether tokens are signed with it here and nowhere else.
     #[must_use]
     pub fn is_ours(&self) -> bool {
-        self.ours
+        matches!(self.signer, Signer::Platform | Signer::Platforms)
     }
 
-    /// Tells whether it may have made a token that names this key, or none. A key of ours is bound
-    /// to its platform by its name alone, so it must be named.
+    /// Tells whether it may have made a token that names this key, or none.
     fn goes_by(&self, kid: Option<&str>) -> bool {
         let named = self.kid.as_deref() == kid;
-        named || (kid.is_none() && !self.ours)
+        match self.signer {
+            Signer::Issuer => named || kid.is_none(),
+            Signer::Platforms => named,
+            // A secret that no other platform has; what others call it is not ours to say.
+            Signer::Platform | Signer::Shared => true,
+        }
     }
 }
 
@@ -226,7 +243,7 @@ impl Keys {
     }
 
     /// Gives the keys that may have made a token: the one it names, or where it names none, each of
-    /// the algorithm that is not ours.
+    /// the algorithm; and the platform's own secrets in any case.
     pub fn candidates(
         &self,
         kid: Option<&str>,
@@ -293,7 +310,7 @@ fn load(raw: &RawKey, base: &Path) -> Result<Key, Wrong> {
         algorithm: raw.algorithm,
         decoding,
         material,
-        ours: false,
+        signer: Signer::Issuer,
     })
 }
 

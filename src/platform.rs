@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use crate::credential::Place;
 use crate::decision::{Denial, Reason};
+use crate::keys::hmac::HmacKeys;
 use crate::platform::errors::ErrorTable;
 use crate::platform::https::Https;
 use crate::platform::settings::{IdentityHeaders, IssueSettings};
@@ -43,6 +44,8 @@ pub struct Platform {
     pub identity_headers: IdentityHeaders,
     /// What its endpoints that issue tokens speak; `None`: it has none.
     pub issue: Option<IssueSettings>,
+    /// What HS256 tokens of its own are signed with; empty where it issues nothing.
+    pub hmac: HmacKeys,
     /// How many attempts at its logins may fail.
     pub throttle: Limits,
     /// What it makes of plain HTTP.

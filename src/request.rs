@@ -95,12 +95,14 @@ impl<'a> RequestView<'a> {
                 .ok()?
                 .and_then(parse_address),
             ClientAddress::ForwardedFor { trusted_hops } => {
-                let mut seen = Vec::new();
-                for value in self.headers.all("x-forwarded-for") {
-                    seen.extend(std::str::from_utf8(value).ok()?.split(','));
-                }
+                // Only the entry that counts is read: what a client put before it may be anything.
+                let values = self.headers.all("x-forwarded-for");
+                let seen: Vec<_> = values
+                    .flat_map(|it| it.split(|byte| *byte == b','))
+                    .collect();
                 let index = seen.len().checked_sub(trusted_hops.into())?;
-                seen.get(index).copied().and_then(parse_address)
+                let entry = std::str::from_utf8(seen.get(index)?).ok()?;
+                parse_address(entry)
             }
         };
         address.map(|it| it.to_canonical())

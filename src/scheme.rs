@@ -9,6 +9,7 @@
 pub mod api_key;
 pub mod basic;
 pub mod facebook;
+pub mod google;
 pub mod ha1b;
 pub mod introspection;
 pub mod jwt;
@@ -33,6 +34,7 @@ use crate::decision::{Denial, Failure};
 use crate::directory::reads::Reads;
 use crate::document::{Document, Problem};
 use crate::identity::Identity;
+use crate::keys::hmac::HmacKeys;
 use crate::keys::signing::SigningKeys;
 use crate::outbound::Outbound;
 use crate::request::RequestView;
@@ -41,8 +43,8 @@ pub(crate) use open::{earlier, generations, open_account, open_linked, open_user
 pub use places::{Source, parse_places};
 pub(crate) use places::{challenge_of, find, is_lower_hex};
 pub(crate) use tokens::{
-    Asked, Demands, Keeping, Lookup, Names, Token, check_setting, check_shape, check_signed,
-    text_claim,
+    Asked, Demands, Keeping, Lookup, Names, Token, check_leeway, check_setting, check_shape,
+    check_signed, revocation_parts, text_claim,
 };
 
 /// Every kind of scheme, by the name that `kind:` in a configuration gives.
@@ -50,6 +52,7 @@ pub const ALL: &[Kind] = &[
     api_key::KIND,
     basic::KIND,
     facebook::KIND,
+    google::KIND,
     ha1b::KIND,
     introspection::KIND,
     jwt::KIND,
@@ -152,10 +155,12 @@ pub struct Context<'a> {
     pub reading: Reading,
     /// What files are relative to: where the configuration stands.
     pub base: &'a Path,
-    /// What tokens that are minted here are signed with.
+    /// What RS256 tokens that are minted here are signed with.
     pub signing: &'a SigningKeys,
     /// What asks servers on the internet.
     pub outbound: &'a Outbound,
+    /// What HS256 tokens that are minted for the platform are signed with.
+    pub hmac: &'a HmacKeys,
 }
 
 /// How strictly a platform reads credentials.

@@ -28,7 +28,6 @@ use crate::control::Served;
 use crate::decision::Fault;
 use crate::directory::Directory;
 use crate::directory::check::CheckError;
-use crate::directory::pepper::PepperError;
 use crate::document::Problem;
 use crate::envoy::{CheckServer, DESCRIPTORS, Door};
 use crate::issue;
@@ -71,9 +70,6 @@ pub enum StartError {
     /// The directory could not be filled.
     #[error("the directory cannot be filled: {0}")]
     Fault(#[from] Fault),
-    /// The pepper cannot be used.
-    #[error(transparent)]
-    Pepper(#[from] PepperError),
     /// The operating system gives no randomness.
     #[error("the operating system gives no randomness: {0}")]
     Randomness(#[from] getrandom::Error),

@@ -7,9 +7,8 @@
 //! does not answer changes nothing: what failed here goes on counting here.
 //!
 //! A platform may also have a token bucket, which every attempt takes from, failed or not. It
-//! belongs to this process alone, as it is full again within seconds. Attempts that are being
-//! verified at the same time have not failed yet: how many those can be is for whoever verifies to
-//! bound.
+//! belongs to this process alone, as it is full again within seconds. Attempts under way may yet fail,
+//! so of each process no more are let begin than may still fail: many at once are no way round.
 
 mod bucket;
 pub mod settings;
@@ -43,6 +42,20 @@ pub struct Attempt<'a> {
     pub target: &'a str,
 }
 
+/// After how long to try again where attempts under way may yet succeed.
+const MOMENT: Duration = Duration::from_secs(1);
+
+/// An attempt under way: it counts as one that may fail until this is dropped, so also where whoever
+/// made it has gone.
+#[must_use = "the attempt is under way as long as this is held"]
+pub struct Trying<'a> {
+    throttle: &'a Throttle,
+    limits: Limits,
+    attempt: Attempt<'a>,
+    key: u128,
+    known: Arc<Mutex<Known>>,
+}
+
 /// Limits attempts. Clones share what they know.
 #[derive(Clone)]
 pub struct Throttle(Arc<Inner>);
@@ -65,6 +78,41 @@ struct Known {
     failed: Option<Failed>,
     /// `None`: nothing was asked under a bucket.
     level: Option<Level>,
+    /// How many are under way in this process.
+    trying: u64,
+}
+
+impl Known {
+    /// How long it is until fewer have failed than may; `None` where they have.
+    fn left(&self, limits: &Limits, now: u64) -> Option<Duration> {
+        let failed = self.failed.as_ref()?;
+        let ends = failed.counter.ends().saturating_mul(1000);
+        let over = ends > now && failed.sum() >= u64::from(limits.failures);
+        over.then(|| Duration::from_millis(ends - now))
+    }
+
+    /// Lets an attempt begin.
+    ///
+    /// # Errors
+    /// After how long to try again.
+    fn begin(&mut self, limits: &Limits, now: u64) -> Result<(), Duration> {
+        if let Some(left) = self.left(limits, now) {
+            return Err(left);
+        }
+        let limit = u64::from(limits.failures);
+        let failed = self.failed.as_ref();
+        let failed = failed.filter(|it| it.counter.ends().saturating_mul(1000) > now);
+        let sum = failed.map_or(0, Failed::sum);
+        if sum.saturating_add(self.trying) >= limit {
+            return Err(MOMENT);
+        }
+        if let Some(bucket) = limits.bucket {
+            let level = self.level.get_or_insert_with(|| bucket.full(now));
+            level.take(bucket, now)?;
+        }
+        self.trying += 1;
+        Ok(())
+    }
 }
 
 /// Failures in one window.
@@ -80,20 +128,32 @@ struct Failed {
 }
 
 impl Failed {
+    fn sum(&self) -> u64 {
+        self.shared.saturating_add(self.pending)
+    }
+
     fn is_over(&self) -> bool {
-        self.shared.saturating_add(self.pending) >= self.limit
+        self.sum() >= self.limit
     }
 }
 
-/// What the store is to be told or asked of; each at most as many as are known. It is held here as
-/// well, so that no flood of others pushes it out.
+/// What the store is to be told or asked of, and what is under way; each at most as many as are
+/// known. It is held here as well, so that no flood of others pushes it out. Whoever locks one of
+/// those that are known as well locks this first.
 #[derive(Debug, Default)]
 struct Tracked {
     changed: Held,
     over: Held,
+    trying: Held,
 }
 
 type Held = BTreeMap<u128, Arc<Mutex<Known>>>;
+
+impl fmt::Debug for Trying<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Trying(..)")
+    }
+}
 
 impl fmt::Debug for Throttle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,68 +177,62 @@ impl Throttle {
         }))
     }
 
-    /// Lets an attempt be made, or refuses it. Under a bucket, what is let pass has taken its cost.
+    /// Lets an attempt begin, or refuses it. Under a bucket, what is let pass has taken its cost. What
+    /// is given back is held until the attempt is over, and told if it has [failed](Trying::failed).
     ///
     /// # Errors
     /// A denial that says after how long to try again.
-    pub fn ask(&self, limits: &Limits, attempt: &Attempt<'_>) -> Result<(), Denial> {
+    pub fn ask<'a>(&'a self, limits: &Limits, attempt: &Attempt<'a>) -> Result<Trying<'a>, Denial> {
         let key = self.key(attempt).as_u128();
         let now = self.0.directory.clock().unix_milliseconds();
-        let known = match limits.bucket {
-            None => self.find(key),
-            Some(_) => Some(self.known(key)),
-        };
-        let Some(known) = known else { return Ok(()) };
-        let mut known = lock(&known);
-        if let Some(failed) = &known.failed {
-            let ends = failed.counter.ends().saturating_mul(1000);
-            let sum = failed.shared.saturating_add(failed.pending);
-            if ends > now && sum >= u64::from(limits.failures) {
-                return Err(Denial::throttled(Duration::from_millis(ends - now)));
-            }
+        let mut tracked = lock(&self.0.tracked);
+        let known = self.0.known.get(&key).or_else(|| tracked.held(key));
+        let known = known.unwrap_or_default();
+        if limits.bucket.is_some() {
+            self.0.known.insert(key, Arc::clone(&known));
         }
-        let Some(bucket) = limits.bucket else {
-            return Ok(());
-        };
-        let level = known.level.get_or_insert_with(|| bucket.full(now));
-        level.take(bucket, now).map_err(Denial::throttled)
+        if tracked.trying.len() >= self.0.capacity && !tracked.trying.contains_key(&key) {
+            return Err(Denial::throttled(MOMENT));
+        }
+        let begun = lock(&known).begin(limits, now);
+        begun.map_err(Denial::throttled)?;
+        tracked.trying.insert(key, Arc::clone(&known));
+        Ok(Trying {
+            throttle: self,
+            limits: *limits,
+            attempt: *attempt,
+            key,
+            known,
+        })
     }
 
-    /// Notes that an attempt has failed.
+    /// Refuses where too many have failed, and holds nothing: for a credential that many may present at
+    /// once and that is verified once for all of them. Buckets do not count here.
+    ///
+    /// # Errors
+    /// A denial that says after how long to try again.
+    pub fn check(&self, limits: &Limits, attempt: &Attempt<'_>) -> Result<(), Denial> {
+        let Some(known) = self.find(self.key(attempt).as_u128()) else {
+            return Ok(());
+        };
+        let now = self.0.directory.clock().unix_milliseconds();
+        let left = lock(&known).left(limits, now);
+        left.map_or(Ok(()), |it| Err(Denial::throttled(it)))
+    }
+
+    /// Notes that an attempt has failed which was only [checked](Throttle::check).
     pub fn failed(&self, limits: &Limits, attempt: &Attempt<'_>) {
         let key = self.key(attempt).as_u128();
-        let directory = &self.0.directory;
-        let shared = self.known(key);
-        let mut known = lock(&shared);
-        let Attempt {
-            platform,
-            address,
-            target,
-        } = *attempt;
-        let counter = match known.failed.take() {
-            Some(failed) if failed.counter.ends() > directory.clock().unix_seconds() => {
-                known.failed = Some(failed);
-                None
-            }
-            Some(past) => Some(directory.current_counter(platform, &past.counter)),
-            None => Some(directory.failure_counter(platform, address, target, limits.window)),
-        };
-        if let Some(counter) = counter {
-            known.failed = Some(Failed {
-                counter,
-                limit: 0,
-                shared: 0,
-                pending: 0,
-            });
+        let known = self.find(key).unwrap_or_default();
+        lock(&known).trying += 1;
+        Trying {
+            throttle: self,
+            limits: *limits,
+            attempt: *attempt,
+            key,
+            known,
         }
-        let Some(failed) = &mut known.failed else {
-            return;
-        };
-        failed.limit = u64::from(limits.failures);
-        failed.pending = failed.pending.saturating_add(1);
-        let over = failed.is_over();
-        drop(known);
-        self.track(key, &shared, over);
+        .failed();
     }
 
     /// Gives what the last ask of such an attempt took from its bucket, and what it left there; 0
@@ -201,20 +255,9 @@ impl Throttle {
             .of(&[b"throttle", platform, &block, target])
     }
 
-    fn known(&self, key: u128) -> Arc<Mutex<Known>> {
-        self.0
-            .known
-            .get_with(key, || self.held(key).unwrap_or_default())
-    }
-
     fn find(&self, key: u128) -> Option<Arc<Mutex<Known>>> {
-        self.0.known.get(&key).or_else(|| self.held(key))
-    }
-
-    fn held(&self, key: u128) -> Option<Arc<Mutex<Known>>> {
-        let tracked = lock(&self.0.tracked);
-        let held = tracked.over.get(&key).or_else(|| tracked.changed.get(&key));
-        held.cloned()
+        let known = self.0.known.get(&key);
+        known.or_else(|| lock(&self.0.tracked).held(key))
     }
 
     fn track(&self, key: u128, known: &Arc<Mutex<Known>>, over: bool) {
@@ -230,6 +273,66 @@ impl Throttle {
         if held.len() < self.0.capacity {
             held.insert(key, Arc::clone(known));
         }
+    }
+}
+
+impl Trying<'_> {
+    /// Notes that the attempt has failed, and ends it.
+    pub fn failed(self) {
+        let mut known = lock(&self.known);
+        let failed = match known.failed.take() {
+            Some(failed) if failed.counter.ends() > self.now() => failed,
+            past => Failed {
+                counter: self.counter(past),
+                limit: 0,
+                shared: 0,
+                pending: 0,
+            },
+        };
+        let failed = known.failed.insert(failed);
+        failed.limit = u64::from(self.limits.failures);
+        failed.pending = failed.pending.saturating_add(1);
+        let over = failed.is_over();
+        drop(known);
+        let inner = &self.throttle.0;
+        inner.known.insert(self.key, Arc::clone(&self.known));
+        self.throttle.track(self.key, &self.known, over);
+    }
+
+    fn now(&self) -> u64 {
+        self.throttle.0.directory.clock().unix_seconds()
+    }
+
+    /// The counter of the window that it is now, after one that has passed.
+    fn counter(&self, past: Option<Failed>) -> Counter {
+        let directory = &self.throttle.0.directory;
+        let Attempt {
+            platform,
+            address,
+            target,
+        } = self.attempt;
+        match past {
+            Some(past) => directory.current_counter(platform, &past.counter),
+            None => directory.failure_counter(platform, address, target, self.limits.window),
+        }
+    }
+}
+
+impl Drop for Trying<'_> {
+    fn drop(&mut self) {
+        let mut tracked = lock(&self.throttle.0.tracked);
+        let mut known = lock(&self.known);
+        known.trying = known.trying.saturating_sub(1);
+        if known.trying == 0 {
+            tracked.trying.remove(&self.key);
+        }
+    }
+}
+
+impl Tracked {
+    fn held(&self, key: u128) -> Option<Arc<Mutex<Known>>> {
+        let held = self.over.get(&key).or_else(|| self.changed.get(&key));
+        held.or_else(|| self.trying.get(&key)).cloned()
     }
 }
 

@@ -13,6 +13,7 @@ mod check {
     mod captured;
     mod facebook;
     mod faults;
+    mod google;
     mod introspection;
     mod key_sets;
     mod neighbours;

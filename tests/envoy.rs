@@ -27,6 +27,7 @@ mod envoy {
     mod logins;
     mod mine;
     mod opentact;
+    mod opentact_auth;
     mod paths;
     mod redis;
     mod security;

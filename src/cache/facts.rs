@@ -47,17 +47,25 @@ impl Cache {
         let directory = &self.0.directory;
         let is_good =
             |it: &Known| self.now() < it.ends && directory.generations().is_current(&it.notes);
-        if let Some(known) = self.0.lineages.get(&key).filter(|it| is_good(it)) {
+        let known = self.0.lineages.get(&key);
+        let known = known.or_else(|| self.0.strangers.get(&key));
+        if let Some(known) = known.filter(|it| is_good(it)) {
             return Ok(Arc::clone(&known.lineage));
         }
-        let ttl = u64::try_from(self.0.limits.ttl.as_millis()).unwrap_or(u64::MAX);
-        let ends = self.now().saturating_add(ttl);
+        let begun = self.now();
         let reads = Reads::begin(directory, platform);
         let line = reads.lineage(account).await?;
         let lineage = Arc::new(Lineage {
             account: account.to_owned(),
             ancestors: line.into_iter().skip(1).map(|it| it.id).collect(),
         });
+        let limits = &self.0.limits;
+        let ttl = if lineage.ancestors.is_empty() {
+            limits.denial_ttl
+        } else {
+            limits.ttl
+        };
+        let ends = begun.saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
         let notes = reads.finish();
         if notes.are_complete() {
             let known = Known {
@@ -65,7 +73,12 @@ impl Cache {
                 notes,
                 ends,
             };
-            self.0.lineages.insert(key, Arc::new(known));
+            let into = if lineage.ancestors.is_empty() {
+                &self.0.strangers
+            } else {
+                &self.0.lineages
+            };
+            into.insert(key, Arc::new(known));
         }
         Ok(lineage)
     }

@@ -7,6 +7,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::sync::mpsc;
@@ -20,6 +21,10 @@ use crate::control::client::{AskError, ask};
 use crate::directory::operations::words::{Line, Operation, OperationError, Outcome};
 use crate::serve::opening::open;
 use crate::telemetry::Metrics;
+
+/// How long the store may take for one step of a command, at least: nobody waits for it as Envoy
+/// waits for a Check.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many lines may wait to be printed.
 const LINES_AHEAD: usize = 64;
@@ -124,10 +129,13 @@ impl Reach {
 
 /// Performs an operation in this process, on a store that is everybody's.
 async fn perform(
-    config: Config,
+    mut config: Config,
     operation: Operation,
     mut on_line: impl FnMut(Line),
 ) -> Result<Outcome, CommandError> {
+    if let StoreKind::Redis(settings) = &mut config.store.kind {
+        settings.timeout = settings.timeout.max(PATIENCE);
+    }
     let metrics = Arc::new(Metrics::default());
     let opened = open(config, None, Clock::system(), &metrics).await;
     let opened = opened.map_err(start_error)?;

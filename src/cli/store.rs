@@ -85,6 +85,16 @@ fn print(verified: &Verified) {
         verified.old_pepper,
         verified.repaired,
     ));
+    if verified.old_pepper > 0 {
+        say(
+            "the old pepper is still needed: import or rotate what stands under it, then verify again",
+        );
+    }
+    if verified.old_peppers_forgotten {
+        say(
+            "nothing stands under an old pepper, and the store has forgotten it: take it out of `store.pepper_files`",
+        );
+    }
     for (platform, legacy) in &verified.legacy {
         if legacy.ha1b + legacy.md5 + legacy.sha1 > 0 {
             say(format!(

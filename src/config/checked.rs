@@ -87,6 +87,12 @@ impl Checked {
         if issue.is_some_and(|it| it.port() != 0) && issue == admin {
             complain("/listen/issue", "`listen.admin` has this address too");
         }
+        let remote = raw.store.url.starts_with("redis");
+        if remote && raw.store.timeout_ms >= raw.check.deadline_ms {
+            let message = "not below `check.deadline_ms`: a Check gives up before the store does, and the log \
+                           names the deadline instead of the store";
+            warnings.push(document.problem("/store/timeout_ms", message));
+        }
         if let Err(message) = check_filter(&raw.telemetry.log) {
             complain("/telemetry/log", &message);
         }

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use crate::config::raw::RawConfig;
 use crate::document::{Document, Problem};
-use crate::issue::{DIALECTS, dialect};
+use crate::issue::{DIALECTS, Dialect, Signature, dialect};
 use crate::keys::signing::SigningKeys;
 use crate::platform::Platform;
+
+/// The longest lifetime of a token, in seconds: a token that is stolen is good for it.
+const MAX_TOKEN_SECONDS: u32 = 2_592_000;
 
 /// Tells what is wrong, and what works and may not be meant so.
 pub(super) fn check(
@@ -19,37 +22,177 @@ pub(super) fn check(
 ) {
     let mut speaking = Vec::new();
     for (index, platform) in platforms.iter().enumerate() {
+        let shares = platforms[..index].iter();
+        if let Some(other) = shares
+            .into_iter()
+            .find(|it| it.hmac.overlaps(&platform.hmac))
+        {
+            let message = format!(
+                "platform {} has one of these secrets too, so tokens of each would be good on the other",
+                other.name
+            );
+            let pointer = format!("/platforms/{index}/hmac_key_files");
+            problems.push(document.problem(&pointer, &message));
+        }
         let Some(issue) = &platform.issue else {
             continue;
         };
-        if dialect(&issue.dialect).is_none() {
+        let at = |key: &str| format!("/platforms/{index}/issue/{key}");
+        let Some(dialect) = dialect(&issue.dialect) else {
             let known: Vec<_> = DIALECTS.iter().map(|it| it.name).collect();
             let message = format!("no such dialect; there are {}", known.join(", "));
-            let pointer = format!("/platforms/{index}/issue/dialect");
-            problems.push(document.problem(&pointer, &message));
+            problems.push(document.problem(&at("dialect"), &message));
+            continue;
+        };
+        if issue
+            .token_seconds
+            .is_some_and(|it| it.get() > MAX_TOKEN_SECONDS)
+        {
+            problems.push(document.problem(&at("token_seconds"), "at most 2592000 (30 days)"));
         }
-        speaking.push(&*platform.name);
+        if issue.token_seconds.is_some() && dialect.lifetime.is_none() {
+            let message = "this dialect has a setting of its own for that, which clients set";
+            problems.push(document.problem(&at("token_seconds"), message));
+        }
+        speaking.push((&*platform.name, dialect));
     }
-    let (Some(_), Some(name)) = (&raw.listen.issue, speaking.first()) else {
-        if raw.listen.issue.is_some() {
-            let message =
-                "no platform has `issue: { dialect: NAME }`, so nothing is answered there";
-            warnings.push(document.problem("/listen/issue", message));
-        }
+    if raw.listen.issue.is_none() {
         return;
-    };
-    if signing.is_empty() {
+    }
+    if speaking.is_empty() {
+        let message = "no platform has `issue: { dialect: NAME }`, so nothing is answered there";
+        warnings.push(document.problem("/listen/issue", message));
+    }
+    let of = |is: fn(&Dialect) -> bool| speaking.iter().find(|it| is(it.1)).map(|it| it.0);
+    if let (true, Some(name)) = (
+        signing.is_empty() && raw.signing.key_files.is_empty(),
+        of(|it| it.signature == Signature::Rs256),
+    ) {
         let message = format!(
             "platform {name} mints tokens and has no key to sign them with: write `signing: {{ \
              key_files: [signing.pem] }}`, and make one with `openssl genrsa -out signing.pem 2048`"
         );
         problems.push(document.problem("/listen/issue", &message));
     }
-    if raw.client_address.is_none() {
+    let told = |it: &Problem| it.message.contains("`client_address` is needed");
+    let told = problems.iter().any(told);
+    if let (None, Some(name), false) = (&raw.client_address, of(|it| it.logs_in), told) {
         let message = format!(
             "platform {name} limits failed logins by the client's address: say how it is known, \
              such as `client_address: {{ from: peer }}` where Envoy is the edge"
         );
         problems.push(document.problem("/client_address", &message));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::Config;
+    use crate::document::Problem;
+
+    const LISTEN: &str =
+        "listen: { grpc: [\"127.0.0.1:0\"], issue: \"127.0.0.1:0\", control: \"unix:c.sock\" }\n";
+
+    fn parse(base: &Path, rest: &str) -> Result<Config, Vec<Problem>> {
+        Config::parse("c.yaml", &format!("{LISTEN}{rest}"), base, |_| None)
+    }
+
+    #[test]
+    fn a_dialect_asks_for_what_it_needs_and_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes);
+        write("pepper", &[b'p'; 32]).unwrap();
+        write("one", &[b'1'; 32]).unwrap();
+        write("other", &[b'2'; 32]).unwrap();
+        let stays = "store: { url: \"embedded:s.redb\", pepper_files: [pepper] }\n";
+        let short = "store: { url: \"embedded:s.redb\", pepper_files: [gone] }\n";
+        let first = "preset: opentact, hosts: [a], hmac_key_files: [one]";
+        let second = |rest: &str| format!("preset: opentact, hosts: [b], {rest}");
+        let one = |rest: &str| vec![format!("preset: {rest}")];
+        for (name, store, platforms, want) in [
+            ("HS256 alone", stays, one("opentact"), &[][..]),
+            (
+                "RS256 and logins",
+                stays,
+                one("crossbar"),
+                &["", "client_address", "listen.issue"],
+            ),
+            (
+                "no such dialect",
+                stays,
+                one("opentact, issue: { dialect: klingon }"),
+                &["platforms[0].issue.dialect"],
+            ),
+            (
+                "a week",
+                "",
+                one("opentact, issue: { token_seconds: 604800 }"),
+                &[],
+            ),
+            (
+                "no time",
+                "",
+                one("opentact, issue: { token_seconds: 0 }"),
+                &["platforms[0].issue.token_seconds"],
+            ),
+            (
+                "too long",
+                "",
+                one("opentact, issue: { token_seconds: 2592001 }"),
+                &["platforms[0].issue.token_seconds"],
+            ),
+            (
+                "said elsewhere",
+                "client_address: { from: peer }\n",
+                one("crossbar, issue: { token_seconds: 60 }"),
+                &["platforms[0].issue.token_seconds"],
+            ),
+            (
+                "a secret each",
+                "",
+                vec![first.to_owned(), second("hmac_key_files: [other]")],
+                &[],
+            ),
+            (
+                "one secret for two",
+                "",
+                vec![first.to_owned(), second("hmac_key_files: [other, one]")],
+                &["platforms[1].hmac_key_files"],
+            ),
+            (
+                "no secret, and no pepper",
+                short,
+                one("opentact, hmac_key_files: [one, gone]"),
+                &["platforms[0].hmac_key_files[1]", "store.pepper_files[0]"],
+            ),
+        ] {
+            let platforms = platforms.iter().zip(["p", "q"]);
+            let platforms = platforms.map(|(it, name)| format!("  - {{ name: {name}, {it} }}\n"));
+            let text = format!("{store}platforms:\n{}", platforms.collect::<String>());
+            let found = parse(folder.path(), &text).err().unwrap_or_default();
+            let mut keys: Vec<_> = found.iter().map(|it| &*it.key).collect();
+            keys.sort_unstable();
+            assert_eq!(keys, want, "{name}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_good_where_the_platform_issues_and_otherwise_the_operator_is_told() {
+        let told = |listen: &str, platform: &str| {
+            let text = format!("{listen}platforms:\n  - {{ name: p, preset: opentact{platform} }}");
+            let config = Config::parse("c.yaml", &text, Path::new("/"), |_| None).unwrap();
+            let warnings = config.warnings.iter().map(ToString::to_string);
+            warnings
+                .filter(|it| it.contains("every token is refused"))
+                .count()
+        };
+        let quiet = "listen: { grpc: [\"127.0.0.1:0\"] }\n";
+        let elsewhere = ", issue: { served: elsewhere }";
+        assert_eq!(told(LISTEN, ""), 0);
+        assert_eq!(told(quiet, elsewhere), 0);
+        assert_eq!(told(quiet, ""), 1);
+        assert_eq!(told(quiet, ", schemes: { jwt: null }"), 0);
     }
 }

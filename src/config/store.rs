@@ -53,8 +53,9 @@ impl Default for RawStore {
 pub struct StoreSettings {
     /// Which.
     pub kind: StoreKind,
-    /// What it is written under; `None`: made for this run, for a store that ends with it.
-    pub peppers: Option<Peppers>,
+    /// What it is written under, and what keys are derived from; made for this run where the store
+    /// ends with it and no files are named.
+    pub peppers: Peppers,
     /// What a `memory:` store is filled with.
     pub directory: Option<DirectorySource>,
 }
@@ -123,15 +124,17 @@ impl StoreSettings {
         if keys.len() < raw.pepper_files.len() {
             return None;
         }
-        let peppers = match (in_memory && keys.is_empty()).then_some(None) {
-            Some(none) => none,
-            None => match Peppers::new(keys) {
-                Ok(peppers) => Some(peppers),
-                Err(error) => {
-                    complain("/pepper_files", &error.to_string());
-                    return None;
-                }
-            },
+        let peppers = if in_memory && keys.is_empty() {
+            Peppers::ephemeral()
+        } else {
+            Peppers::new(keys)
+        };
+        let peppers = match peppers {
+            Ok(peppers) => peppers,
+            Err(error) => {
+                complain("/pepper_files", &error.to_string());
+                return None;
+            }
         };
         let directory = raw
             .directory_file

@@ -1,8 +1,9 @@
 //! The check value: which peppers a store was written under.
 //!
-//! Under a wrong pepper nothing in the store is found, and everybody would be denied as unknown.
-//! So the store remembers its peppers by their ids, and a process whose peppers it does not know
-//! refuses to start.
+//! Without the pepper that something was written under it is not found, and whoever it belongs to
+//! would be denied as unknown. So the store remembers its peppers by their ids, and a process that
+//! lacks one of them refuses to start. One under which nothing stands any more is forgotten
+//! ([`Directory::forget_old_peppers`]).
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -26,11 +27,12 @@ pub enum CheckError {
     /// The store was written under other peppers.
     #[error(
         "the store was written under another pepper (id {written}) than those of \
-         `store.pepper_files` (id {given}): every credential would be unknown. Give the pepper \
-         that the store was written with; to change it, list the new one before the old one"
+         `store.pepper_files` (id {given}): credentials that stand under it would be unknown. List \
+         it as well; to change peppers, list the new one first and the old one behind it, until \
+         `portcullis store verify --repair` says that nothing stands under the old one"
     )]
     Wrong {
-        /// The ids that the store knows.
+        /// The ids that the store knows and the configuration lacks.
         written: String,
         /// The ids of the configuration.
         given: String,
@@ -38,7 +40,7 @@ pub enum CheckError {
 }
 
 impl Directory {
-    /// Confirms that the store was written under one of the peppers in force, and notes the newest
+    /// Confirms that every pepper that the store was written under is in force, and notes the newest
     /// one in it. An empty store takes any.
     ///
     /// # Errors
@@ -66,8 +68,8 @@ impl Directory {
         Err(internal("the store's check value is being changed by too many writers at once").into())
     }
 
-    /// Tells whether the store was written under one of the peppers in force, or is empty, without
-    /// noting anything in it.
+    /// Tells whether every pepper that the store was written under is in force, without noting
+    /// anything in it.
     ///
     /// # Errors
     /// Where it was written under others, or does not answer.
@@ -75,7 +77,23 @@ impl Directory {
         self.written_under().await.map(drop)
     }
 
-    /// Gives the check value and the ids in it, of which one is in force if there are any.
+    /// Lets the store forget every pepper but the newest, for whoever has seen that nothing stands
+    /// under them; `false` where another process came first, or there is none to forget.
+    ///
+    /// # Errors
+    /// As [`Directory::check_peppers`].
+    pub async fn forget_old_peppers(&self) -> Result<bool, CheckError> {
+        let (old, written) = self.written_under().await?;
+        let newest: Vec<_> = self.pepper_ids().into_iter().take(1).collect();
+        let Some(old) = old.filter(|_| written != newest) else {
+            return Ok(false);
+        };
+        let value = serde_json::to_vec(&newest).map_err(|_| internal("ids cannot be encoded"))?;
+        let put = self.store().put(KEY, &value, PutIf::Equal(&old), None);
+        Ok(put.await.map_err(store_fault)?)
+    }
+
+    /// Gives the check value and the ids in it, all of which are in force.
     async fn written_under(&self) -> Result<(Option<Bytes>, Vec<String>), CheckError> {
         let value = self.value(KEY).await?;
         let written: Vec<String> = match &value {
@@ -84,11 +102,13 @@ impl Directory {
             None => Vec::new(),
         };
         let given = self.pepper_ids();
-        if written.is_empty() || written.iter().any(|it| given.contains(it)) {
+        let lacking: Vec<_> = written.iter().filter(|it| !given.contains(it)).collect();
+        if lacking.is_empty() {
             return Ok((value, written));
         }
+        let lacking: Vec<_> = lacking.into_iter().cloned().collect();
         Err(CheckError::Wrong {
-            written: written.join(", "),
+            written: lacking.join(", "),
             given: given.join(", "),
         })
     }
@@ -114,26 +134,35 @@ mod tests {
     use std::sync::Arc;
 
     #[tokio::test]
-    async fn a_store_is_opened_only_with_a_pepper_that_it_was_written_under() {
+    async fn a_store_is_opened_only_with_every_pepper_that_something_may_stand_under() {
         let store: Arc<dyn Store> = Arc::new(Embedded::memory(Clock::system()).unwrap());
-        let open = async |fills: &[u8]| {
-            let keys = fills
-                .iter()
-                .map(|it| Secret::new([*it; MIN_PEPPER_BYTES]))
-                .collect();
+        let directory = |fills: &[u8]| {
+            let key = |it: &u8| Secret::new([*it; MIN_PEPPER_BYTES]);
+            let peppers = Peppers::new(fills.iter().map(key).collect()).unwrap();
             let prover = Prover::new(Fingerprinter::random().unwrap(), 1, 1).unwrap();
-            let peppers = Peppers::new(keys).unwrap();
-            let directory = Directory::new(store.clone(), peppers, prover, Clock::system());
-            let checked = directory.check_peppers().await;
-            let confirmed = directory.confirm_peppers().await;
-            assert_eq!(checked.is_ok(), confirmed.is_ok());
-            confirmed
+            Directory::new(store.clone(), peppers, prover, Clock::system())
         };
-        assert!(open(&[1]).await.is_ok());
-        assert!(open(&[1]).await.is_ok());
-        assert!(matches!(open(&[2]).await, Err(CheckError::Wrong { .. })));
-        assert!(open(&[2, 1]).await.is_ok());
-        assert!(open(&[2]).await.is_ok());
-        assert!(matches!(open(&[3]).await, Err(CheckError::Wrong { .. })));
+        let open = async |fills: &[u8]| {
+            let checked = directory(fills).check_peppers().await;
+            let confirmed = directory(fills).confirm_peppers().await;
+            assert_eq!(checked.is_ok(), confirmed.is_ok());
+            !matches!(confirmed, Err(CheckError::Wrong { .. }))
+        };
+        assert!(open(&[1]).await, "an empty one");
+        assert!(open(&[1]).await, "the one");
+        assert!(!open(&[2]).await, "another");
+        assert!(
+            open(&[1, 2]).await,
+            "a new one that nothing is written under"
+        );
+        assert!(open(&[1]).await, "so it may be left out again");
+        assert!(open(&[2, 1]).await, "a new one to write under");
+        assert!(!open(&[1]).await, "it may not be left out now");
+        assert!(!open(&[2]).await, "nor the old one");
+        assert!(!open(&[3, 2]).await);
+        assert!(directory(&[2, 1]).forget_old_peppers().await.unwrap());
+        assert!(!directory(&[2, 1]).forget_old_peppers().await.unwrap());
+        assert!(open(&[2]).await, "nothing stood under the old one");
+        assert!(!open(&[1]).await);
     }
 }

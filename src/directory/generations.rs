@@ -19,7 +19,7 @@ const SLOTS: usize = 65_536;
 const PLATFORM_SLOTS: usize = 64;
 
 /// How many records a kept verdict may stand on. One that read more is used once and not kept.
-const MAX_NOTES: usize = 8;
+const MAX_NOTES: usize = 20;
 
 /// How often each record has changed, by slot, and all of them together.
 pub struct Generations {

@@ -149,9 +149,6 @@ fn subject(operation: &Operation) -> (Option<String>, Option<String>, Option<Str
             (Some(*kind), Some(platform), None)
         }
         Operation::Export { platform } => (None, platform.as_ref(), None),
-        Operation::Failures { platform } | Operation::Lift { platform, .. } => {
-            (None, Some(platform), None)
-        }
         Operation::Import { .. } | Operation::Verify { .. } => (None, None, None),
         Operation::Link { platform, id, .. } | Operation::Totp { platform, id, .. } => {
             (Some(RecordKind::User), Some(platform), Some(id))
@@ -163,9 +160,10 @@ fn subject(operation: &Operation) -> (Option<String>, Option<String>, Option<Str
             };
             (Some(RecordKind::User), Some(platform), user)
         }
-        Operation::RevokePlatform { platform } | Operation::ShowPlatform { platform } => {
-            (None, Some(platform), None)
-        }
+        Operation::Failures { platform }
+        | Operation::Lift { platform, .. }
+        | Operation::RevokePlatform { platform }
+        | Operation::ShowPlatform { platform } => (None, Some(platform), None),
         Operation::Rotate { platform, id, .. } => (Some(RecordKind::Key), Some(platform), Some(id)),
         Operation::Sessions { platform, user } => {
             (Some(RecordKind::User), Some(platform), user.as_ref())

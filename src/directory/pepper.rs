@@ -17,6 +17,9 @@ use crate::credential::Secret;
 /// The shortest pepper taken, in bytes: as long as the hash's output (RFC 2104 §3).
 pub const MIN_PEPPER_BYTES: usize = 32;
 
+/// How many peppers are in force at once: a new one, and the one that it takes over from.
+pub const MAX_PEPPERS: usize = 2;
+
 /// A keyed digest of something secret or personal, with the id of its pepper.
 #[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(into = "String", try_from = "String")]
@@ -89,6 +92,12 @@ pub enum PepperError {
     /// The system gives no randomness.
     #[error("the operating system gives no randomness: {0}")]
     Randomness(#[from] getrandom::Error),
+    /// One is there twice.
+    #[error("two peppers are the same")]
+    Same,
+    /// There are more than a change of peppers takes.
+    #[error("at most {MAX_PEPPERS} peppers: the new one and the one before it")]
+    TooMany,
     /// It is too short to be a key.
     #[error("a pepper has at least {MIN_PEPPER_BYTES} bytes; make one with `openssl rand -hex 32`")]
     TooShort,
@@ -109,15 +118,24 @@ impl Peppers {
     /// Takes the peppers, newest first.
     ///
     /// # Errors
-    /// Where there is none, or one is too short to be a key.
+    /// Where there is none, there are too many, or one is too short to be a key.
     pub fn new(keys: Vec<Secret>) -> Result<Self, PepperError> {
         if keys.is_empty() {
             return Err(PepperError::Missing);
         }
-        keys.into_iter()
+        if keys.len() > MAX_PEPPERS {
+            return Err(PepperError::TooMany);
+        }
+        let peppers: Vec<_> = keys
+            .into_iter()
             .map(Pepper::new)
-            .collect::<Result<_, _>>()
-            .map(Self)
+            .collect::<Result<_, _>>()?;
+        if let [one, other] = peppers.as_slice()
+            && one.id == other.id
+        {
+            return Err(PepperError::Same);
+        }
+        Ok(Self(peppers))
     }
 
     /// Makes one that lives as long as the process: right for a store that does the same.
@@ -165,6 +183,14 @@ impl Peppers {
     pub fn is_mac(&self, purpose: &[u8], message: &[u8], mac: &Digest) -> bool {
         self.iter()
             .any(|it| it.for_purpose(purpose).digest(&[message]).matches(mac))
+    }
+
+    /// Derives a key for one purpose, and one of those that it serves, from each pepper, newest
+    /// first.
+    #[must_use]
+    pub fn keys(&self, purpose: &[u8], of: &[u8]) -> Vec<Secret> {
+        let derive = |it: &Pepper| Secret::new(it.for_purpose(purpose).derive(of));
+        self.iter().map(derive).collect()
     }
 
     /// Tells under which pepper a digest was made.
@@ -258,6 +284,21 @@ mod tests {
         ] {
             assert!(serde_json::from_str::<Digest>(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn keys_differ_by_pepper_purpose_and_whom_they_serve_and_are_no_digest() {
+        let peppers = Peppers::new(vec![pepper(2), pepper(1)]).unwrap();
+        let keys = [("a", "p"), ("a", "q"), ("b", "p")]
+            .map(|it| peppers.keys(it.0.as_bytes(), it.1.as_bytes()));
+        let mut all: Vec<_> = keys.iter().flatten().map(Secret::expose).collect();
+        let derived = peppers.newest().derive(b"a");
+        let digest = peppers.digest(&[b"a", b"p"]).mac;
+        all.extend([&derived[..], &digest[..]]);
+        let distinct: std::collections::HashSet<_> = all.iter().collect();
+        assert_eq!((all.len(), distinct.len()), (8, 8));
+        let old = Peppers::new(vec![pepper(1)]).unwrap();
+        assert_eq!(old.keys(b"a", b"p"), keys[0][1..]);
     }
 
     #[test]

@@ -70,6 +70,16 @@ impl Reads {
         self.directory().0.peppers.digest(&parts)
     }
 
+    /// Tells whether the token of this digest ([`Reads::revocation_digest`]) was revoked.
+    ///
+    /// # Errors
+    /// A fault when the store does not answer.
+    pub async fn is_digest_revoked(&self, digest: &Digest) -> Result<bool, Fault> {
+        let key = self.directory().revocation_key(self.platform(), digest);
+        let found: Option<IgnoredAny> = self.record(key).await?;
+        Ok(found.is_some())
+    }
+
     /// Digests the very text of a token, so that it can be told again without being kept.
     #[must_use]
     pub fn text_digest(&self, token: &str) -> Digest {

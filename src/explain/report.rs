@@ -187,8 +187,9 @@ impl Report {
             // The rules are looked at anew, and told again.
             Step::Lineage(_) => self.rules.clear(),
             Step::Path(read) => {
+                let segments = read.iter().flatten().map(|it| parts::path(it));
                 self.path = Some(Path {
-                    segments: read.clone().unwrap_or_default(),
+                    segments: segments.collect(),
                     problem: read.clone().err(),
                 });
             }
@@ -237,7 +238,8 @@ fn fault<T>(outcome: &Result<T, Failure>) -> Option<String> {
 }
 
 /// Writes the answer as the RPC does, and reads it back. Only the target of a redirect is masked
-/// before: the query goes with it, and whatever credential a client left there by mistake.
+/// before: the query goes with it, and whatever credential a client left there by mistake; and the
+/// context, which is one.
 fn reply(mut decision: Decision, request: &RequestView<'_>, setting: Setting) -> Option<Reply> {
     if setting.on_fault == OnFault::GrpcError && fault(&decision.verdict).is_some() {
         return None;
@@ -254,6 +256,10 @@ fn reply(mut decision: Decision, request: &RequestView<'_>, setting: Setting) ->
         now: setting.now,
         number: 0,
     };
+    // What the issue listener would be told opens it for a while.
+    if let Some(context) = &mut decision.context {
+        *context = format!("({} bytes)", context.len());
+    }
     Reply::read(answer::encode(&decision, request, &circumstances))
 }
 
@@ -271,7 +277,7 @@ impl Asked {
             method: request.method.to_owned(),
             scheme: request.scheme.to_owned(),
             host: request.host().ok().map(Into::into),
-            path: request.path.to_owned(),
+            path: parts::path(request.path),
             query: request.query.pairs().map(|it| parameter(it.0)).collect(),
             headers,
             client_address: from.and_then(|it| request.client_address(it)),

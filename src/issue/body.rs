@@ -1,6 +1,7 @@
 //! A request's JSON, read into a type, with what is wrong told by field and never by value.
 
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// What is wrong with a body.
 #[derive(Debug, Eq, PartialEq)]
@@ -12,13 +13,43 @@ pub(super) enum Wrong {
     Field(String, &'static str),
 }
 
+const WRONG_TYPE: &str = "a value of the wrong type";
+
+/// Refuses lists where a dialect knows none, by the path of the first.
+///
+/// # Errors
+/// Where it stands.
+pub(super) fn without_lists(body: &[u8]) -> Result<(), Wrong> {
+    let whole: Value = serde_json::from_slice(body).map_err(|_| Wrong::NotJson)?;
+    match first_list(&whole) {
+        None => Ok(()),
+        Some(path) => Err(Wrong::Field(path.join("."), WRONG_TYPE)),
+    }
+}
+
+fn first_list(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::Array(_) => Some(Vec::new()),
+        Value::Object(members) => members.iter().find_map(|(name, value)| {
+            let mut path = first_list(value)?;
+            path.insert(0, name.chars().take(64).collect());
+            Some(path)
+        }),
+        _ => None,
+    }
+}
+
 /// Reads a body. A member that stands twice is refused.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Wrong> {
-    // Whole first, so that what is no JSON and what is JSON of another shape are told apart.
-    serde_json::from_slice::<IgnoredAny>(body).map_err(|_| Wrong::NotJson)?;
+    // Whole first, so that what is no JSON and what is JSON of another shape are told apart; and
+    // because a list would be read as an object whose fields come in their order.
+    let whole: Value = serde_json::from_slice(body).map_err(|_| Wrong::NotJson)?;
+    if !whole.is_object() {
+        return Err(Wrong::Field(String::new(), WRONG_TYPE));
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
@@ -29,7 +60,7 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Wrong> {
             ("missing field", "a field is missing"),
             ("unknown field", "this field is not known here"),
             ("duplicate field", "this field stands twice"),
-            ("invalid type", "a value of the wrong type"),
+            ("invalid type", WRONG_TYPE),
             ("unknown variant", "not one of the values that are known"),
         ];
         let known = kinds.iter().find(|it| text.starts_with(it.0));
@@ -73,7 +104,8 @@ mod tests {
             ("", Err(Wrong::NotJson)),
             ("{", Err(Wrong::NotJson)),
             ("{} {}", Err(Wrong::NotJson)),
-            ("[]", field("", "a value that cannot be taken")),
+            ("[]", field("", "a value of the wrong type")),
+            ("null", field("", "a value of the wrong type")),
             ("{}", field("data", "a field is missing")),
             (r#"{"data":{}}"#, field("data.name", "a field is missing")),
             (
@@ -106,6 +138,9 @@ mod tests {
                 }),
             ),
         ];
+        let list = without_lists(br#"{"a":1,"data":{"b":[]}}"#);
+        assert_eq!(list, Err(Wrong::Field("data.b".to_owned(), WRONG_TYPE)));
+        assert_eq!(without_lists(br#"{"data":{"b":{}}}"#), Ok(()));
         for (body, want) in cases {
             assert_eq!(read::<Outer>(body.as_bytes()), want, "{body}");
         }

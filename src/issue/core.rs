@@ -18,17 +18,17 @@ use crate::decision::{Dependency, Failure, Fault};
 use crate::directory::Directory;
 use crate::directory::operations::Operations;
 use crate::directory::operations::words::{Operation, OperationError};
-use crate::directory::pepper::Digest;
 use crate::directory::reads::Reads;
 use crate::directory::records::RecordKind;
 use crate::identity::TokenRef;
-use crate::issue::Asked;
 use crate::issue::answer::Answer;
+use crate::issue::standing::digest_of;
+use crate::issue::{Asked, Signature};
 use crate::keys::signing::SigningKeys;
 use crate::platform::refusal::{self, Circumstances, Refusal};
 use crate::platform::{Platform, Platforms};
 use crate::telemetry::Metrics;
-use crate::throttle::{Attempt, Throttle};
+use crate::throttle::{Attempt, Throttle, Trying};
 
 /// How much is done beside answers at once.
 const BESIDE: usize = 64;
@@ -144,7 +144,7 @@ impl Core {
     }
 
     /// Lets `verify` judge a login at `targets`, unless too many have failed at one of them from the
-    /// same address. One that it denies counts as failed at each.
+    /// same address, or may yet fail. One that it denies counts as failed at each.
     ///
     /// # Errors
     /// The throttle's denial, or why `verify` gives none.
@@ -179,22 +179,20 @@ impl Core {
         targets: &[String],
         verify: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        let platform = &*asked.platform;
+        let (platform, throttle) = (&*asked.platform, &self.0.parts.throttle);
         let attempts = targets.iter().map(|target| Attempt {
             platform: &platform.name,
             address,
             target,
         });
-        for attempt in attempts.clone() {
-            self.0.parts.throttle.ask(&platform.throttle, &attempt)?;
-        }
+        // Where one is refused, those before it end here.
+        let asked = attempts.map(|it| throttle.ask(&platform.throttle, &it));
+        let trying = asked.collect::<Result<Vec<_>, _>>()?;
         let verdict = verify.await;
         // What is shut was named by whoever may name it.
         let failed = |it: &Failure| matches!(it, Failure::Denied(it) if it.status() == 401);
         if verdict.as_ref().is_err_and(failed) {
-            for attempt in attempts {
-                self.0.parts.throttle.failed(&platform.throttle, &attempt);
-            }
+            trying.into_iter().for_each(Trying::failed);
         }
         verdict
     }
@@ -214,7 +212,7 @@ impl Core {
     ///
     /// # Errors
     /// A fault where it cannot be signed.
-    pub(super) fn mint(&self, platform: &Platform, grant: Grant) -> Result<String, Fault> {
+    pub(super) fn mint(&self, asked: &Asked, grant: Grant) -> Result<String, Fault> {
         let now = self.clock().unix_seconds();
         let mut claims = grant.claims;
         claims.insert(
@@ -224,7 +222,11 @@ impl Core {
         claims.insert("iat".to_owned(), json!(now));
         claims.insert("jti".to_owned(), json!(random_hex()?));
         claims.insert("gen".to_owned(), json!(grant.generations));
-        self.0.parts.signing.sign(&platform.name, &claims)
+        let platform = &asked.platform;
+        match asked.dialect.signature {
+            Signature::Rs256 => self.0.parts.signing.sign(&platform.name, &claims),
+            Signature::Hs256(header) => platform.hmac.sign(header, &claims),
+        }
     }
 
     /// Ends a token before its time.
@@ -232,8 +234,7 @@ impl Core {
     /// # Errors
     /// A fault when the store does not take it: it goes on then.
     pub(super) async fn revoke(&self, platform: &Platform, token: &TokenRef) -> Result<(), Fault> {
-        let unreadable = |_| Fault::new(Dependency::Internal, "a token's digest cannot be read");
-        let digest = Digest::try_from(token.digest.clone()).map_err(unreadable)?;
+        let digest = digest_of(token)?;
         self.directory()
             .revoke_digest(&platform.name, &digest, token.ends)
             .await

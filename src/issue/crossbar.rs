@@ -15,13 +15,17 @@ use futures_core::future::BoxFuture;
 use crate::decision::Failure;
 use crate::issue::answer::Answer;
 use crate::issue::core::Core;
-use crate::issue::{Asked, Dialect};
+use crate::issue::{Asked, Dialect, Signature};
 use crate::scheme::StoredForm;
 
 /// The row of [`crate::issue::DIALECTS`].
 pub(super) const DIALECT: Dialect = Dialect {
     name: "crossbar",
     forms: &[StoredForm::Md5, StoredForm::Sha1],
+    logs_in: true,
+    signature: Signature::Rs256,
+    // The Security API's to say.
+    lifetime: None,
     answer,
 };
 

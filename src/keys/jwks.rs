@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::credential::Secret;
 use crate::keys::pem::RSA_BITS;
-use crate::keys::{Algorithm, Key, Keys, MAX_KID_BYTES};
+use crate::keys::{Algorithm, Key, Keys, MAX_KID_BYTES, Signer};
 use crate::strict_json::object;
 
 /// How many keys a published set may have; those of known issuers have 2 to 8.
@@ -80,7 +80,7 @@ fn key(entry: &Map<String, Value>, algorithms: &[Algorithm]) -> Option<Key> {
         algorithm,
         decoding,
         material: Secret::new(material),
-        ours: false,
+        signer: Signer::Issuer,
     })
 }
 

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 
 use crate::credential::Secret;
-use crate::keys::{Algorithm, Key, pem};
+use crate::keys::{Algorithm, Key, Signer, pem};
 
 pub(super) const MESSAGE: &[u8] = b"portcullis self-test";
 const CHANGED: &[u8] = b"portcullis self-tesT";
@@ -32,7 +32,7 @@ pub(super) fn passed() -> Result<(), &'static str> {
             algorithm: Algorithm::Hs256,
             decoding: jsonwebtoken::DecodingKey::from_secret(HMAC_KEY),
             material: Secret::new(HMAC_KEY),
-            ours: false,
+            signer: Signer::Issuer,
         };
         judges(&hmac, HMAC_SIGNATURE) && SIGNED.iter().all(holds)
     });
@@ -50,7 +50,7 @@ fn holds((algorithm, file, signature): &(Algorithm, &str, &str)) -> bool {
         algorithm: *algorithm,
         decoding,
         material,
-        ours: false,
+        signer: Signer::Issuer,
     };
     judges(&key, signature)
 }

@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use crate::credential::Secret;
 use crate::decision::{Dependency, Fault};
 use crate::keys::pem::{RsaNumbers, private_rsa_key};
-use crate::keys::{Algorithm, Key, KeyProblem, read_file_and_metadata, self_test};
+use crate::keys::{Algorithm, Key, KeyProblem, Signer, read_file_and_metadata, self_test};
 
 /// How many files are taken: the current key, and those whose tokens have not ended.
 pub const MAX_SIGNING_KEYS: usize = 4;
@@ -121,20 +121,15 @@ impl SigningKeys {
     /// # Errors
     /// A fault where there is no key, or signing fails.
     pub fn sign(&self, platform: &str, claims: &Map<String, Value>) -> Result<String, Fault> {
-        let fault = |detail| Fault::new(Dependency::Internal, detail);
+        let detail = "no key to sign tokens with (`signing.key_files`)";
         let key = self.0.first();
-        let key = key.ok_or_else(|| fault("no key to sign tokens with (`signing.key_files`)"))?;
+        let key = key.ok_or_else(|| Fault::new(Dependency::Internal, detail))?;
         let header = format!(
             r#"{{"alg":"{}","typ":"JWT","kid":"{}"}}"#,
             Algorithm::Rs256.name(),
             key.kid(platform)
         );
-        let claims = serde_json::to_vec(claims).map_err(|_| fault("claims cannot be written"))?;
-        let part = |it: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(it);
-        let message = format!("{}.{}", part(header.as_bytes()), part(&claims));
-        let signature = key.sign(message.as_bytes());
-        let signature = signature.ok_or_else(|| fault("a token cannot be signed"))?;
-        Ok(format!("{message}.{signature}"))
+        compact(&header, claims, |message| key.sign(message))
     }
 
     /// Gives the key set of a platform (RFC 7517 §5), the current key first.
@@ -158,6 +153,20 @@ impl SigningKeys {
     pub fn verifying(&self, platform: &str) -> Vec<Key> {
         self.0.iter().map(|it| it.verifying(platform)).collect()
     }
+}
+
+/// Puts a token together (RFC 7515 §7.1); `sign` gives the signature of a message in base64url.
+pub(super) fn compact(
+    header: &str,
+    claims: &Map<String, Value>,
+    sign: impl FnOnce(&[u8]) -> Option<String>,
+) -> Result<String, Fault> {
+    let fault = |detail| Fault::new(Dependency::Internal, detail);
+    let claims = serde_json::to_vec(claims).map_err(|_| fault("claims cannot be written"))?;
+    let part = |it: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(it);
+    let message = format!("{}.{}", part(header.as_bytes()), part(&claims));
+    let signature = sign(message.as_bytes()).ok_or_else(|| fault("a token cannot be signed"))?;
+    Ok(format!("{message}.{signature}"))
 }
 
 impl SigningKey {
@@ -210,7 +219,7 @@ impl SigningKey {
             algorithm: Algorithm::Rs256,
             decoding: DecodingKey::from_rsa_raw_components(modulus, exponent),
             material: Secret::new([&modulus[..], exponent].concat()),
-            ours: true,
+            signer: Signer::Platforms,
         }
     }
 

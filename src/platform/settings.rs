@@ -13,7 +13,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::decision::Reason;
+use crate::directory::pepper::Peppers;
 use crate::document::{Document, Problem};
+use crate::keys::hmac::HmacKeys;
 use crate::keys::signing::SigningKeys;
 use crate::outbound::Outbound;
 use crate::platform::errors::{ErrorTable, RawErrorRow};
@@ -75,6 +77,11 @@ pub struct RawPlatform {
     account_header: Option<String>,
     /// What the platform's endpoints that issue tokens speak, behind rules with `issue: true`.
     issue: Option<IssueSettings>,
+    /// Files of secrets that the platform's HS256 tokens are signed with, the current one first, 4 at
+    /// most, 32 bytes or more each: to share them with an issuer that is there already. Absent: derived
+    /// from the peppers.
+    #[serde(default)]
+    hmac_key_files: Vec<String>,
     /// How many attempts at the platform's logins may fail.
     #[serde(default)]
     throttle: Option<RawLimits>,
@@ -95,10 +102,12 @@ fn yes() -> bool {
 pub struct Surroundings<'a> {
     /// What files are relative to: where the configuration stands.
     pub base: &'a Path,
-    /// What tokens that are minted here are signed with.
+    /// What RS256 tokens that are minted here are signed with.
     pub signing: &'a SigningKeys,
     /// What asks servers on the internet.
     pub outbound: &'a Outbound,
+    /// What keys of platforms are derived from; `None` where they have problems, which were told.
+    pub peppers: Option<&'a Peppers>,
     /// Whether this process serves endpoints that issue tokens.
     pub issuing: bool,
 }
@@ -148,6 +157,11 @@ pub fn build(
     // With those that are switched off: a preset's rule may go on naming them.
     let named: Vec<_> = schemes.entries("").into_iter().map(|it| it.0).collect();
     check_rules(&settings, &raw.rules, &named, raw.issue.is_some(), problems);
+    let issuing = raw
+        .issue
+        .as_ref()
+        .is_some_and(|it| around.issuing || it.served == Served::Elsewhere);
+    let hmac = hmac_keys(&settings, &raw, issuing, around, problems);
     let context = Context {
         platform: &raw.name,
         name: "",
@@ -155,6 +169,7 @@ pub fn build(
         base: around.base,
         signing: around.signing,
         outbound: around.outbound,
+        hmac: &hmac,
     };
     let schemes = build_schemes(context, &schemes, problems);
     let https: Https = raw.https.map_or(
@@ -180,10 +195,7 @@ pub fn build(
         account_header: raw.account_header.map(|it| it.to_ascii_lowercase()),
         method_override: raw.method_override,
         role_scopes: raw.role_scopes,
-        issuing: raw
-            .issue
-            .as_ref()
-            .is_some_and(|it| around.issuing || it.served == Served::Elsewhere),
+        issuing,
     };
     let throttle = raw.throttle.unwrap_or_default();
     throttle.check(&mut |pointer, message| {
@@ -222,12 +234,44 @@ pub fn build(
         errors: errors?,
         identity_headers: raw.identity_headers,
         issue: raw.issue,
+        hmac,
         throttle: throttle.into(),
         https,
         site: Site {
             hosts: raw.hosts.iter().map(|it| it.to_ascii_lowercase()).collect(),
             prefix: raw.prefix.unwrap_or_else(|| "/".to_owned()),
         },
+    })
+}
+
+/// Gives what the platform's own HS256 tokens are signed with: its files, or where it issues any, what
+/// the peppers give.
+fn hmac_keys(
+    settings: &Document,
+    raw: &RawPlatform,
+    issuing: bool,
+    around: Surroundings<'_>,
+    problems: &mut Vec<Problem>,
+) -> HmacKeys {
+    if raw.hmac_key_files.is_empty() {
+        let peppers = around.peppers.filter(|_| issuing);
+        let derived = peppers.map(|it| HmacKeys::derived(it, &raw.name));
+        return derived
+            .unwrap_or_else(|| Ok(HmacKeys::default()))
+            .unwrap_or_else(|message| {
+                problems.push(settings.problem("/issue", &message));
+                HmacKeys::default()
+            });
+    }
+    let files = raw.hmac_key_files.iter().map(|it| around.base.join(it));
+    HmacKeys::load(&files.collect::<Vec<_>>()).unwrap_or_else(|found| {
+        let at = |index: usize| format!("/hmac_key_files/{index}");
+        problems.extend(
+            found
+                .iter()
+                .map(|it| settings.problem(&at(it.index), &it.message)),
+        );
+        HmacKeys::default()
     })
 }
 

@@ -1,7 +1,7 @@
 //! `facebook`: an access token of Facebook Login, which Facebook's Graph API is asked about
-//! (`debug_token`).
+//! (`debug_token`), or a token of Limited Login, which Facebook has signed.
 //!
-//! The token says nothing by itself: whose it is, and for which app it was issued, Graph says. A
+//! An access token says nothing by itself: whose it is, and for which app it was issued, Graph says. A
 //! token of another app is nobody's here, or any site could collect tokens and be its visitors.
 //! The user is found by the link to this app's id of it, never by e-mail.
 //!
@@ -10,6 +10,7 @@
 //! and a client has only so many failed attempts.
 
 mod answer;
+mod limited;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,13 +24,14 @@ use crate::credential::{Credential, Place, Secret};
 use crate::decision::{Denial, Dependency, Failure, Fault, Reason};
 use crate::directory::reads::Reads;
 use crate::document::{Document, Problem};
-use crate::identity::Identity;
+use crate::identity::{Identity, TokenRef};
 use crate::outbound::{Outbound, check_url};
 use crate::request::RequestView;
 use crate::scheme::facebook::answer::{Vouched, judge};
+use crate::scheme::facebook::limited::Limited;
 use crate::scheme::{
-    Budget, Challenge, Context, Kind, Reading, Scheme, Source, Verified, challenge_of, earlier,
-    find, open_linked, parse_places,
+    Budget, Challenge, Context, Kind, Reading, Scheme, Source, Verified, challenge_of,
+    check_setting, check_shape, earlier, find, open_linked, parse_places,
 };
 
 /// The row of [`crate::scheme::ALL`].
@@ -62,6 +64,13 @@ struct Settings {
     /// Where Graph is, with its version.
     #[serde(default = "graph")]
     graph_url: String,
+    /// Where Facebook publishes the keys of Limited Login's tokens.
+    #[serde(default = "keys")]
+    jwks_url: String,
+}
+
+fn keys() -> String {
+    "https://www.facebook.com/.well-known/oauth/openid/jwks/".to_owned()
 }
 
 fn graph() -> String {
@@ -85,6 +94,7 @@ struct App {
     secret: Secret,
     graph: String,
     outbound: Outbound,
+    limited: Limited,
 }
 
 fn build(
@@ -125,6 +135,7 @@ impl App {
         } else if read.graph_url.contains('?') {
             complain("/graph_url", "a URL that paths are added to has no query");
         }
+        check_setting("/jwks_url", Some(&read.jwks_url), complain);
         let (id, file) = match (&read.app_id, &read.app_secret_file) {
             (Some(id), Some(file)) => (id, file),
             (None, None) => return None,
@@ -148,13 +159,30 @@ impl App {
         if !secret.expose_str().is_some_and(is_secret) {
             complain("/app_secret_file", "the file holds no app's secret");
         }
+        let limited = Limited::new(id, read.jwks_url.clone(), context.outbound)
+            .map_err(|message| complain("", message))
+            .ok()?;
         Some(Self {
             id: id.clone(),
             issuer: format!("facebook:{id}"),
             secret,
             graph: read.graph_url.trim_end_matches('/').to_owned(),
             outbound: context.outbound.with_own_bound(IN_FLIGHT),
+            limited,
         })
+    }
+
+    /// Tells for whom a token stands, whichever of the two it is.
+    async fn check(
+        &self,
+        token: &str,
+        reads: &Reads,
+    ) -> Result<(Vouched, Option<TokenRef>), Failure> {
+        if token.contains('.') {
+            let (vouched, token) = self.limited.check(token, reads).await?;
+            return Ok((vouched, Some(token)));
+        }
+        Ok((self.ask(token, reads.now()).await?, None))
     }
 
     /// Asks Graph about a token.
@@ -186,14 +214,17 @@ impl Scheme for Facebook {
         let Some((place, token)) = find(request, &self.places, self.reading)? else {
             return Ok(None);
         };
+        if token.contains('.') {
+            check_shape(&token)?;
+            return Ok(Some(credential(place, &token)));
+        }
         // Apps' own tokens hold a `|`: they are nobody's.
         let plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_');
         if token.is_empty() || !token.bytes().all(plain) {
             let detail = "not a user's access token of Facebook Login";
             return Err(Denial::new(Reason::Malformed, detail));
         }
-        let secret = Secret::new(token.as_bytes());
-        Ok(Some(Credential::new(place, "", secret)))
+        Ok(Some(credential(place, &token)))
     }
 
     fn verify<'a>(
@@ -206,11 +237,12 @@ impl Scheme for Facebook {
                 return Err(denied("the scheme has no app whose tokens it takes").into());
             };
             let token = credential.secret().expose_str().unwrap_or_default();
-            let vouched = app.ask(token, reads.now()).await?;
+            let (vouched, token) = app.check(token, reads).await?;
             let subject = (app.issuer.as_str(), vouched.user.as_str());
             let identity = open_linked(&self.platform, &self.name, subject, reads).await?;
             Ok(Verified::vouch(Identity {
                 expires: earlier(vouched.expires, identity.expires),
+                token,
                 ..identity
             }))
         })
@@ -233,6 +265,10 @@ impl Scheme for Facebook {
                        those of the app, or null to switch it off";
         self.app.is_none().then_some(message)
     }
+}
+
+fn credential(place: Place, token: &str) -> Credential {
+    Credential::new(place, "", Secret::new(token.as_bytes()))
 }
 
 fn denied(detail: &'static str) -> Denial {

@@ -7,15 +7,16 @@
 //!
 //! Tokens that this project mints carry `gen`, a list of three numbers: the generations of the
 //! platform, the account and the user at that time, 0 where there is none. Where the claim is there
-//! and the directory is asked, it must be what the records say now; under a key of ours
-//! (`minted_here`) it must be there.
+//! and the directory is asked, it must be what the records say now; under a key that only we sign
+//! with (`minted_here`) it must be there. Under a secret that another issuer has too, its tokens,
+//! which say no generations, end by `exp` or one by one.
 
 mod settings;
 
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::credential::{Credential, Place, Secret};
 use crate::decision::{Denial, Failure, Reason};
@@ -23,12 +24,12 @@ use crate::directory::reads::Reads;
 use crate::document::{Document, Problem};
 use crate::identity::{Identity, TokenRef};
 use crate::keys::remote::{KeySet, Settings as KeySetSettings};
-use crate::keys::{self, Algorithm, Keys};
+use crate::keys::{self, Algorithm, Key, Keys};
 use crate::request::RequestView;
 use crate::scheme::jwt::settings::{Settings, check};
 use crate::scheme::{
     Challenge, Context, Demands, Kind, Lookup, Names, Reading, Scheme, Token, Verified,
-    challenge_of, check_shape, check_signed, earlier, find, parse_places,
+    challenge_of, check_shape, check_signed, earlier, find, parse_places, revocation_parts,
 };
 
 /// The row of [`crate::scheme::ALL`].
@@ -74,11 +75,7 @@ fn build(
         }
         Keys::default()
     });
-    let keys = if read.minted_here {
-        keys.and(context.signing.verifying(context.platform))
-    } else {
-        keys
-    };
+    let keys = keys.and(own_keys(&read, context));
     check(&read, &mut complain);
     if problems.len() > before {
         return None;
@@ -133,6 +130,23 @@ fn key_set(read: &Settings, context: &Context<'_>) -> Result<Option<KeySet>, &'s
         cool_down,
     };
     KeySet::new(settings, context.outbound).map(Some)
+}
+
+/// What tokens that are minted here are verified with: RS256, unless the scheme takes it not, and
+/// HS256, if it takes it in so many words.
+fn own_keys(read: &Settings, context: &Context<'_>) -> Vec<Key> {
+    let mut keys = Vec::new();
+    if !read.minted_here {
+        return keys;
+    }
+    let named = |it| read.algorithms.as_ref().map(|all| all.contains(&it));
+    if named(Algorithm::Rs256).unwrap_or(true) {
+        keys.extend(context.signing.verifying(context.platform));
+    }
+    if named(Algorithm::Hs256).unwrap_or(false) {
+        keys.extend(context.hmac.verifying());
+    }
+    keys
 }
 
 impl Scheme for Jwt {
@@ -192,12 +206,15 @@ impl Scheme for Jwt {
     }
 
     fn warning(&self) -> Option<&'static str> {
-        let message = if self.minted_here {
-            "it has no `keys`, and there are no `signing.key_files` to mint tokens with, so every \
-             token is refused; give it the issuer's keys, or those, or null to switch it off"
-        } else {
+        let message = if !self.minted_here {
             "it has no `keys`, so every token is refused; give it the issuer's keys or its \
              `jwks_url`, or null to switch it off"
+        } else if self.algorithms.contains(&Algorithm::Hs256) {
+            "it has no `keys`, and the platform mints no tokens (`listen.issue`), so every token is \
+             refused; give it the issuer's keys, or that, or null to switch it off"
+        } else {
+            "it has no `keys`, and there are no `signing.key_files` to mint tokens with, so every \
+             token is refused; give it the issuer's keys, or those, or null to switch it off"
         };
         self.has_no_keys().then_some(message)
     }
@@ -238,19 +255,6 @@ impl Jwt {
         let key = key_set.key(token.kid.as_deref(), token.algorithm).await?;
         check_signed(&key, token, reads.prover())?;
         Ok(false)
-    }
-}
-
-/// Gives what a token is revoked by: its issuer's name for it, or where it has none the whole.
-#[must_use]
-pub fn revocation_parts<'t>(claims: &'t Map<String, Value>, token: &'t str) -> Vec<&'t [u8]> {
-    let claim = |name| claims.get(name).and_then(Value::as_str);
-    match claim("jti").filter(|it| !it.is_empty()) {
-        Some(id) => {
-            let issuer = claim("iss").unwrap_or_default();
-            vec![b"jti", issuer.as_bytes(), id.as_bytes()]
-        }
-        None => vec![b"token", token.as_bytes()],
     }
 }
 

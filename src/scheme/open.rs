@@ -53,9 +53,11 @@ pub(crate) async fn open_user(
         return Err(Denial::new(Reason::Disabled, "the user is disabled").into());
     }
     let account = open_account(user.account.as_deref(), reads).await?;
+    let generations = generations(account.as_ref(), user.generation, reads).await?;
     Ok(Opened {
-        generations: generations(account.as_ref(), user.generation, reads).await?,
+        generations,
         identity: Identity {
+            generations: Some(generations),
             platform: platform.to_owned(),
             username: user.login().map(str::to_owned),
             account: user.account,

@@ -10,6 +10,8 @@ mod token;
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use crate::decision::{Denial, Reason};
 use crate::keys::Key;
 use crate::keys::remote::{COOL_DOWN_SECONDS, KEEP_SECONDS};
@@ -19,6 +21,9 @@ use crate::proof::Prover;
 pub(crate) use claims::{Demands, Names, text_claim};
 pub(crate) use lookup::{Asked, Lookup};
 pub(crate) use token::{Token, check_shape};
+
+/// The greatest leeway, in seconds: what clocks that are kept at all do not exceed.
+const MAX_LEEWAY: u64 = 60;
 
 /// The longest that a key set may be kept, in seconds: 30 days.
 const MAX_KEEP_SECONDS: u64 = 30 * 24 * 60 * 60;
@@ -39,6 +44,22 @@ pub(crate) fn check_signed(key: &Key, token: &Token<'_>, prover: &Prover) -> Res
     signed
         .then_some(())
         .ok_or_else(|| Denial::new(Reason::Wrong, "the signature is not the key's"))
+}
+
+/// Gives what a token is revoked by: its issuer's name for it, or where it has none the whole.
+#[must_use]
+pub(crate) fn revocation_parts<'t>(
+    claims: &'t Map<String, Value>,
+    token: &'t str,
+) -> Vec<&'t [u8]> {
+    let claim = |name| claims.get(name).and_then(Value::as_str);
+    match claim("jti").filter(|it| !it.is_empty()) {
+        Some(id) => {
+            let issuer = claim("iss").unwrap_or_default();
+            vec![b"jti", issuer.as_bytes(), id.as_bytes()]
+        }
+        None => vec![b"token", token.as_bytes()],
+    }
 }
 
 /// How a key set is kept, as settings say it.
@@ -62,6 +83,13 @@ impl Keeping {
             complain("/cool_down_seconds", "between 1 and 3600");
         }
         (Duration::from_secs(keep), Duration::from_secs(cool_down))
+    }
+}
+
+/// Tells of a leeway that no clock needs.
+pub(crate) fn check_leeway(seconds: u64, complain: &mut impl FnMut(&str, &str)) {
+    if seconds > MAX_LEEWAY {
+        complain("/leeway_seconds", "at most 60");
     }
 }
 

@@ -13,7 +13,6 @@ use crate::credential::Fingerprinter;
 use crate::directory::Directory;
 use crate::directory::file::{DirectoryFile, Existing, Forms};
 use crate::directory::operations::Operations;
-use crate::directory::pepper::Peppers;
 use crate::explain::Explainer;
 use crate::gate::Gate;
 use crate::issue::core::{Core, Parts};
@@ -83,10 +82,6 @@ pub async fn open(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let prover = Prover::new(fingerprinter.clone(), config.proof_capacity, cores)?;
     let StoreSettings { kind, peppers, .. } = config.store;
-    let peppers = match peppers {
-        Some(peppers) => peppers,
-        None => Peppers::ephemeral()?,
-    };
     let mut limits = config.cache;
     if matches!(kind, StoreKind::Redis(_)) {
         limits.ttl = limits.ttl.min(UNWATCHED);

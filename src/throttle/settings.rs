@@ -52,7 +52,8 @@ impl Default for Limits {
 #[serde(default, deny_unknown_fields)]
 pub struct RawLimits {
     /// How many attempts from one client (an IPv4 address, a /64 of IPv6) against one target may
-    /// fail in a window before the others of that window are refused.
+    /// fail in a window before the others of that window are refused. Those under way count as if
+    /// they failed until they are over.
     pub failures: u32,
     /// How long a window is, 86400 at most.
     pub window_seconds: u64,

@@ -60,7 +60,7 @@ impl Throttle {
 
     async fn write(&self) -> Result<(), Fault> {
         let keys: Vec<_> = lock(&self.0.tracked).changed.keys().copied().collect();
-        let sum = |key| self.look(key, |it| it.shared.saturating_add(it.pending));
+        let sum = |key| self.look(key, Failed::sum);
         let mut changed: Vec<_> = keys
             .into_iter()
             .filter_map(|it| Some((sum(it)?, it)))
@@ -128,13 +128,13 @@ impl Throttle {
         let Some(shared) = self.find(key) else {
             return;
         };
+        let mut tracked = lock(&self.0.tracked);
         // Locked throughout, so that a failure that comes in between is not taken for told.
         let mut known = lock(&shared);
         let Some(failed) = known.failed.as_mut().filter(|it| it.counter == *counter) else {
             return;
         };
         change(failed);
-        let mut tracked = lock(&self.0.tracked);
         if failed.pending == 0 {
             tracked.changed.remove(&key);
         }

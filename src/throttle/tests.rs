@@ -163,8 +163,17 @@ fn from<'a>(address: &str, target: &'a str) -> Attempt<'a> {
     }
 }
 
+/// Fails, whatever the limit.
 fn fail(throttle: &Throttle, times: u32, attempt: &Attempt<'_>) {
-    (0..times).for_each(|_| throttle.failed(&LIMITS, attempt));
+    let unlimited = Limits {
+        failures: u32::MAX,
+        ..LIMITS
+    };
+    for _ in 0..times {
+        let mut trying = throttle.ask(&unlimited, attempt).unwrap();
+        trying.limits = LIMITS;
+        trying.failed();
+    }
 }
 
 /// Gives the seconds to wait; `None`: none.
@@ -181,7 +190,7 @@ fn as_many_attempts_fail_as_are_allowed_and_then_one_waits_for_the_rest_of_the_w
     let attempt = from("192.0.2.1", "a");
     for _ in 0..LIMITS.failures {
         assert_eq!(wait(&throttle, &attempt), None);
-        throttle.failed(&LIMITS, &attempt);
+        throttle.ask(&LIMITS, &attempt).unwrap().failed();
     }
     let rest = desk.rest(&attempt);
     assert!((1..=300).contains(&rest), "{rest}");
@@ -195,6 +204,84 @@ fn as_many_attempts_fail_as_are_allowed_and_then_one_waits_for_the_rest_of_the_w
     assert_eq!(wait(&throttle, &attempt), None);
     fail(&throttle, 1, &attempt);
     assert_eq!(wait(&throttle, &attempt), Some(300));
+}
+
+#[test]
+fn no_more_are_under_way_than_may_still_fail() {
+    let desk = Desk::new();
+    let throttle = desk.process(100);
+    let attempt = from("192.0.2.1", "a");
+    let begin = || throttle.ask(&LIMITS, &attempt).unwrap();
+    let (one, two, three) = (begin(), begin(), begin());
+    assert_eq!(wait(&throttle, &attempt), Some(1), "nothing has failed yet");
+    let elsewhere = [from("192.0.2.2", "a"), from("192.0.2.1", "b")];
+    assert!(elsewhere.iter().all(|it| wait(&throttle, it).is_none()));
+
+    // One that is over, or whose client has gone, makes room for another one.
+    drop(one);
+    let one = begin();
+    assert_eq!(wait(&throttle, &attempt), Some(1));
+    // One that has failed makes none.
+    one.failed();
+    assert_eq!(wait(&throttle, &attempt), Some(1));
+    two.failed();
+    drop(three);
+    let three = begin();
+    assert_eq!(wait(&throttle, &attempt), Some(1));
+    three.failed();
+    assert_eq!(wait(&throttle, &attempt), Some(desk.rest(&attempt)));
+
+    // What was let begin may fail in the window after.
+    desk.pass(Duration::from_secs(desk.rest(&attempt)));
+    let begun = [begin(), begin(), begin()];
+    desk.pass(LIMITS.window);
+    assert_eq!(wait(&throttle, &attempt), Some(1));
+    begun.into_iter().for_each(Trying::failed);
+    assert_eq!(wait(&throttle, &attempt), Some(300));
+    assert_eq!(lock(&throttle.0.tracked).trying.len(), 0);
+}
+
+#[test]
+fn of_many_released_at_once_as_many_begin_as_may_fail() {
+    let desk = Desk::new();
+    let throttle = desk.process(100);
+    let attempt = from("192.0.2.1", "a");
+    let barrier = std::sync::Barrier::new(16);
+    let begun = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                barrier.wait();
+                let trying = throttle.ask(&LIMITS, &attempt);
+                begun.fetch_add(usize::from(trying.is_ok()), Ordering::SeqCst);
+                // Held until everybody has asked.
+                barrier.wait();
+                drop(trying);
+            });
+        }
+    });
+    assert_eq!(begun.into_inner(), 3);
+    assert_eq!(wait(&throttle, &attempt), None, "nothing has failed");
+}
+
+#[test]
+fn what_is_under_way_is_no_more_forgotten_than_it_is_remembered() {
+    const CAPACITY: u64 = 10;
+    let desk = Desk::new();
+    let throttle = desk.process(CAPACITY);
+    let attempt = from("192.0.2.1", "victim");
+    let begun = [(); 3].map(|()| throttle.ask(&LIMITS, &attempt).unwrap());
+    for number in 0..1000_u32 {
+        let address = std::net::Ipv4Addr::from_bits(0x0a00_0000 + number).to_string();
+        fail(&throttle, 1, &from(&address, "victim"));
+        drop(throttle.ask(&LIMITS, &from(&address, "success")).unwrap());
+    }
+    throttle.0.known.run_pending_tasks();
+    assert!(throttle.0.known.entry_count() <= CAPACITY);
+    assert_eq!(wait(&throttle, &attempt), Some(1));
+    begun.into_iter().for_each(drop);
+    assert_eq!(lock(&throttle.0.tracked).trying.len(), 0);
+    assert_eq!(wait(&throttle, &attempt), None);
 }
 
 #[test]
@@ -368,7 +455,7 @@ fn a_bucket_is_taken_from_by_every_attempt_of_its_own_client_and_target() {
     let attempt = from("192.0.2.1", "a");
     assert_eq!(throttle.tokens(&limits, &attempt), (0, 100));
     let ask = || {
-        let asked = throttle.ask(&limits, &attempt);
+        let asked = throttle.ask(&limits, &attempt).map(drop);
         asked.map_err(|it| it.retry_after().unwrap().as_secs())
     };
     for (want, tokens) in [(Ok(()), (35, 65)), (Ok(()), (35, 30)), (Err(4), (30, 0))] {
@@ -376,7 +463,7 @@ fn a_bucket_is_taken_from_by_every_attempt_of_its_own_client_and_target() {
         assert_eq!(throttle.tokens(&limits, &attempt), tokens);
     }
     let other = from("192.0.2.2", "a");
-    assert_eq!(throttle.ask(&limits, &other), Ok(()));
+    assert!(throttle.ask(&limits, &other).is_ok());
     desk.pass(Duration::from_millis(3500));
     assert_eq!(ask(), Ok(()));
     assert_eq!(throttle.tokens(&LIMITS, &attempt), (0, 0), "no bucket");

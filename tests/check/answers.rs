@@ -69,7 +69,7 @@ async fn a_denial_tells_later_filters_why_in_words_of_a_closed_list() {
         ("no_rule", mine("DELETE", "/orders/1")),
         ("not_yet_valid", app("443")),
         ("path", mine("GET", "/orders//1")),
-        ("plain_http", Ask::new(OPENTACT, "GET", "/rest/auth")),
+        ("plain_http", Ask::new(OPENTACT, "GET", "/rest/user")),
         ("relation", crossbar("/v2/accounts/5c9f1f3d2e4b506f7b8c9d0e1f2a3b4c")),
         ("role", mine("GET", "/admin/x").header("x-my-key", MY_KEY)),
         ("scheme_not_accepted", orders().header("authorization", MY_ADMIN)),

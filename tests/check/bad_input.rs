@@ -22,7 +22,7 @@ fn long() -> String {
 
 /// A request that is allowed, to be made bad in one respect.
 fn good() -> Ask {
-    Ask::new(OPENTACT, "GET", "/rest/auth")
+    Ask::new(OPENTACT, "GET", "/rest/user")
         .header("x-forwarded-proto", "https")
         .header("authorization", CALLIFY)
 }
@@ -129,7 +129,7 @@ async fn requests_that_no_reader_is_sure_of_are_refused_however_their_headers_co
         ),
         (
             "a URL",
-            path("https://opentact.example.com/rest/auth"),
+            path("https://opentact.example.com/rest/user"),
             403,
             NEUTRAL_403,
         ),
@@ -289,7 +289,7 @@ async fn requests_that_no_reader_is_sure_of_are_refused_however_their_headers_co
         good().header("x-binary", b"\x00\xff\r\n"),
         infobip(&format!("apiKey={SENDER_KEY}")),
         host("OPENTACT.example.com:443"),
-        path("/rest/auth?x=%zz&%00=\0"),
+        path("/rest/user?x=%zz&%00=\0"),
     ];
     for client in &mut clients().await {
         for (name, bad, status, body) in &cases {

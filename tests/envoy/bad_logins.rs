@@ -37,7 +37,7 @@ fn long(name: &str, rule: &str, words: &str, target: usize) -> String {
 
 fn rows(all: Vec<(&str, Request, String)>) -> Vec<Row> {
     let row = |(name, request, want): (&str, Request, String)| row(name, request, want);
-    all.into_iter().map(|it| row(it).from_anywhere()).collect()
+    all.into_iter().map(|it| row(it).anywhere()).collect()
 }
 
 pub(crate) fn bodies_that_are_not_what_is_asked_for() -> Vec<Row> {
@@ -187,7 +187,7 @@ pub(crate) fn what_cannot_be_set_or_done() -> Vec<Row> {
     };
     let set = |account: &str, method: &str, modules: Value| {
         to(CROSSBAR, method, format!("/v2/accounts/{account}/security"))
-            .header("authorization", JOHN_MD5)
+            .header("x-auth-token", &token)
             .body(json!({ "data": { "auth_modules": modules } }).to_string())
     };
     let acme = |modules: Value| set(ACME, "POST", modules);
@@ -252,6 +252,13 @@ pub(crate) fn what_cannot_be_set_or_done() -> Vec<Row> {
         (
             "security of an account that there is not",
             set(&"0".repeat(32), "POST", json!({})),
+            crossbar::refused(403),
+        ),
+        (
+            "K20 to set by a password",
+            to(CROSSBAR, "POST", format!("/v2/accounts/{ACME}/security"))
+                .header("authorization", JOHN_MD5)
+                .body(json!({ "data": { "auth_modules": {} } }).to_string()),
             crossbar::refused(403),
         ),
         (

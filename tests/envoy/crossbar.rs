@@ -38,7 +38,7 @@ pub(crate) fn refused(status: u16) -> String {
 pub(crate) fn expired() -> String {
     refused(423).replace(
         &golden("crossbar/423.json"),
-        &golden("crossbar/423_expired.json"),
+        &golden("crossbar-issued/423_expired.json"),
     )
 }
 

@@ -31,7 +31,7 @@ async fn a_server_that_cannot_decide_in_time_denies_even_where_envoy_would_let_f
         .check_timeout(Duration::from_secs(20))
         .start();
 
-    let late = exchange(envoy.plain(), &opentact("/rest/auth")).await;
+    let late = exchange(envoy.plain(), &opentact("/rest/user")).await;
     assert_eq!(late.status, 503);
     assert_eq!(late.text(), golden("opentact/503.json"));
     let seconds: u32 = late
@@ -57,9 +57,9 @@ async fn what_envoy_has_repaired_is_judged_as_repaired() {
         .check_timeout(Duration::from_secs(20))
         .start();
 
-    let inside = exchange(envoy.plain(), &opentact("/other/../rest//%61uth")).await;
+    let inside = exchange(envoy.plain(), &opentact("/other/../rest//%75ser")).await;
     assert_eq!(inside.status, 200);
-    assert_eq!(upstream.seen()[0].path, b"/rest/auth");
+    assert_eq!(upstream.seen()[0].path, b"/rest/user");
     let outside = exchange(envoy.plain(), &opentact("/rest/../other")).await;
     assert_eq!(outside.status, 403);
     assert_eq!(outside.text(), golden("opentact/403.json"));

@@ -125,7 +125,7 @@ pub(crate) fn a_context_of_a_clients_own_goes_nowhere() -> Vec<Row> {
             own(john(&json!({ "account_id": ACME }))),
             told(201, "201_user_auth"),
         )
-        .from_anywhere(),
+        .anywhere(),
         row(
             "where there is one for somebody",
             own(get("/v2/token_auth").header("x-auth-token", token)),
@@ -171,7 +171,7 @@ async fn a_context_is_good_for_seconds_and_under_the_servers_pepper() {
         ),
         (
             "of a platform that issues nothing",
-            sealed(PEPPER, now, "opentact"),
+            sealed(PEPPER, now, "mine"),
             403,
         ),
     ] {

@@ -7,7 +7,7 @@ use crate::envoy::issuing::{api_auth, login, token, told, with, with_data, wrong
 use crate::envoy::table::{Row, World, row, to};
 use crate::envoy::tokens::dead;
 use crate::support::client::Request;
-use crate::support::sample::CROSSBAR_TWIN;
+use crate::support::sample::{CROSSBAR, CROSSBAR_TWIN};
 
 const ACCOUNT: &str = "86266ee937d97f812a8e57d22b62ee29";
 const KEY: &str = "9f91161f43433e49a6de6db680d79f60159f2e4ac9172621a12846428158440b";
@@ -102,13 +102,14 @@ pub(crate) async fn tokens_end_all_at_once_by_a_reset_and_by_a_command(world: &W
     ];
     world.check("resets", rows).await;
     live(world, &[first, others, accounts]).await;
-    assert_eq!(
-        world
-            .ask(0, &reset(first, &of_user("u-other")))
-            .await
-            .status,
-        200
-    );
+    let handle = to(CROSSBAR, "GET", "/v2/token_auth");
+    let handle = handle.header("authorization", "Bearer a-handle-that-is-other");
+    assert_eq!(world.ask(world.last(), &handle).await.status, 200);
+    let done = world.ask(0, &reset(first, &of_user("u-other"))).await;
+    assert_eq!(done.status, 200, "{}", done.text());
+    world
+        .await_check(row("K27 a user's handle", handle, dead()))
+        .await;
     world.await_check(ended("a user's", others)).await;
     live(world, &[first, accounts]).await;
     assert_eq!(world.ask(0, &reset(first, &target(""))).await.status, 200);

@@ -22,7 +22,7 @@ fn presents(token: &str) -> Request {
 
 pub(crate) fn facebooks_tokens_stand_for_the_user_who_is_linked_and_nobody_else() -> Vec<Row> {
     let passed = |identity: &str| reached("GET /rest/auth", identity);
-    let refuses = |name: &str, request| row(name, request, refused(401)).from_anywhere();
+    let refuses = |name: &str, request| row(name, request, refused(401)).anywhere();
     vec![
         row(
             "a linked user's",

@@ -60,21 +60,21 @@ fn challenged(name: &str, login: Request) -> Row {
     let golden = crate::envoy::table::golden;
     let want = refused(401).replace(
         &golden("crossbar/401.json"),
-        &golden("crossbar/401_second_factor.json"),
+        &golden("crossbar-issued/401_second_factor.json"),
     );
-    row(name, login, want).from_anywhere()
+    row(name, login, want).anywhere()
 }
 
 fn is_refused(name: &str, login: Request) -> Row {
-    row(name, login, refused(401)).from_anywhere()
+    row(name, login, refused(401)).anywhere()
 }
 
 pub(crate) async fn a_second_factor_is_asked_for_and_taken_once(world: &World) {
-    let first = token(world, 0, &issuing::login(ACCOUNT, "otp1")).await;
+    let first = token(world, 0, &issuing::login(ACCOUNT, "otp5")).await;
     let wardens = token(world, 0, &issuing::login(ACCOUNT, "warden")).await;
     let security = format!("/v2/accounts/{ACCOUNT}/security");
     let on = json!({ "multi_factor": { "enabled": true } });
-    let on = json!({ "auth_modules": { "cb_user_auth": on, "cb_api_auth": on } });
+    let on = json!({ "auth_modules": { "cb_user_auth": on, "cb_api_auth": on, "cb_auth": on } });
     let answer = world
         .ask(0, &with_data(&wardens, "POST", &security, &on))
         .await;
@@ -92,7 +92,7 @@ pub(crate) async fn a_second_factor_is_asked_for_and_taken_once(world: &World) {
         is_refused("of an account, which has none", api_auth(KEY)),
     ];
     world.check("second factor", rows).await;
-    let good = issuing::with(&first, "GET", "/v2/token_auth");
+    let good = with(&first, "GET", "/v2/token_auth");
     assert_eq!(
         world.ask(world.last(), &good).await.status,
         200,
@@ -100,6 +100,7 @@ pub(crate) async fn a_second_factor_is_asked_for_and_taken_once(world: &World) {
     );
 
     taken(world).await;
+    renewed(world, &first).await;
     refusals(world).await;
     limited(world).await;
 
@@ -141,6 +142,20 @@ async fn taken(world: &World) {
         matches!(statuses, [201, 401] | [401, 201]),
         "at once: {statuses:?}"
     );
+}
+
+/// A token of before is renewed with a second factor only.
+async fn renewed(world: &World, token: &str) {
+    let renew = |response: Value| {
+        let data = json!({ "action": "refresh_token", "multi_factor_response": response });
+        with_data(token, "PUT", "/v2/auth", &data)
+    };
+    let rows = vec![challenged("renewed without one", renew(Value::Null))];
+    world.check("second factor", rows).await;
+    let wrong = world.ask(0, &renew(json!(wrong_code("otp5")))).await;
+    assert_eq!(wrong.status, 401, "{}", wrong.text());
+    let good = world.ask(0, &renew(json!(code("otp5", now())))).await;
+    token_of(&good);
 }
 
 /// Responses that are no good.

@@ -106,11 +106,11 @@ pub(crate) fn opentact_takes_no_token_that_is_not_honest() -> Vec<Row> {
         ("crossbar's token", issuers::CROSSBAR.token(&johns())),
     ];
     let header = |token: &str| {
-        to(OPENTACT, "GET", "/rest/auth")
+        to(OPENTACT, "GET", "/rest/user")
             .header("x-forwarded-proto", "https")
             .header("x-auth-token", token)
     };
-    let known = reached("GET /rest/auth", AS_CALLIFY_BY_TOKEN);
+    let known = reached("GET /rest/user", AS_CALLIFY_BY_TOKEN);
     let wants = [known.as_str(), &opentact::refused(401)];
     told_apart(&issuers::OPENTACT, &callifys(), header, wants, more)
 }

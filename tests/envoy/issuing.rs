@@ -79,7 +79,7 @@ pub(crate) fn with_data(token: &str, method: &str, target: &str, data: &Value) -
 
 /// An answer of an endpoint's, by its golden body.
 pub(crate) fn told(status: u16, name: &str) -> String {
-    let body = golden(&format!("crossbar/{name}.json"));
+    let body = golden(&format!("crossbar-issued/{name}.json"));
     issued(&answered(
         status,
         "content-type: application/json\nx-request-id: 0b7f6b8e3f8f4d0c9a55f3d1c2b4a697",

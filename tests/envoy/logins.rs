@@ -17,7 +17,7 @@ const ACMES_KEY: &str = "822b33ad87c148a0a20a5ba7cd5ebcaa68d36a18e7aad165554903f
 /// Rows of logins, each from an address of its own, so that none finds less in its bucket.
 fn rows(all: Vec<(&str, Request, String)>) -> Vec<Row> {
     let row = |(name, request, want): (&str, Request, String)| row(name, request, want);
-    all.into_iter().map(|it| row(it).from_anywhere()).collect()
+    all.into_iter().map(|it| row(it).anywhere()).collect()
 }
 
 pub(crate) fn users_log_in_to_an_account_by_whatever_names_it() -> Vec<Row> {

@@ -12,7 +12,7 @@ fn https(method: &str, target: &str) -> Request {
 }
 
 fn rest(authorization: &str) -> Request {
-    https("GET", "/rest/auth").header("authorization", authorization)
+    https("GET", "/rest/user").header("authorization", authorization)
 }
 
 pub(crate) fn refused(status: u16) -> String {
@@ -33,13 +33,13 @@ pub(crate) fn basic_credentials_are_an_address_and_a_password() -> Vec<Row> {
         row(
             "O1 the right ones",
             rest(CALLIFY),
-            reached("GET /rest/auth", AS_CALLIFY),
+            reached("GET /rest/user", AS_CALLIFY),
         ),
         row(
             "the address in another case",
             // OpenTact@Callify.io:12345678
             rest("Basic T3BlblRhY3RAQ2FsbGlmeS5pbzoxMjM0NTY3OA=="),
-            reached("GET /rest/auth", AS_CALLIFY),
+            reached("GET /rest/user", AS_CALLIFY),
         ),
         row(
             "O2 garbage behind the padding",
@@ -50,7 +50,7 @@ pub(crate) fn basic_credentials_are_an_address_and_a_password() -> Vec<Row> {
             "O2 without it",
             rest("Basic dXNlcm5hbWU6cGFzc3dvcmQ="),
             reached(
-                "GET /rest/auth",
+                "GET /rest/user",
                 "
 x-auth-account: f2cb79fb-6bf8-4484-8034-debf95aac73b
 x-auth-platform: opentact
@@ -61,7 +61,7 @@ x-auth-username: username",
         ),
         row(
             "O12 no credential",
-            https("GET", "/rest/auth"),
+            https("GET", "/rest/user"),
             refused(401),
         ),
         row(
@@ -113,11 +113,11 @@ x-auth-username: username",
 
 pub(crate) fn an_ha1b_is_a_credential_of_its_own_and_agrees_with_others_or_is_refused() -> Vec<Row>
 {
-    let presents = |ha1b: &str| https("GET", "/rest/auth").header("X-Auth-HA1B-Token", ha1b);
-    let passed = |identity: &str| reached("GET /rest/auth", identity);
+    let presents = |ha1b: &str| https("GET", "/rest/user").header("X-Auth-HA1B-Token", ha1b);
+    let passed = |identity: &str| reached("GET /rest/user", identity);
     // md5(1001@mydomain.com:mydomain.com:654321)
     let anothers = "e5360c16edbae4fb25dbfaad25152937";
-    let query = |query: &str| https("GET", &format!("/rest/auth?{query}"));
+    let query = |query: &str| https("GET", &format!("/rest/user?{query}"));
     vec![
         row(
             "O6 the right one",
@@ -165,7 +165,7 @@ pub(crate) fn an_ha1b_is_a_credential_of_its_own_and_agrees_with_others_or_is_re
         row(
             "O4 with what only looks like a token's place",
             query("JWT=a.b.c").header("authorization", CALLIFY),
-            reached("GET /rest/auth?JWT=a.b.c", AS_CALLIFY),
+            reached("GET /rest/user?JWT=a.b.c", AS_CALLIFY),
         ),
     ]
 }
@@ -187,8 +187,8 @@ pub(crate) fn users_do_all_that_is_under_rest_and_nothing_else() -> Vec<Row> {
 pub(crate) fn plain_http_is_sent_to_https_before_any_credential_is_looked_at() -> Vec<Row> {
     let plain = |target: &str| to(OPENTACT, "GET", target);
     let sent_to = |location: &str| answered(302, &format!("location: {location}"), "");
-    let here = || sent_to("https://opentact.example.com/rest/auth?a=%20b&c");
-    let asked = || plain("/rest/auth?a=%20b&c");
+    let here = || sent_to("https://opentact.example.com/rest/user?a=%20b&c");
+    let asked = || plain("/rest/user?a=%20b&c");
     vec![
         row(
             "O11 with good credentials",
@@ -219,8 +219,8 @@ pub(crate) fn plain_http_is_sent_to_https_before_any_credential_is_looked_at() -
         row("an unclear path", plain("/rest//auth"), refused(400)),
         row(
             "https",
-            https("GET", "/rest/auth?a=%20b&c").header("authorization", CALLIFY),
-            reached("GET /rest/auth?a=%20b&c", AS_CALLIFY),
+            https("GET", "/rest/user?a=%20b&c").header("authorization", CALLIFY),
+            reached("GET /rest/user?a=%20b&c", AS_CALLIFY),
         ),
     ]
 }

@@ -46,7 +46,7 @@ pub(crate) fn what_has_two_readings_is_refused_and_what_has_one_goes_through_as_
     let clear = [
         "/rest",
         "/rest/",
-        "/rest/auth/",
+        "/rest/user/",
         "/rest/j%C3%BCrgen%40example.com",
         "/rest/a.b/...",
         "/rest/a:b,c",

@@ -231,7 +231,7 @@ impl Row {
     }
 
     /// Sends the request from an address that nobody has come from before, each time: for what is limited by address.
-    pub(crate) fn from_anywhere(self) -> Self {
+    pub(crate) fn anywhere(self) -> Self {
         Self { from: None, ..self }
     }
 }

@@ -174,9 +174,9 @@ pub(crate) fn opentacts_tokens_stand_in_a_header_or_the_query_and_agree_with_oth
     let token = |changes: Value| issuers::OPENTACT.token(&changed(callifys(), changes));
     let good = || token(json!({}));
     let https = |target: &str| to(OPENTACT, "GET", target).header("x-forwarded-proto", "https");
-    let header = |token: &str| https("/rest/auth").header("X-Auth-Token", token);
-    let query = |query: &str| https(&format!("/rest/auth?{query}"));
-    let known = || reached("GET /rest/auth", AS_CALLIFY_BY_TOKEN);
+    let header = |token: &str| https("/rest/user").header("X-Auth-Token", token);
+    let query = |query: &str| https(&format!("/rest/user?{query}"));
+    let known = || reached("GET /rest/user", AS_CALLIFY_BY_TOKEN);
     let refused = || opentact::refused(401);
     let anothers = || token(json!({ "uuid": "u-username" }));
     vec![
@@ -184,7 +184,7 @@ pub(crate) fn opentacts_tokens_stand_in_a_header_or_the_query_and_agree_with_oth
         row(
             "O4 in the query",
             query(&format!("a=1&jwt={}", good())),
-            reached("GET /rest/auth?a=1", AS_CALLIFY_BY_TOKEN),
+            reached("GET /rest/user?a=1", AS_CALLIFY_BY_TOKEN),
         ),
         row(
             "in the query, its name escaped",
@@ -215,7 +215,7 @@ pub(crate) fn opentacts_tokens_stand_in_a_header_or_the_query_and_agree_with_oth
         row(
             "O4 the same beside a credential",
             query(&format!("JWT={}", good())).header("authorization", CALLIFY),
-            reached(&format!("GET /rest/auth?JWT={}", good()), AS_CALLIFY),
+            reached(&format!("GET /rest/user?JWT={}", good()), AS_CALLIFY),
         ),
         row(
             "O5 with a password of the same user",
@@ -244,7 +244,7 @@ pub(crate) fn opentacts_tokens_stand_in_a_header_or_the_query_and_agree_with_oth
         ),
         row(
             "behind Bearer",
-            https("/rest/auth").header("authorization", format!("Bearer {}", good())),
+            https("/rest/user").header("authorization", format!("Bearer {}", good())),
             refused(),
         ),
         row(
@@ -269,8 +269,8 @@ pub(crate) fn opentacts_tokens_stand_in_a_header_or_the_query_and_agree_with_oth
         ),
         row(
             "over plain http",
-            to(OPENTACT, "GET", "/rest/auth").header("x-auth-token", good()),
-            answered(302, "location: https://opentact.example.com/rest/auth", ""),
+            to(OPENTACT, "GET", "/rest/user").header("x-auth-token", good()),
+            answered(302, "location: https://opentact.example.com/rest/user", ""),
         ),
     ]
 }

@@ -133,7 +133,7 @@ pub(crate) fn two_opentacts_share_nothing() -> Vec<Row> {
             (two, at(identity, "opentact-twin")),
         ]
     };
-    let (method, path) = ("GET", "/rest/auth");
+    let (method, path) = ("GET", "/rest/user");
     let tokens = [&issuers::OPENTACT, &issuers::OPENTACT_TWIN].map(|it| it.token(&callifys()));
     let kinds = [
         Kind {

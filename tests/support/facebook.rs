@@ -118,7 +118,7 @@ fn answer(asked: &Asked) -> Reply {
 const TWOFACED: &str = r#"{"data":{"app_id":"100000000000001","type":"USER","expires_at":0,"is_valid":false,"is_valid":true,"user_id":"100000000000002"}}"#;
 
 fn json(status: u16, body: Value) -> Reply {
-    let reply = Reply::ok(body).header("content-type", "application/json");
+    let reply = Reply::ok(body.to_string()).header("content-type", "application/json");
     Reply { status, ..reply }
 }
 

@@ -3,7 +3,9 @@
 //! Apart from reading it because nothing here can be wrong with the file any more, only with the
 //! store or the machine. A second import of the same file writes nothing: what is stored already
 //! stays as it is, down to the salt of a password's hash. What commands have done to revoke is
-//! kept, or an import would bring revoked tokens and rotated secrets back.
+//! kept, or an import would bring revoked tokens and rotated secrets back. A password or an account's
+//! key that is replaced takes along what was got with it, as in KAZOO
+//! (`reset_identity_secret_on_rehash`).
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -146,26 +148,30 @@ impl Target {
 }
 
 async fn write_account(to: Target, entry: AccountEntry) -> Result<Written, Fault> {
-    let digest = |key: &Secret| {
+    let digests = |key: &Secret| {
         let values = [key.expose()];
         to.directory
-            .digest(&to.platform, Index::AccountKey, &values)
+            .digests(&to.platform, Index::AccountKey, &values)
     };
-    let api_key = entry.api_key.as_ref().map(digest);
-    let merge = |old: Account| Account {
-        api_key: api_key.clone().or(old.api_key),
-        generation: old.generation,
-        ..entry.record.clone()
+    let brought = entry.api_key.as_ref().map(digests).unwrap_or_default();
+    let merge = |old: Account| {
+        let replaced = differs(old.api_key.as_ref(), &brought) == Some(true);
+        Account {
+            api_key: brought.first().cloned().or(old.api_key),
+            generation: old.generation.saturating_add(replaced.into()),
+            ..entry.record.clone()
+        }
     };
     to.write(&entry.record.id, merge).await
 }
 
 async fn write_user(to: Target, entry: UserEntry) -> Result<Written, Fault> {
     let (forms, keeps_password) = (to.forms, entry.keeps_password);
-    let made = prepare(&to, entry).await?;
+    let (made, brought) = prepare(&to, entry).await?;
     let merge = |old: User| {
         let mut user = made.clone();
-        user.generation = old.generation;
+        let replaced = brought.replaces(&old);
+        user.generation = old.generation.saturating_add(replaced.into());
         // A hash of `username:password` does not outlive the name, and is found by the account.
         let same = (old.login(), &old.account) == (user.login(), &user.account);
         if keeps_password {
@@ -178,6 +184,43 @@ async fn write_user(to: Target, entry: UserEntry) -> Result<Written, Fault> {
         user
     };
     to.write(&made.id, merge).await
+}
+
+/// What a row brings of a password, also in forms that are not to be stored. Digests are under each
+/// pepper, newest first: one that is stored may be older than the newest.
+struct Brought {
+    /// Nothing but of SIP, if anything.
+    keeps_password: bool,
+    argon2: Option<String>,
+    ha1b: Vec<Digest>,
+    md5: Vec<Digest>,
+    sha1: Vec<Digest>,
+}
+
+impl Brought {
+    /// Tells whether the password is another than the stored one. Where both are there and in no
+    /// form alike, it counts as another.
+    fn replaces(&self, old: &User) -> bool {
+        let hashes = old.password.as_ref().zip(self.argon2.as_ref());
+        let compared = [
+            hashes.map(|(old, new)| old != new),
+            differs(old.ha1b.as_ref(), &self.ha1b),
+            differs(old.md5.as_ref(), &self.md5),
+            differs(old.sha1.as_ref(), &self.sha1),
+        ];
+        let compared: Vec<_> = compared.into_iter().flatten().collect();
+        if compared.is_empty() {
+            let had = old.password.is_some() || !old.digests().is_empty();
+            return had && !self.keeps_password;
+        }
+        compared.contains(&true)
+    }
+}
+
+/// Tells whether a stored digest is of something else than was brought; `None` where one is missing.
+fn differs(old: Option<&Digest>, brought: &[Digest]) -> Option<bool> {
+    let old = old.filter(|_| !brought.is_empty())?;
+    Some(!brought.iter().any(|it| it.matches(old)))
 }
 
 async fn write_api_key(to: Target, entry: KeyEntry) -> Result<Written, Fault> {
@@ -209,8 +252,8 @@ async fn write_api_key(to: Target, entry: KeyEntry) -> Result<Written, Fault> {
 }
 
 /// Makes the stored forms of a user's password, and no other than those asked for, and seals the
-/// seed of its second factor.
-async fn prepare(to: &Target, entry: UserEntry) -> Result<User, Fault> {
+/// seed of its second factor. Gives also what the password is compared by.
+async fn prepare(to: &Target, entry: UserEntry) -> Result<(User, Brought), Fault> {
     let (directory, forms) = (&to.directory, to.forms);
     let mut user = entry.record;
     let hashes = forms.argon2 && entry.password.is_some();
@@ -222,30 +265,36 @@ async fn prepare(to: &Target, entry: UserEntry) -> Result<User, Fault> {
     let seal = |it: &Secret| directory.sealed_totp(&to.platform, &user.id, it, old_totp);
     user.totp = entry.totp.as_ref().map(seal).transpose()?;
     let (mut argon2, mut md5, mut sha1) = (entry.argon2, entry.md5, entry.sha1);
-    let ha1b = entry.ha1b.filter(|_| forms.ha1b);
-    let ha1b = ha1b.map(|it| directory.digest(&to.platform, Index::Ha1b, &[it.expose()]));
     if let Some(password) = &entry.password {
         let login = user.login().unwrap_or_default();
-        md5 = forms.md5.then(|| user_hash::<Md5>(login, password));
-        sha1 = forms.sha1.then(|| user_hash::<Sha1>(login, password));
+        md5 = Some(user_hash::<Md5>(login, password));
+        sha1 = Some(user_hash::<Sha1>(login, password));
         if forms.argon2 {
             argon2 = Some(password_hash(directory, password, old_password).await?);
         }
     }
     // Exactly what the `basic` scheme looks up: the account's id and the hash behind it.
-    let digest = |index, hash: &Secret| {
-        let account = user.account.as_deref()?;
-        Some(directory.digest(&to.platform, index, &[account.as_bytes(), hash.expose()]))
+    let of_account = |index, hash: Option<Secret>| match (user.account.as_deref(), hash) {
+        (Some(account), Some(hash)) => {
+            let values = [account.as_bytes(), hash.expose()];
+            directory.digests(&to.platform, index, &values)
+        }
+        _ => Vec::new(),
     };
-    let md5 = md5
-        .filter(|_| forms.md5)
-        .and_then(|it| digest(Index::Md5, &it));
-    let sha1 = sha1
-        .filter(|_| forms.sha1)
-        .and_then(|it| digest(Index::Sha1, &it));
-    user.password = argon2.filter(|_| forms.argon2);
-    (user.md5, user.sha1, user.ha1b) = (md5, sha1, ha1b);
-    Ok(user)
+    let ha1b = |it: Secret| directory.digests(&to.platform, Index::Ha1b, &[it.expose()]);
+    let brought = Brought {
+        keeps_password: entry.keeps_password,
+        ha1b: entry.ha1b.map(ha1b).unwrap_or_default(),
+        md5: of_account(Index::Md5, md5),
+        sha1: of_account(Index::Sha1, sha1),
+        argon2,
+    };
+    let stored = |form: bool, digests: &[Digest]| digests.first().filter(|_| form).cloned();
+    user.password = brought.argon2.clone().filter(|_| forms.argon2);
+    user.ha1b = stored(forms.ha1b, &brought.ha1b);
+    user.md5 = stored(forms.md5, &brought.md5);
+    user.sha1 = stored(forms.sha1, &brought.sha1);
+    Ok((user, brought))
 }
 
 /// Keeps the stored hash of the same password, whose salt differs with every hashing.
@@ -476,6 +525,158 @@ mod tests {
         directory.put_account("infobip", &account).await.unwrap();
         assert_eq!(import(&directory, SAMPLE).await, 0);
         assert_eq!(directory.user("infobip", "u-1").await.unwrap(), Some(user));
+    }
+
+    /// What a row says of a password, such that it is stored as `form`; `secret` is a digit.
+    fn says(form: &str, secret: u8) -> String {
+        let hex = |digits| secret.to_string().repeat(digits);
+        match form {
+            "password" => format!("password: secret-{secret}"),
+            "sip" => format!("sip: {{ login: j, domain: d.example, password: secret-{secret} }}"),
+            "md5" | "ha1b" => format!("credentials: {{ {form}: '{}' }}", hex(32)),
+            "sha1" => format!("credentials: {{ sha1: '{}' }}", hex(40)),
+            "argon2" => format!(
+                "credentials: {{ argon2: '$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$\
+                 CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPP{}' }}",
+                ["w", "c"][usize::from(secret % 2)]
+            ),
+            other => panic!("{other}"),
+        }
+    }
+
+    fn forms_of(names: &[&str]) -> Forms {
+        Forms {
+            argon2: names.contains(&"argon2"),
+            ha1b: names.contains(&"ha1b"),
+            md5: names.contains(&"md5"),
+            sha1: names.contains(&"sha1"),
+        }
+    }
+
+    /// The same directory, after its peppers were changed.
+    fn under(directory: &Directory, peppers: &[u8]) -> Directory {
+        let peppers = peppers.iter().map(|it| Secret::new([*it; 32])).collect();
+        let (prover, clock) = (directory.prover().clone(), directory.clock().clone());
+        let peppers = Peppers::new(peppers).unwrap();
+        Directory::new(directory.shared_store(), peppers, prover, clock)
+    }
+
+    /// Imports a user with what a row says of it; gives its generation.
+    async fn generation(directory: &Directory, forms: Forms, says: &str) -> u64 {
+        let row = format!("{{ id: u, account: {ACME}, username: j, {says} }}");
+        let file = file(&format!("crossbar: {{ users: [{row}] }}"));
+        let imported = file.import(directory, Existing::Replace, |_| forms, |_| ());
+        imported.await.unwrap();
+        let user = directory.user("crossbar", "u").await.unwrap().unwrap();
+        assert!(user.password.is_some() || !user.digests().is_empty());
+        user.generation
+    }
+
+    #[tokio::test]
+    async fn another_password_ends_what_was_got_with_the_one_before_and_the_same_one_nothing() {
+        for (form, stored) in [
+            ("password", "argon2"),
+            ("password", "md5"),
+            ("password", "sha1"),
+            ("argon2", "argon2"),
+            ("ha1b", "ha1b"),
+            ("md5", "md5"),
+            ("sha1", "sha1"),
+            ("sip", "ha1b"),
+        ] {
+            let directory = under(&directory(), &[1]);
+            let rotated = under(&directory, &[2, 1]);
+            let forms = forms_of(&[stored]);
+            let (old, new) = (says(form, 1), says(form, 2));
+            for (directory, says, want) in [
+                (&directory, old.as_str(), 0),
+                (&directory, &old, 0),
+                (&directory, "", 0),
+                (&rotated, "", 0),
+                (&rotated, &old, 0),
+                (&rotated, &new, 1),
+                (&rotated, &new, 1),
+                (&rotated, "", 1),
+                (&rotated, &old, 2),
+            ] {
+                let got = generation(directory, forms, says).await;
+                assert_eq!(got, want, "{form} as {stored}: {says:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_password_is_another_one_where_any_form_of_it_is_or_none_is_alike() {
+        let both = format!(
+            "credentials: {{ md5: '{}', sha1: '{}' }}",
+            "1".repeat(32),
+            "2".repeat(40)
+        );
+        for (what, before, after, want) in [
+            (
+                "one of two forms",
+                ("md5 sha1", both.clone()),
+                ("md5 sha1", both.replace('2', "3")),
+                1,
+            ),
+            (
+                "a form less",
+                ("md5 sha1", both),
+                ("md5 sha1", says("md5", 1)),
+                0,
+            ),
+            (
+                "a form more",
+                ("md5", says("password", 1)),
+                ("md5 sha1", says("password", 1)),
+                0,
+            ),
+            (
+                "another form of the same",
+                ("md5", says("password", 1)),
+                ("argon2", says("password", 1)),
+                0,
+            ),
+            (
+                "no form alike",
+                ("md5 sha1", says("md5", 1)),
+                ("md5 sha1", says("sha1", 1)),
+                1,
+            ),
+            (
+                "of SIP for the first time",
+                ("md5 ha1b", says("md5", 1)),
+                ("md5 ha1b", says("sip", 1)),
+                0,
+            ),
+        ] {
+            let directory = directory();
+            let forms = |names: &str| forms_of(&names.split(' ').collect::<Vec<_>>());
+            let first = generation(&directory, forms(before.0), &before.1).await;
+            let second = generation(&directory, forms(after.0), &after.1).await;
+            assert_eq!((first, second), (0, want), "{what}");
+        }
+    }
+
+    #[tokio::test]
+    async fn another_key_of_an_account_ends_what_was_got_with_the_one_before() {
+        let directory = under(&directory(), &[1]);
+        let rotated = under(&directory, &[2, 1]);
+        let key = |digit: &str| format!("api_key: '{}'", digit.repeat(64));
+        for (directory, says, want) in [
+            (&directory, key("1"), 0),
+            (&directory, String::new(), 0),
+            (&rotated, key("1"), 0),
+            (&rotated, key("2"), 1),
+            (&rotated, key("2"), 1),
+            (&rotated, String::new(), 1),
+        ] {
+            let text = format!("crossbar: {{ accounts: [{{ id: {ACME}, {says} }}] }}");
+            import(directory, &text).await;
+            let account = directory.account("crossbar", ACME).await.unwrap().unwrap();
+            assert!(account.api_key.is_some());
+            assert_eq!(account.generation, want, "{says}");
+        }
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! Operations on many records: whole files in and out, and lists.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -43,7 +45,9 @@ impl Operations {
             }));
         }
         let total = file.len();
+        let written = AtomicUsize::new(0);
         let progress = |done: usize| {
+            written.store(done, Ordering::Relaxed);
             if done * STEPS / total != (done - 1) * STEPS / total {
                 // A reader who is behind misses a step.
                 let _ = lines.try_send(Line::Progress { done, total });
@@ -51,7 +55,14 @@ impl Operations {
         };
         let forms = |name: &str| self.forms(name);
         let imported = file.import(&self.directory, Existing::Replace, forms, progress);
-        Ok(Outcome::Imported(imported.await?))
+        let stopped = |fault| {
+            let done = written.load(Ordering::Relaxed);
+            OperationError::Fault(format!(
+                "{fault}\n{done} of {total} records were written, and stay; run the same import \
+                 again, which writes what is missing"
+            ))
+        };
+        Ok(Outcome::Imported(imported.await.map_err(stopped)?))
     }
 
     pub(super) async fn export(

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::decision::Fault;
+use crate::directory::check::CheckError;
 use crate::directory::decoding::{decode, key_digest};
 use crate::directory::operations::send;
 use crate::directory::operations::verify::others::Pages;
@@ -43,8 +44,12 @@ pub struct Verified {
     pub unreadable: usize,
     /// Records and index entries under a pepper that is not configured.
     pub unknown_pepper: usize,
-    /// Records under a pepper that is not the newest; the next import or rotation renews them.
+    /// Records, sessions and revocations under a pepper that is not the newest. Of records, the next
+    /// import that brings the secret renews them, or a rotation; the others end by themselves.
     pub old_pepper: usize,
+    /// Whether the store was let forget peppers under which nothing stands any more.
+    #[serde(default)]
+    pub old_peppers_forgotten: bool,
     /// How many of the findings were put right.
     pub repaired: usize,
     /// Legacy forms of passwords, by platform.
@@ -95,6 +100,13 @@ pub(super) async fn verify(
         visit.sessions().await?;
         visit.security().await?;
         visit.platform().await?;
+    }
+    if repair && verified.old_pepper + verified.unknown_pepper + verified.unreadable == 0 {
+        let forgotten = directory.forget_old_peppers().await;
+        verified.old_peppers_forgotten = forgotten.map_err(|it| match it {
+            CheckError::Fault(fault) => OperationError::from(fault),
+            wrong @ CheckError::Wrong { .. } => OperationError::Refused(wrong.to_string()),
+        })?;
     }
     Ok(verified)
 }

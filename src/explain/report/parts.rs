@@ -13,6 +13,9 @@ use crate::request::{ClientAddress, RequestView, is_token_byte};
 use crate::scheme::Conflict;
 use crate::trace::{Demands, Fit, Found, PassedOver};
 
+/// What no id of an account or user is as long as, in bytes.
+const TOKEN_BYTES: usize = 64;
+
 /// The shortest hash in hexadecimal: a parameter's name is shorter, or may be a secret.
 const SECRET_BYTES: usize = 32;
 
@@ -127,6 +130,7 @@ impl Who {
             roles,
             expires,
             allowed_addresses,
+            generations: _,
             token: _,
         } = identity.clone();
         Self {
@@ -183,7 +187,10 @@ impl Rule {
             method: fit.method.clone(),
             pattern: fit.pattern.clone(),
             captures: captures
-                .map(|(name, value)| Capture { name, value })
+                .map(|(name, value)| Capture {
+                    name,
+                    value: path(&value),
+                })
                 .collect(),
             demands: fit.demands.clone(),
             issue: fit.issue,
@@ -246,10 +253,22 @@ pub(super) fn parameter(name: &str) -> String {
     }
 }
 
+/// Shows a path, or a segment of one, without what may be a token: some platforms have them there.
+pub(super) fn path(path: &str) -> String {
+    let segment = |it: &str| {
+        if it.len() < TOKEN_BYTES {
+            it.to_owned()
+        } else {
+            masked(it)
+        }
+    };
+    path.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
+
 /// Shows the target of a redirect without the values of its query.
 pub(super) fn location(target: &str) -> String {
     let Some((resource, query)) = target.split_once('?') else {
-        return target.to_owned();
+        return path(target);
     };
     let shown = query.split('&').map(|it| match it.split_once('=') {
         Some((name, value)) => format!("{}={}", parameter(name), masked(value)),

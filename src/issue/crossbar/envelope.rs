@@ -88,7 +88,9 @@ pub(super) fn data<T: DeserializeOwned>(core: &Core, asked: &Asked) -> Result<T,
         let hint = "send JSON, as application/json";
         return unread(415, "unsupported media type", hint);
     }
-    let wrong = match body::read::<Envelope<T>>(body) {
+    // Nothing that is sent here is a list.
+    let read = body::without_lists(body).and_then(|()| body::read::<Envelope<T>>(body));
+    let wrong = match read {
         Ok(envelope) => return Ok(envelope.data),
         Err(wrong) => wrong,
     };

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
-use crate::decision::{Denial, Dependency, Failure, Fault, Reason};
+use crate::decision::{Denial, Failure, Fault, Reason};
 use crate::directory::attempts::{Login, Status};
 use crate::directory::pepper::Digest;
 use crate::directory::reads::Reads;
@@ -22,6 +22,7 @@ use crate::issue::core::{Core, Grant};
 use crate::issue::crossbar::envelope::{self, Problems};
 use crate::issue::crossbar::modules::{AUTH, effective};
 use crate::issue::crossbar::second_factor::{Factor, second_factor};
+use crate::issue::standing::still;
 use crate::scheme::{generations, open_account, open_user};
 
 /// `iss` of KAZOO's tokens.
@@ -115,6 +116,7 @@ impl Bearer {
             }
             None => generations(Some(&account), 0, reads).await?,
         };
+        still(identity, generations)?;
         Ok(Self {
             account,
             user,
@@ -152,7 +154,7 @@ pub(super) fn mint(
         generations: bearer.generations,
         lifetime,
     };
-    core.mint(&asked.platform, grant)
+    core.mint(asked, grant)
 }
 
 /// Signs the identity under secrets that follow from the pepper and the generations, so that they
@@ -195,7 +197,7 @@ pub(super) async fn show(core: &Core, asked: &Asked, token: &str) -> Result<Answ
 
 /// Tells of whoever asks: `GET token_auth`.
 pub(super) async fn tell(core: &Core, asked: &Asked) -> Result<Answer, Failure> {
-    let identity = identity(asked)?;
+    let identity = asked.identity()?;
     let method = identity.token.as_ref().and_then(|it| it.method.clone());
     let mut data = json!({
         "account_id": identity.account,
@@ -227,7 +229,7 @@ pub(super) async fn act(core: &Core, asked: &Asked) -> Result<Answer, Failure> {
         Ok(act) => act,
         Err(answer) => return Ok(answer),
     };
-    let identity = identity(asked)?;
+    let identity = asked.identity()?;
     if act.action.as_deref() == Some("reset_signature_secret") {
         return match (&identity.user, &identity.account) {
             (Some(user), _) => end_all(core, asked, RecordKind::User, user).await,
@@ -237,6 +239,7 @@ pub(super) async fn act(core: &Core, asked: &Asked) -> Result<Answer, Failure> {
     }
     let reads = core.reads(asked);
     let bearer = Bearer::of(identity, asked, &reads).await?;
+    still(identity, bearer.generations)?;
     let effective = effective(&bearer.account, AUTH, &reads).await?;
     if !effective.enabled {
         let message = "invalid credentials";
@@ -304,15 +307,8 @@ fn act_of(core: &Core, asked: &Asked, known: &[&str]) -> Result<Act, Answer> {
     }
 }
 
-fn identity(asked: &Asked) -> Result<&Identity, Failure> {
-    let identity = asked.context.identity.as_ref();
-    // The preset's rules ask for one; a rule of somebody's own may not.
-    let detail = "a rule with `issue` admits nobody to an endpoint that is about somebody";
-    identity.ok_or_else(|| Fault::new(Dependency::Internal, detail).into())
-}
-
 fn presented(asked: &Asked) -> Result<(&Identity, &TokenRef), Failure> {
-    let identity = identity(asked)?;
+    let identity = asked.identity()?;
     let detail = "what was presented is no token";
     let token = identity.token.as_ref();
     let token = token.ok_or_else(|| Denial::new(Reason::SchemeNotAccepted, detail))?;

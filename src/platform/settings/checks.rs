@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::document::{Document, Problem};
 use crate::platform::settings::{RawPlatform, is_name};
-use crate::policy::{RawRule, Relation};
+use crate::policy::RawRule;
 use crate::request::{is_reserved_header, is_token_byte};
 
 /// Checks the platform's own names: of itself, of hosts, of the prefix, of headers.
@@ -119,7 +119,7 @@ pub(super) fn check_rules(
             );
         }
         let names_account = |it: &String| it.split('/').any(|segment| segment == "{account}");
-        if rule.relation == Some(Relation::OwnAccount) && !rule.paths.iter().all(names_account) {
+        if rule.relation.is_some() && !rule.paths.iter().all(names_account) {
             complain(
                 "/relation",
                 "every path of the rule needs a `{account}` segment",

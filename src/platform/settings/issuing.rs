@@ -1,5 +1,7 @@
 //! Whether and how a platform issues what its clients present later.
 
+use std::num::NonZeroU32;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -13,6 +15,8 @@ pub struct IssueSettings {
     /// where Envoy sends their requests.
     #[serde(default)]
     pub served: Served,
+    /// How long its tokens are good, in seconds; absent: as the platform documents it.
+    pub token_seconds: Option<NonZeroU32>,
 }
 
 /// Who serves endpoints that issue tokens.

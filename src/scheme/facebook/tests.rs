@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::*;
 use crate::directory::bench::{Bench, START};
 use crate::directory::records::{Account, Link, User};
+use crate::keys::hmac::HmacKeys;
 use crate::keys::signing::SigningKeys;
 use crate::outbound::Reply;
 use crate::request::query::Query;
@@ -20,7 +21,8 @@ fn build_from(settings: &str, base: &Path) -> Result<Arc<dyn Scheme>, Vec<String
         reading: Reading::default(),
         base,
         signing: &SigningKeys::default(),
-        outbound: &Outbound::new(1, None).unwrap(),
+        hmac: &HmacKeys::default(),
+        outbound: &Outbound::default(),
     };
     let mut problems = Vec::new();
     let settings = format!("from: [{{ header: x-fb }}, {{ query: fb }}]\n{settings}");

@@ -5,6 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::*;
+use crate::keys::hmac::HmacKeys;
 use crate::keys::signing::SigningKeys;
 use crate::outbound::Reply;
 
@@ -15,6 +16,7 @@ fn build_from(settings: &str, base: &Path) -> Result<Arc<dyn Scheme>, Vec<String
         reading: Reading::default(),
         base,
         signing: &SigningKeys::default(),
+        hmac: &HmacKeys::default(),
         outbound: &Outbound::default(),
     };
     let mut problems = Vec::new();

@@ -4,10 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::keys::{Algorithm, RawKey};
-use crate::scheme::{Asked, Keeping, Names, Source, check_setting};
-
-/// The greatest leeway, in seconds: what clocks that are kept at all do not exceed.
-const MAX_LEEWAY: u64 = 60;
+use crate::scheme::{Asked, Keeping, Names, Source, check_leeway, check_setting};
 
 /// Settings of a `jwt` scheme.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -37,7 +34,8 @@ pub(super) struct Settings {
     /// How often at most a token that names an unknown key has the key set fetched again, in
     /// seconds; 30, if absent.
     pub(super) cool_down_seconds: Option<u64>,
-    /// Also tokens that this service mints for the platform, under `signing.key_files`.
+    /// Also tokens that this service mints for the platform: RS256, under `signing.key_files`; HS256,
+    /// where `algorithms` name it, under a key that is the platform's own.
     #[serde(default)]
     pub(super) minted_here: bool,
     /// Claims that must be there; `exp` must in any case.
@@ -76,9 +74,7 @@ pub(super) fn check(read: &Settings, complain: &mut impl FnMut(&str, &str)) {
             "`audience` is needed, or a list of `required_claims` without `aud`",
         );
     }
-    if read.leeway_seconds > MAX_LEEWAY {
-        complain("/leeway_seconds", "at most 60");
-    }
+    check_leeway(read.leeway_seconds, complain);
     if read.minted_here && read.directory == Asked::None {
         complain(
             "/minted_here",
@@ -89,8 +85,10 @@ pub(super) fn check(read: &Settings, complain: &mut impl FnMut(&str, &str)) {
     let Some(algorithms) = &read.algorithms else {
         return;
     };
-    if read.minted_here && !algorithms.contains(&Algorithm::Rs256) {
-        let message = "tokens minted here are signed with RS256, which `algorithms` do not include";
+    let minted = [Algorithm::Rs256, Algorithm::Hs256];
+    if read.minted_here && !minted.iter().any(|it| algorithms.contains(it)) {
+        let message =
+            "tokens minted here are signed with RS256 or HS256, and `algorithms` include neither";
         complain("/minted_here", message);
     }
     if algorithms.is_empty() {

@@ -6,11 +6,13 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use proptest::prelude::{any, proptest};
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::*;
 use crate::directory::bench::{Bench, START};
+use crate::directory::pepper::Peppers;
 use crate::directory::records::{Account, User};
+use crate::keys::hmac::{Header, HmacKeys};
 use crate::keys::samples::{Maker, private_pem};
 use crate::keys::signing::SigningKeys;
 use crate::outbound::Outbound;
@@ -43,9 +45,19 @@ fn build_with(
     platform: &str,
     signing: &SigningKeys,
 ) -> Result<Arc<dyn Scheme>, Vec<Problem>> {
+    build_with_both(settings, platform, signing, &HmacKeys::default())
+}
+
+fn build_with_both(
+    settings: &str,
+    platform: &str,
+    signing: &SigningKeys,
+    hmac: &HmacKeys,
+) -> Result<Arc<dyn Scheme>, Vec<Problem>> {
     let context = Context {
         platform,
         signing,
+        hmac,
         name: "jwt",
         reading: Reading {
             conflict: Conflict::Precedence,
@@ -938,6 +950,87 @@ async fn a_key_of_ours_takes_only_tokens_that_name_it_and_say_their_generations(
             &fixture.verify(&maker.token(&header, &body)).await,
             want,
         );
+    }
+}
+
+#[tokio::test]
+async fn tokens_minted_under_a_platforms_own_secret_are_good_there_alone_as_long_as_its_pepper() {
+    let own = format!("{KAZOO}minted_here: true\nalgorithms: [RS256, HS256]");
+    let unnamed = format!("{KAZOO}minted_here: true");
+    let others = format!("{KAZOO}algorithms: [HS256]");
+    let mut fixture = Fixture::new(KAZOO).await;
+    let keys = |fills: &[u8], platform| {
+        let fills = fills.iter().map(|it| Secret::new([*it; 32]));
+        let peppers = Peppers::new(fills.collect()).unwrap();
+        HmacKeys::derived(&peppers, platform).unwrap()
+    };
+    let sign = |keys: &HmacKeys, header| keys.sign(header, &minted(json!({}))).unwrap();
+    let old = sign(&keys(b"o", "p"), Header::Bare);
+    let new = sign(&keys(b"no", "p"), Header::Named);
+    let elsewhere = sign(&keys(b"o", "q"), Header::Bare);
+    let (wrong, unknown) = (Some(Reason::Wrong), Some(Reason::Unknown));
+    for (name, settings, keys, token, want) in [
+        ("its own", &own, keys(b"o", "p"), &old, None),
+        ("the old pepper's", &own, keys(b"no", "p"), &old, None),
+        ("the new pepper's", &own, keys(b"no", "p"), &new, None),
+        ("not there yet", &own, keys(b"o", "p"), &new, wrong),
+        ("taken out", &own, keys(b"n", "p"), &old, wrong),
+        (
+            "another platform's",
+            &own,
+            keys(b"no", "p"),
+            &elsewhere,
+            wrong,
+        ),
+        ("none", &own, HmacKeys::default(), &old, unknown),
+        ("not named", &unnamed, keys(b"o", "p"), &old, unknown),
+        ("not asked for", &others, keys(b"o", "p"), &old, unknown),
+    ] {
+        let none = SigningKeys::default();
+        fixture.scheme = build_with_both(settings, "p", &none, &keys).unwrap();
+        fixture.same(name, &fixture.verify(token).await, want);
+    }
+}
+
+#[tokio::test]
+async fn generations_must_be_said_under_a_secret_of_ours_and_hold_where_said_under_a_shared_one() {
+    let settings = format!("{KAZOO}minted_here: true\nalgorithms: [HS256]");
+    let mut fixture = Fixture::new(KAZOO).await;
+    let file = fixture.folder.path().join("shared");
+    std::fs::write(&file, [b's'; 32]).unwrap();
+    let shared = HmacKeys::load(&[file]).unwrap();
+    let ours = HmacKeys::derived(&Peppers::ephemeral().unwrap(), "p").unwrap();
+    let issuer = Maker::with_secret(&[b's'; 32]);
+    let issuers = issuer.token(r#"{"kid":"any","alg":"HS256"}"#, &claims(json!({})));
+    let mut bare = minted(json!({}));
+    bare.remove("gen");
+    let raised = minted(json!({ "gen": [0, 0, 1] }));
+    let strange = minted(json!({ "gen": "0" }));
+    let (malformed, revoked) = (Some(Reason::Malformed), Some(Reason::Revoked));
+    let sign = |keys: &HmacKeys, claims| keys.sign(Header::Bare, claims).unwrap();
+    for (name, keys, token, want) in [
+        ("ours", &ours, sign(&ours, &minted(json!({}))), None),
+        ("ours without", &ours, sign(&ours, &bare), malformed),
+        ("ours, raised", &ours, sign(&ours, &raised), revoked),
+        ("shared", &shared, sign(&shared, &minted(json!({}))), None),
+        ("shared without", &shared, sign(&shared, &bare), None),
+        ("shared, raised", &shared, sign(&shared, &raised), revoked),
+        (
+            "shared, strange",
+            &shared,
+            sign(&shared, &strange),
+            malformed,
+        ),
+        (
+            "the issuer's, by its name for the key",
+            &shared,
+            issuers,
+            None,
+        ),
+    ] {
+        let none = SigningKeys::default();
+        fixture.scheme = build_with_both(&settings, "p", &none, keys).unwrap();
+        fixture.same(name, &fixture.verify(&token).await, want);
     }
 }
 

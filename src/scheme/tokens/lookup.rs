@@ -72,9 +72,11 @@ impl Lookup {
         if account.is_none() && self.directory == Asked::Required {
             return Err(denied(Reason::Unknown, "the token names nobody with a record").into());
         }
-        check_generations(issued, generations(account.as_ref(), 0, reads).await?)?;
+        let generations = generations(account.as_ref(), 0, reads).await?;
+        check_generations(issued, generations)?;
         let by_itself = named.user.is_none();
         let mut identity = self.claimed(named, account.and_then(|it| it.expires));
+        identity.generations = Some(generations);
         if by_itself {
             identity.roles.extend(self.account_roles.iter().cloned());
         }

@@ -10,6 +10,7 @@ use crate::decision::Fault;
 use crate::directory::decoding::decode;
 use crate::directory::operations::verify::Visit;
 use crate::directory::operations::words::OperationError;
+use crate::directory::pepper::{Digest, Standing};
 use crate::directory::platforms::Platform;
 use crate::directory::security::AuthModules;
 use crate::directory::sessions::Session;
@@ -72,6 +73,11 @@ impl Visit<'_> {
             for (key, value) in page {
                 let name = key.strip_prefix(&prefix).unwrap_or_default();
                 self.read::<T>(kind, name, &key, &value).await?;
+                // Sessions are named by their users, what leads to them by digests.
+                if let Ok(digest) = Digest::try_from(name.to_owned()) {
+                    let standing = self.directory.peppers().standing(&digest);
+                    self.verified.old_pepper += usize::from(standing == Standing::Old);
+                }
             }
         }
         Ok(())
