@@ -74,7 +74,7 @@ fn answer(asked: &Asked) -> Reply {
     let (token, own) = (parameter("input_token"), parameter("access_token"));
     let refused = |status, message: &str, code: u64| {
         let error = json!({ "message": message, "type": "OAuthException", "code": code, "fbtrace_id": "FOO" });
-        json(status, json!({ "error": error }))
+        json(status, &json!({ "error": error }))
     };
     if own != Some(format!("{APP_ID}%7C{APP_SECRET}")) || asked.method != "GET" {
         return refused(400, "Invalid OAuth access token.", 190);
@@ -84,7 +84,7 @@ fn answer(asked: &Asked) -> Reply {
             "app_id": app_id, "type": "USER", "application": "Mine", "data_access_expires_at": 1, "expires_at": END,
             "is_valid": true, "scopes": ["public_profile"], "user_id": user,
         });
-        json(200, json!({ "data": data }))
+        json(200, &json!({ "data": data }))
     };
     match token.as_deref().unwrap_or_default() {
         CALLIFYS => valid(APP_ID, "100000000000002"),
@@ -98,26 +98,26 @@ fn answer(asked: &Asked) -> Reply {
         EXPIRED => {
             let error = json!({ "code": 190, "message": "Error validating access token: Session has expired", "subcode": 463 });
             let data = json!({ "app_id": APP_ID, "error": error, "expires_at": 1_600_000_000, "is_valid": false, "scopes": [] });
-            json(200, json!({ "data": data }))
+            json(200, &json!({ "data": data }))
         }
         SILENT => Reply::instead(Instead::Silence),
         "EAABlimited" => refused(400, "(#4) Application request limit reached", 4),
-        "EAABtoomany" => json(429, json!({})),
+        "EAABtoomany" => json(429, &json!({})),
         "EAABdown" => refused(500, "An unknown error has occurred.", 1),
         "EAABredirected" => Reply::status(302).header("location", "https://evil.example/"),
         "EAABmarkup" => Reply::ok("<html>Sorry, something went wrong.</html>"),
-        "EAABhuge" => json(200, json!({ "data": "x".repeat(300_000) })),
+        "EAABhuge" => json(200, &json!({ "data": "x".repeat(300_000) })),
         "EAABendless" => Reply::instead(Instead::Endless),
         "EAABclosed" => Reply::instead(Instead::Close),
         "EAABtwofaced" => Reply::ok(TWOFACED),
-        _ => json(200, unknown()),
+        _ => json(200, &unknown()),
     }
 }
 
 /// Not valid to one reader, and valid to another.
 const TWOFACED: &str = r#"{"data":{"app_id":"100000000000001","type":"USER","expires_at":0,"is_valid":false,"is_valid":true,"user_id":"100000000000002"}}"#;
 
-fn json(status: u16, body: Value) -> Reply {
+fn json(status: u16, body: &Value) -> Reply {
     let reply = Reply::ok(body.to_string()).header("content-type", "application/json");
     Reply { status, ..reply }
 }
