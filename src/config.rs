@@ -7,6 +7,7 @@
 mod checked;
 pub mod directory;
 mod issuing;
+mod outbound;
 pub mod raw;
 pub mod schema;
 mod signing;
@@ -128,9 +129,13 @@ impl Config {
         let store = raw.as_ref();
         let store =
             store.and_then(|it| StoreSettings::read(&it.store, base, &document, &mut problems));
+        let outbound = raw.as_ref();
+        let outbound =
+            outbound.and_then(|it| outbound::read(&it.outbound, base, &document, &mut problems));
         let around = Surroundings {
             base,
             signing: &signing,
+            outbound: &outbound.unwrap_or_default(),
             peppers: store.as_ref().map(|it| &it.peppers),
             issuing: raw.as_ref().is_some_and(|it| it.listen.issue.is_some()),
         };

@@ -78,6 +78,8 @@ pub enum Index {
     ApiKey,
     /// A user by the MD5 of `login@domain:domain:password` (SIP).
     Ha1b,
+    /// A user by an external issuer and its subject there.
+    Link,
     /// A user by login name or e-mail.
     Login,
     /// A user by account and MD5 of `username:password`.
@@ -92,11 +94,12 @@ pub enum Index {
 
 impl Index {
     /// Every index.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::AccountKey,
         Self::AccountName,
         Self::ApiKey,
         Self::Ha1b,
+        Self::Link,
         Self::Login,
         Self::Md5,
         Self::PhoneNumber,
@@ -111,7 +114,7 @@ impl Index {
                 RecordKind::Account
             }
             Self::ApiKey => RecordKind::Key,
-            Self::Ha1b | Self::Login | Self::Md5 | Self::Sha1 => RecordKind::User,
+            Self::Ha1b | Self::Link | Self::Login | Self::Md5 | Self::Sha1 => RecordKind::User,
         }
     }
 
@@ -121,6 +124,7 @@ impl Index {
             Self::AccountName => "account_name",
             Self::ApiKey => "key",
             Self::Ha1b => "ha1b",
+            Self::Link => "link",
             Self::Login => "login",
             Self::Md5 => "md5",
             Self::PhoneNumber => "phone",
@@ -242,7 +246,7 @@ impl Directory {
         with_parts(platform, index, values, |it| self.0.peppers.digests(it))
     }
 
-    /// Everything that a user is found by. Names are digested under each pepper, so that a record
+    /// Everything that a user is found by. Names and links are digested under each pepper, so that a record
     /// confirms a hint that was written under the old one.
     fn user_digests(&self, platform: &str, user: &User) -> Vec<(Index, Digest)> {
         let names = user.username.iter().chain(&user.email);
@@ -255,7 +259,13 @@ impl Directory {
         let legacy = legacy
             .into_iter()
             .filter_map(|(index, it)| Some((index, it.clone()?)));
-        names.map(|it| (Index::Login, it)).chain(legacy).collect()
+        let links = user.links.iter().flat_map(|it| {
+            let values = [it.issuer.as_bytes(), it.subject.as_bytes()];
+            self.digests(platform, Index::Link, &values)
+        });
+        let links = links.map(|it| (Index::Link, it));
+        let names = names.map(|it| (Index::Login, it));
+        names.chain(links).chain(legacy).collect()
     }
 
     /// Everything that an account is found by; names likewise.

@@ -6,8 +6,11 @@
 //! [`Keys`] can be had only after a self-test has passed, so a build whose cryptography does not
 //! work refuses its configuration instead of a request.
 
+mod fetch;
 pub mod hmac;
+mod jwks;
 mod pem;
+pub mod remote;
 mod self_test;
 pub mod signing;
 
@@ -23,6 +26,9 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::credential::Secret;
+
+pub use fetch::Source;
+pub use jwks::MAX_SET_KEYS;
 
 /// How many keys a scheme may have: what a token without `kid` costs at most.
 pub const MAX_KEYS: usize = 8;

@@ -15,7 +15,7 @@
 //! | 3 | [`gate`], [`authenticator`], [`platform`], [`policy`], [`throttle`], [`cache`], [`context`] | deciding |
 //! | 2 | [`scheme`] | decoding and vouching |
 //! | 1 | [`directory`], [`store`], [`proof`], [`keys`], [`outbound`] | records, proofs, keys, servers that are asked |
-//! | 0 | [`credential`], [`request`], [`identity`], [`decision`], [`document`], [`clock`], [`telemetry`], [`trace`] | words |
+//! | 0 | [`credential`], [`request`], [`identity`], [`decision`], [`document`], [`clock`], [`strict_json`], [`telemetry`], [`trace`] | words |
 
 // Generated messages name what reads them by a path that also holds where tests include them.
 extern crate self as portcullis;
@@ -46,6 +46,7 @@ pub mod request;
 pub mod scheme;
 pub mod serve;
 pub mod store;
+pub mod strict_json;
 pub mod telemetry;
 pub mod throttle;
 pub mod trace;

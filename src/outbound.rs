@@ -6,6 +6,8 @@
 
 mod caching;
 mod client;
+#[cfg(test)]
+pub(crate) mod scripted;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -32,6 +34,9 @@ pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The longest body that is read, in bytes.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
+
+/// How many things are asked at once, unless a configuration says else.
+pub const IN_FLIGHT: usize = 64;
 
 /// What asks. Clones share connections and bounds.
 #[derive(Clone)]
@@ -96,6 +101,13 @@ pub fn check_url(url: &str) -> Result<(), &'static str> {
     parse(url).map(|_| ())
 }
 
+/// One that trusts whom the system trusts.
+impl Default for Outbound {
+    fn default() -> Self {
+        Self::made(IN_FLIGHT, Vec::new())
+    }
+}
+
 impl Outbound {
     /// Makes one that asks this many things at once at most. `ca` holds certificates in PEM that
     /// vouch for servers besides those that the system trusts.
@@ -103,13 +115,18 @@ impl Outbound {
     /// # Errors
     /// What is wrong with the certificates.
     pub fn new(in_flight: usize, ca: Option<&[u8]>) -> Result<Self, String> {
-        Ok(Self {
+        let authorities = ca.map_or(Ok(Vec::new()), certificates)?;
+        Ok(Self::made(in_flight, authorities))
+    }
+
+    fn made(in_flight: usize, authorities: Vec<CertificateDer<'static>>) -> Self {
+        Self {
             in_flight: Arc::new(Semaphore::new(in_flight)),
             connections: Arc::new(Connections {
-                authorities: ca.map_or(Ok(Vec::new()), certificates)?,
+                authorities,
                 client: OnceLock::new(),
             }),
-        })
+        }
     }
 
     /// Gives one with a bound of its own, so that what floods the one does not starve the other.

@@ -8,6 +8,7 @@
 
 pub mod api_key;
 pub mod basic;
+pub mod google;
 pub mod ha1b;
 pub mod jwt;
 mod open;
@@ -15,6 +16,7 @@ mod places;
 #[cfg(test)]
 pub(crate) mod scripted;
 pub mod session;
+mod tokens;
 
 use std::fmt;
 use std::path::Path;
@@ -32,16 +34,22 @@ use crate::document::{Document, Problem};
 use crate::identity::Identity;
 use crate::keys::hmac::HmacKeys;
 use crate::keys::signing::SigningKeys;
+use crate::outbound::Outbound;
 use crate::request::RequestView;
 
 pub(crate) use open::{earlier, generations, open_account, open_user};
 pub use places::{Source, parse_places};
 pub(crate) use places::{challenge_of, find, is_lower_hex};
+pub(crate) use tokens::{
+    Demands, Keeping, Named, Names, Token, check_leeway, check_setting, check_shape, check_signed,
+    revocation_parts, text_claim,
+};
 
 /// Every kind of scheme, by the name that `kind:` in a configuration gives.
 pub const ALL: &[Kind] = &[
     api_key::KIND,
     basic::KIND,
+    google::KIND,
     ha1b::KIND,
     jwt::KIND,
     session::KIND,
@@ -145,6 +153,8 @@ pub struct Context<'a> {
     pub base: &'a Path,
     /// What RS256 tokens that are minted here are signed with.
     pub signing: &'a SigningKeys,
+    /// What asks servers on the internet.
+    pub outbound: &'a Outbound,
     /// What HS256 tokens that are minted for the platform are signed with.
     pub hmac: &'a HmacKeys,
 }

@@ -12,6 +12,8 @@ mod check {
     mod bad_input;
     mod captured;
     mod faults;
+    mod google;
+    mod key_sets;
     mod neighbours;
     mod spoofs;
 }

@@ -35,6 +35,7 @@ const FLOORS: [&[&str]; 6] = [
         "document",
         "identity",
         "request",
+        "strict_json",
         "telemetry",
         "trace",
     ],

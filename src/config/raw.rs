@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::config::store::RawStore;
 use crate::envoy::OnFault;
+use crate::outbound::IN_FLIGHT;
 use crate::platform::PlatformFrom;
 use crate::telemetry::LogFormat;
 
@@ -20,6 +21,9 @@ pub struct RawConfig {
     /// What tokens that are minted here are signed with.
     #[serde(default)]
     pub signing: RawSigning,
+    /// How servers on the internet are asked, such as those that publish key sets.
+    #[serde(default)]
+    pub outbound: RawOutbound,
     /// What is remembered, and for how long.
     #[serde(default)]
     pub cache: RawCache,
@@ -62,6 +66,25 @@ pub struct RawSigning {
     /// Files with private RSA keys (PEM, 2048 bits or more), 4 at most: tokens are signed with the
     /// first, and good under each. A `memory:` store with `listen.issue` makes its own.
     pub key_files: Vec<String>,
+}
+
+/// Asking servers on the internet.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawOutbound {
+    /// A file with the certificates (PEM) that vouch for servers besides those of the system.
+    pub ca_file: Option<String>,
+    /// How many requests may be under way at once; further ones are faults.
+    pub in_flight: usize,
+}
+
+impl Default for RawOutbound {
+    fn default() -> Self {
+        Self {
+            ca_file: None,
+            in_flight: IN_FLIGHT,
+        }
+    }
 }
 
 /// The cache.

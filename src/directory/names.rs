@@ -53,9 +53,12 @@ fn phone_number_key(number: &[u8]) -> Cow<'_, [u8]> {
 #[must_use]
 pub fn spelled(index: Index, value: &[u8]) -> Cow<'_, [u8]> {
     match index {
-        Index::AccountKey | Index::ApiKey | Index::Ha1b | Index::Md5 | Index::Sha1 => {
-            Cow::Borrowed(value)
-        }
+        Index::AccountKey
+        | Index::ApiKey
+        | Index::Ha1b
+        | Index::Link
+        | Index::Md5
+        | Index::Sha1 => Cow::Borrowed(value),
         Index::AccountName => account_name_key(value),
         Index::Login => login_key(value),
         Index::PhoneNumber => phone_number_key(value),
@@ -141,6 +144,7 @@ mod tests {
             (Index::AccountName, "株式会社", ""),
             (Index::ApiKey, "A@B", "A@B"),
             (Index::Ha1b, "A@B", "A@B"),
+            (Index::Link, "A@B", "A@B"),
             (Index::Login, "A@B", "a@b"),
             (Index::Md5, "A@B", "A@B"),
             (Index::PhoneNumber, "+1 (415) 555-0100", "+14155550100"),

@@ -32,7 +32,7 @@ const ED25519_PREFIX: [u8; 12] = [
 ];
 
 /// Bits of an RSA modulus: below is too weak (RFC 7518 §3.3), above is not implemented.
-const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+pub(super) const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 const RSA_LENGTH: &str = "an RSA key has 2048 to 8192 bits (RFC 7518 §3.3)";
 

@@ -15,6 +15,9 @@ use aws_lc_rs::{hmac, rand};
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 
+use serde_json::{Value, json};
+
+use super::pem::RsaNumbers;
 use super::{Algorithm, RawKey};
 
 /// The public half of an RSA key that is too short.
@@ -164,6 +167,33 @@ impl Maker {
         };
         let body = BASE64_STANDARD.encode(der);
         format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n")
+    }
+
+    /// Gives the public half as a key set has it (RFC 7517 §4), under this name.
+    pub(crate) fn jwk(&self, kid: &str) -> Value {
+        let part = |it: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(it);
+        let mut jwk = match &self.pair {
+            Pair::Ec(pair) => {
+                let point = &pair.public_key().as_ref()[1..];
+                let (x, y) = point.split_at(point.len() / 2);
+                let crv = if x.len() == 32 { "P-256" } else { "P-384" };
+                json!({ "kty": "EC", "crv": crv, "x": part(x), "y": part(y) })
+            }
+            Pair::Ed(pair) => {
+                let x = part(pair.public_key().as_ref());
+                json!({ "kty": "OKP", "crv": "Ed25519", "x": x })
+            }
+            Pair::Rsa(pair) => {
+                let der = pair.public_key().as_der().unwrap();
+                let RsaNumbers { modulus, exponent } = RsaNumbers::of(der.as_ref()).unwrap();
+                json!({ "kty": "RSA", "n": part(&modulus), "e": part(&exponent) })
+            }
+            Pair::Secret(secret) => json!({ "kty": "oct", "k": part(secret) }),
+        };
+        jwk["kid"] = kid.into();
+        jwk["alg"] = self.algorithm.name().into();
+        jwk["use"] = "sig".into();
+        jwk
     }
 
     /// Gives the signature in base64url.

@@ -17,6 +17,7 @@ use crate::directory::pepper::Peppers;
 use crate::document::{Document, Problem};
 use crate::keys::hmac::HmacKeys;
 use crate::keys::signing::SigningKeys;
+use crate::outbound::Outbound;
 use crate::platform::errors::{ErrorTable, RawErrorRow};
 use crate::platform::https::{Https, Mode, RawHttps};
 use crate::platform::settings::checks::{check_names, check_rules};
@@ -103,6 +104,8 @@ pub struct Surroundings<'a> {
     pub base: &'a Path,
     /// What RS256 tokens that are minted here are signed with.
     pub signing: &'a SigningKeys,
+    /// What asks servers on the internet.
+    pub outbound: &'a Outbound,
     /// What keys of platforms are derived from; `None` where they have problems, which were told.
     pub peppers: Option<&'a Peppers>,
     /// Whether this process serves endpoints that issue tokens.
@@ -165,6 +168,7 @@ pub fn build(
         reading,
         base: around.base,
         signing: around.signing,
+        outbound: around.outbound,
         hmac: &hmac,
     };
     let schemes = build_schemes(context, &schemes, problems);

@@ -1,7 +1,7 @@
 //! `jwt`: a token that says itself whom it stands for, signed (RFC 7519, RFC 7515, RFC 8725).
 //!
-//! The configuration says everything that matters: which keys, each with its algorithm, which
-//! issuer, what must be claimed, and which claims name the user. The token only names; nothing in
+//! The configuration says everything that matters: which keys, each with its algorithm, or where the
+//! issuer publishes them, which issuer, what must be claimed, and which claims name the user. The token only names; nothing in
 //! it leads to a key or a URL. A valid signature is a proof and remembered as one; whether the
 //! token is still good is asked of the clock and the directory each time.
 //!
@@ -11,30 +11,26 @@
 //! with (`minted_here`) it must be there. Under a secret that another issuer has too, its tokens,
 //! which say no generations, end by `exp` or one by one.
 
-mod claims;
 mod settings;
-mod strict_json;
-mod token;
 
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::credential::{Credential, Place, Secret};
 use crate::decision::{Denial, Failure, Reason};
 use crate::directory::reads::Reads;
 use crate::document::{Document, Problem};
 use crate::identity::{Identity, TokenRef};
-use crate::keys::{Algorithm, Key, Keys};
-use crate::proof::Prover;
+use crate::keys::remote::{KeySet, Settings as KeySetSettings};
+use crate::keys::{self, Algorithm, Key, Keys};
 use crate::request::RequestView;
-use crate::scheme::jwt::claims::{Demands, Named, Names};
 use crate::scheme::jwt::settings::{Asked, Settings, check};
-use crate::scheme::jwt::token::{Token, check_shape};
 use crate::scheme::{
-    Challenge, Context, Kind, Reading, Scheme, Verified, challenge_of, earlier, find, generations,
-    open_account, open_user, parse_places,
+    Challenge, Context, Demands, Kind, Named, Names, Reading, Scheme, Token, Verified,
+    challenge_of, check_shape, check_signed, earlier, find, generations, open_account, open_user,
+    parse_places, revocation_parts,
 };
 
 /// The row of [`crate::scheme::ALL`].
@@ -52,6 +48,7 @@ struct Jwt {
     reading: Reading,
     algorithms: Vec<Algorithm>,
     keys: Keys,
+    key_set: Option<KeySet>,
     minted_here: bool,
     demands: Demands,
     names: Names,
@@ -87,6 +84,9 @@ fn build(
     if problems.len() > before {
         return None;
     }
+    let key_set = key_set(&read, context)
+        .map_err(|message| problems.push(settings.problem("", message)))
+        .ok()?;
     Some(Arc::new(Jwt {
         platform: context.platform.to_owned(),
         name: context.name.to_owned(),
@@ -96,9 +96,10 @@ fn build(
             .algorithms
             .unwrap_or_else(|| keys.algorithms().collect()),
         keys,
+        key_set,
         minted_here: read.minted_here,
         demands: Demands {
-            issuer: read.issuer,
+            issuers: read.issuer.into_iter().collect(),
             audience: read.audience,
             required: read.required_claims,
             leeway: read.leeway_seconds,
@@ -107,6 +108,30 @@ fn build(
         account_roles: read.account_roles,
         directory: read.directory,
     }))
+}
+
+/// Makes what fetches the issuer's key set, where it publishes one.
+fn key_set(read: &Settings, context: &Context<'_>) -> Result<Option<KeySet>, &'static str> {
+    let Some(issuer) = read.issuer.clone() else {
+        return Ok(None);
+    };
+    let source = match (&read.jwks_url, &read.discovery) {
+        (Some(url), _) => keys::Source::KeySet(url.clone()),
+        (None, Some(url)) => keys::Source::Discovery {
+            url: url.clone(),
+            issuer: issuer.clone(),
+        },
+        (None, None) => return Ok(None),
+    };
+    let (keep, cool_down) = read.keeping().check(&mut |_, _| {});
+    let settings = KeySetSettings {
+        issuer,
+        source,
+        algorithms: read.algorithms.clone().unwrap_or_default(),
+        keep,
+        cool_down,
+    };
+    KeySet::new(settings, context.outbound).map(Some)
 }
 
 /// What tokens that are minted here are verified with: RS256, unless the scheme takes it not, and
@@ -150,8 +175,8 @@ impl Scheme for Jwt {
             let text = credential.secret().expose_str();
             let text = text.ok_or_else(|| denied(Reason::Malformed, "a token is ASCII"))?;
             let token = Token::parse(text)?;
-            let key = self.check_signature(&token, text, reads.prover())?;
-            if key.is_ours() && !token.claims.contains_key("gen") {
+            let ours = self.check_signature(&token, reads).await?;
+            if ours && !token.claims.contains_key("gen") {
                 return Err(denied(Reason::Malformed, "a token of ours has no `gen`").into());
             }
             let ends = self.demands.check(&token.claims, reads.now())?;
@@ -176,13 +201,13 @@ impl Scheme for Jwt {
     }
 
     fn challenge(&self) -> Option<Challenge> {
-        challenge_of(&self.places).filter(|_| !self.keys.is_empty())
+        challenge_of(&self.places).filter(|_| !self.has_no_keys())
     }
 
     fn warning(&self) -> Option<&'static str> {
         let message = if !self.minted_here {
-            "it has no `keys`, so every token is refused; give it the issuer's keys, or null to \
-             switch it off"
+            "it has no `keys`, so every token is refused; give it the issuer's keys or its \
+             `jwks_url`, or null to switch it off"
         } else if self.algorithms.contains(&Algorithm::Hs256) {
             "it has no `keys`, and the platform mints no tokens (`listen.issue`), so every token is \
              refused; give it the issuer's keys, or that, or null to switch it off"
@@ -190,35 +215,45 @@ impl Scheme for Jwt {
             "it has no `keys`, and there are no `signing.key_files` to mint tokens with, so every \
              token is refused; give it the issuer's keys, or those, or null to switch it off"
         };
-        self.keys.is_empty().then_some(message)
+        self.has_no_keys().then_some(message)
     }
 }
 
 impl Jwt {
-    /// Demands the signature of a key that the configuration has for this algorithm, and gives it.
-    fn check_signature(
-        &self,
-        token: &Token<'_>,
-        text: &str,
-        prover: &Prover,
-    ) -> Result<&Key, Denial> {
-        let taken = self.algorithms.contains(&token.algorithm);
-        let keys = self.keys.candidates(token.kid.as_deref(), token.algorithm);
-        let mut keys = keys.filter(|_| taken).peekable();
-        if keys.peek().is_none() {
-            return Err(denied(
+    /// Tells whether there is no key under which any token could be good.
+    fn has_no_keys(&self) -> bool {
+        self.keys.is_empty() && self.key_set.is_none()
+    }
+
+    /// Demands the signature of a key that the configuration has for this algorithm, or else the
+    /// issuer's key set, and tells whether tokens are signed with that key here.
+    async fn check_signature(&self, token: &Token<'_>, reads: &Reads) -> Result<bool, Failure> {
+        let unknown = || {
+            denied(
                 Reason::Unknown,
                 "no key for what the token says it is signed with",
-            ));
+            )
+        };
+        if !self.algorithms.contains(&token.algorithm) {
+            return Err(unknown().into());
         }
-        let signed = keys.find(|key| {
-            let [algorithm, material] = key.identity();
-            let parts = [b"signature", algorithm, material, text.as_bytes()];
-            prover.remembered(&parts, || {
-                key.has_signed(token.message.as_bytes(), token.signature)
-            })
-        });
-        signed.ok_or_else(|| denied(Reason::Wrong, "the signature is not the key's"))
+        let named = self.keys.candidates(token.kid.as_deref(), token.algorithm);
+        let mut wrong = None;
+        for key in named {
+            match check_signed(key, token, reads.prover()) {
+                Ok(()) => return Ok(key.is_ours()),
+                Err(denial) => wrong = Some(denial),
+            }
+        }
+        if let Some(denial) = wrong {
+            return Err(denial.into());
+        }
+        let key_set = self.key_set.as_ref().ok_or_else(unknown)?;
+        // Before anything is asked of the issuer: what is no token of its, or over, leads nowhere.
+        self.demands.check(&token.claims, reads.now())?;
+        let key = key_set.key(token.kid.as_deref(), token.algorithm).await?;
+        check_signed(&key, token, reads.prover())?;
+        Ok(false)
     }
 
     /// Asks the directory, as far as the settings say, about whom the token names.
@@ -275,19 +310,6 @@ impl Jwt {
             expires,
             ..Identity::default()
         }
-    }
-}
-
-/// Gives what a token is revoked by: its issuer's name for it, or where it has none the whole.
-#[must_use]
-pub fn revocation_parts<'t>(claims: &'t Map<String, Value>, token: &'t str) -> Vec<&'t [u8]> {
-    let claim = |name| claims.get(name).and_then(Value::as_str);
-    match claim("jti").filter(|it| !it.is_empty()) {
-        Some(id) => {
-            let issuer = claim("iss").unwrap_or_default();
-            vec![b"jti", issuer.as_bytes(), id.as_bytes()]
-        }
-        None => vec![b"token", token.as_bytes()],
     }
 }
 

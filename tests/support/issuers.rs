@@ -69,7 +69,8 @@ impl Issuer {
         Self { header, key }
     }
 
-    fn rsa(header: &'static str) -> Self {
+    /// One that signs under a key of its own (RS256).
+    pub fn rsa(header: &'static str) -> Self {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
         let key = Key::Rsa(pair);
         Self { header, key }
@@ -101,6 +102,20 @@ impl Issuer {
             }
         };
         format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    /// Gives the public half of its key as a key set has it, under this name; panics where there is none.
+    pub fn jwk(&self, kid: &str) -> Value {
+        let Key::Rsa(pair) = &self.key else {
+            panic!("a secret has no public half");
+        };
+        let key = pair.public_key();
+        let number = |it: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(it);
+        json!({
+            "kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid,
+            "n": number(key.modulus().big_endian_without_leading_zero()),
+            "e": number(key.exponent().big_endian_without_leading_zero()),
+        })
     }
 
     /// Gives the public half of its key, in PEM; panics where there is none.

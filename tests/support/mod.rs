@@ -23,6 +23,7 @@
 //! - Every process ([`process`]) runs in a session of its own, dies with the value that holds it and also when the
 //!   test process is killed, and its output is printed when the test that holds it fails.
 //! - [`redis`] starts the Redis and Valkey servers that several servers can share as their store.
+//! - [`standin`] is a server on the internet that is asked, [`provider`] one that publishes the keys of its tokens.
 //! - [`sample`] is a configuration and a directory that most tests run on, and [`issuers`] sign the tokens that it takes.
 //! - Nothing here is ever skipped: a missing Envoy, Redis or Valkey fails the test and names `./tests/run`, which
 //!   installs it.
@@ -40,10 +41,12 @@ pub mod envoy;
 pub mod http;
 pub mod issuers;
 pub mod process;
+pub mod provider;
 pub mod redis;
 pub mod sample;
 pub mod server;
 pub mod spoofs;
+pub mod standin;
 pub mod upstream;
 
 use std::collections::HashSet;

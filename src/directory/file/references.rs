@@ -37,6 +37,7 @@ pub(super) fn check(
     check_key_users(entries, whole, &mut add);
     check_cycles(entries, &mut add);
     check_logins(entries, &mut add);
+    check_links(entries, &mut add);
     check_account_names(entries, &mut add);
     check_secrets(entries, &mut add);
 }
@@ -160,6 +161,20 @@ fn check_logins(entries: &Entries, add: &mut impl FnMut(String, &str)) {
                     add(format!("users/{index}/{field}"), &message);
                 }
                 None => others.push(index),
+            }
+        }
+    }
+}
+
+/// Whom an external issuer vouches for is one user.
+fn check_links(entries: &Entries, add: &mut impl FnMut(String, &str)) {
+    let mut first = HashMap::new();
+    for (index, entry) in entries.users.iter().enumerate() {
+        for (place, link) in entry.record.links.iter().enumerate() {
+            let earlier = *first.entry((&link.issuer, &link.subject)).or_insert(index);
+            if earlier != index {
+                let message = format!("users[{earlier}] has this link");
+                add(format!("users/{index}/links/{place}"), &message);
             }
         }
     }

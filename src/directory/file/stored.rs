@@ -1,10 +1,11 @@
 //! What the records of a file say against what the directory already holds: accounts that are not
-//! there, logins and secrets of others, and keys that are to keep a secret that is not there.
+//! there, logins, links and secrets of others, and keys that are to keep a secret that is not there.
 //!
 //! Apart from the checks of the file alone because it asks the store, which may change meanwhile:
 //! what slips through then is refused by the write itself. It writes nothing.
 
 mod accounts;
+mod links;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -49,6 +50,7 @@ impl DirectoryFile {
             checks.keys().await?;
             checks.key_users().await?;
             checks.logins().await?;
+            checks.links().await?;
         }
         problems.sort_by_key(|it| it.line);
         Ok(problems)

@@ -8,6 +8,7 @@ use crate::directory::file::written::{Row, ToRow};
 use crate::directory::file::{DirectoryFile, Existing};
 use crate::directory::operations::Operations;
 use crate::directory::operations::words::{Clear, OperationError, Outcome};
+use crate::directory::reads::Reads;
 use crate::directory::records::{Account, ApiKey, Former, Link, RecordKind, User};
 use crate::directory::writing::Record;
 use crate::document::{Document, Problem};
@@ -146,6 +147,9 @@ impl Operations {
             return Err(OperationError::Fault("a row is an object".to_owned()));
         };
         parse_row(RecordKind::User, platform, &row)?;
+        if !remove {
+            self.check_link(platform, id, &link).await?;
+        }
         let change = |user: &mut User| {
             let position = user.links.iter().position(|it| *it == link);
             match (position, remove) {
@@ -158,6 +162,26 @@ impl Operations {
             Ok(())
         };
         self.change(platform, id, change).await
+    }
+
+    /// Whom an external issuer vouches for is one user.
+    async fn check_link(
+        &self,
+        platform: &str,
+        id: &str,
+        link: &Link,
+    ) -> Result<(), OperationError> {
+        self.check_platform(platform)?;
+        let reads = Reads::begin(&self.directory, platform);
+        let values = [link.issuer.as_bytes(), link.subject.as_bytes()];
+        let linked = reads.users(Index::Link, &values).await?;
+        match linked.iter().find(|it| it.id != id) {
+            Some(other) => Err(OperationError::Refused(format!(
+                "user {} of {platform} has this link; remove it there first",
+                other.id
+            ))),
+            None => Ok(()),
+        }
     }
 
     pub(super) async fn rotate(

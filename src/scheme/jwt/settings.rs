@@ -4,11 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::keys::{Algorithm, RawKey};
-use crate::scheme::Source;
-use crate::scheme::jwt::claims::Names;
-
-/// The greatest leeway, in seconds: what clocks that are kept at all do not exceed.
-const MAX_LEEWAY: u64 = 60;
+use crate::scheme::{Keeping, Names, Source, check_leeway, check_setting};
 
 /// Settings of a `jwt` scheme.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -23,10 +19,21 @@ pub(super) struct Settings {
     pub(super) audience: Vec<String>,
     /// Algorithms taken; those of the keys, if absent.
     pub(super) algorithms: Option<Vec<Algorithm>>,
-    /// The issuer's keys, 8 at most. Without any, and without `minted_here`, every token is
-    /// refused.
+    /// The issuer's keys, 8 at most. Without any, without a key set, and without `minted_here`,
+    /// every token is refused.
     #[serde(default)]
     pub(super) keys: Vec<RawKey>,
+    /// Where the issuer publishes its key set (HTTPS); takes `issuer` and `algorithms` too.
+    pub(super) jwks_url: Option<String>,
+    /// Where the issuer publishes its metadata, which name its key set, such as
+    /// `https://idp.example.com/.well-known/openid-configuration`; instead of `jwks_url`.
+    pub(super) discovery: Option<String>,
+    /// How long the key set is kept while it cannot be fetched, in seconds since it last was; a
+    /// day, if absent.
+    pub(super) keep_seconds: Option<u64>,
+    /// How often at most a token that names an unknown key has the key set fetched again, in
+    /// seconds; 30, if absent.
+    pub(super) cool_down_seconds: Option<u64>,
     /// Also tokens that this service mints for the platform: RS256, under `signing.key_files`; HS256,
     /// where `algorithms` name it, under a key that is the platform's own.
     #[serde(default)]
@@ -80,15 +87,14 @@ pub(super) fn check(read: &Settings, complain: &mut impl FnMut(&str, &str)) {
             "`audience` is needed, or a list of `required_claims` without `aud`",
         );
     }
-    if read.leeway_seconds > MAX_LEEWAY {
-        complain("/leeway_seconds", "at most 60");
-    }
+    check_leeway(read.leeway_seconds, complain);
     if read.minted_here && read.directory == Asked::None {
         complain(
             "/minted_here",
             "tokens minted here are revoked in the directory, so it must be asked (`directory`)",
         );
     }
+    check_key_set(read, complain);
     let Some(algorithms) = &read.algorithms else {
         return;
     };
@@ -109,5 +115,55 @@ pub(super) fn check(read: &Settings, complain: &mut impl FnMut(&str, &str)) {
             let message = "the scheme's `algorithms` do not include this one";
             complain(&format!("/keys/{index}/algorithm"), message);
         }
+    }
+}
+
+impl Settings {
+    /// Tells whether the issuer publishes a key set.
+    pub(super) fn has_key_set(&self) -> bool {
+        self.jwks_url.is_some() || self.discovery.is_some()
+    }
+
+    /// How the key set is kept.
+    pub(super) fn keeping(&self) -> Keeping {
+        Keeping {
+            keep: self.keep_seconds,
+            cool_down: self.cool_down_seconds,
+        }
+    }
+}
+
+/// Tells what is wrong with a key set's settings.
+fn check_key_set(read: &Settings, complain: &mut impl FnMut(&str, &str)) {
+    check_setting("/jwks_url", read.jwks_url.as_ref(), complain);
+    check_setting("/discovery", read.discovery.as_ref(), complain);
+    if !read.has_key_set() {
+        for (pointer, given) in [
+            ("/keep_seconds", read.keep_seconds.is_some()),
+            ("/cool_down_seconds", read.cool_down_seconds.is_some()),
+        ] {
+            if given {
+                complain(pointer, "only with `jwks_url` or `discovery`");
+            }
+        }
+        return;
+    }
+    read.keeping().check(complain);
+    if read.jwks_url.is_some() && read.discovery.is_some() {
+        complain("/discovery", "either this or `jwks_url`");
+    }
+    if read.issuer.is_none() {
+        complain("", "`issuer` is needed: whose key set it is");
+    }
+    match &read.algorithms {
+        None => complain(
+            "",
+            "`algorithms` are needed, such as `[RS256]`: a key set does not choose",
+        ),
+        Some(all) if all.contains(&Algorithm::Hs256) => {
+            let message = "HS256 takes a secret, which no key set holds";
+            complain("/algorithms", message);
+        }
+        Some(_) => {}
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use proptest::prelude::{any, proptest};
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::*;
 use crate::directory::bench::{Bench, START};
@@ -15,6 +15,7 @@ use crate::directory::records::{Account, User};
 use crate::keys::hmac::{Header, HmacKeys};
 use crate::keys::samples::{Maker, private_pem};
 use crate::keys::signing::SigningKeys;
+use crate::outbound::Outbound;
 use crate::scheme::Conflict;
 
 const KAZOO: &str = "
@@ -63,6 +64,7 @@ fn build_with_both(
             ..Reading::default()
         },
         base: Path::new("/"),
+        outbound: &Outbound::default(),
     };
     let mut problems = Vec::new();
     let settings = Document::parse("c.yaml", settings).unwrap();
@@ -737,6 +739,7 @@ async fn infobips_example_is_read_as_published() {
 fn settings_that_could_not_mean_what_they_say_are_problems() {
     let from = "from: [{ authorization: Bearer }]";
     let own = "required_claims: [exp]";
+    let set = "issuer: i\nalgorithms: [RS256]\njwks_url: https://x/k";
     let cases = [
         (format!("{from}\n{own}"), ""),
         (from.to_owned(), "`issuer`"),
@@ -756,7 +759,40 @@ fn settings_that_could_not_mean_what_they_say_are_problems() {
             "do not include",
         ),
         (format!("from: []\n{own}"), "at least one place"),
-        (format!("{from}\n{own}\njwks_url: https://x"), "jwks_url"),
+        (format!("{from}\n{own}\njwk_url: https://x"), "jwk_url"),
+        (format!("{from}\n{own}\n{set}"), ""),
+        (
+            format!(
+                "{from}\n{own}\nissuer: i\nalgorithms: [ES256]\ndiscovery: https://x/m\nkeep_seconds: 60"
+            ),
+            "",
+        ),
+        (
+            format!("{from}\n{own}\n{set}\ndiscovery: https://x/m"),
+            "either this",
+        ),
+        (
+            format!("{from}\n{own}\n{}", set.replace("https", "http")),
+            "HTTPS is needed",
+        ),
+        (
+            format!("{from}\n{own}\n{}", set.replace("issuer: i", "")),
+            "whose key set",
+        ),
+        (
+            format!("{from}\n{own}\nissuer: i\njwks_url: https://x/k"),
+            "does not choose",
+        ),
+        (
+            format!("{from}\n{own}\n{}", set.replace("RS256", "RS256, HS256")),
+            "no key set holds",
+        ),
+        (format!("{from}\n{own}\n{set}\nkeep_seconds: 59"), "60"),
+        (
+            format!("{from}\n{own}\n{set}\ncool_down_seconds: 0"),
+            "3600",
+        ),
+        (format!("{from}\n{own}\nkeep_seconds: 60"), "only with"),
         (
             format!("{from}\n{own}\nminted_here: true\ndirectory: none"),
             "revoked in the directory",

@@ -1,8 +1,8 @@
-//! JSON as a token may hold it: shallow, and with no name twice.
+//! JSON as tokens, key sets and answers about tokens may hold it: shallow, and with no name twice.
 //!
-//! Readers differ in which of two members of one name they take (RFC 8259 §4), so a token with
-//! such an object says different things to different servers (RFC 7515 §4: refuse it). The text
-//! itself is bounded by whoever decoded it.
+//! Readers differ in which of two members of one name they take (RFC 8259 §4), so a text with such
+//! an object says different things to different servers (RFC 7515 §4, RFC 7517 §4: refuse it). The
+//! text itself is bounded by whoever read it.
 
 use std::fmt;
 
@@ -15,7 +15,8 @@ const MAX_DEPTH: usize = 8;
 
 /// Reads one object and nothing after it. `None` for anything else, for a name that stands twice in
 /// any object, and beyond 8 levels.
-pub(super) fn object(text: &[u8]) -> Option<Map<String, Value>> {
+#[must_use]
+pub fn object(text: &[u8]) -> Option<Map<String, Value>> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = Level(MAX_DEPTH).deserialize(&mut deserializer).ok()?;
     deserializer.end().ok()?;

@@ -21,17 +21,17 @@ const MAX_ID_BYTES: usize = 128;
 /// Which claims say who is meant.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Names {
+pub(crate) struct Names {
     /// The account's id.
-    pub(super) account: Option<String>,
+    pub(crate) account: Option<String>,
     /// The user's id; `sub` unless said otherwise.
-    pub(super) user: Option<String>,
+    pub(crate) user: Option<String>,
     /// The login name, for users without a record.
-    pub(super) username: Option<String>,
+    pub(crate) username: Option<String>,
     /// Scopes, divided by spaces or as a list; `scope` unless said otherwise.
-    pub(super) scopes: Option<String>,
+    pub(crate) scopes: Option<String>,
     /// Roles, alike, for users without a record.
-    pub(super) roles: Option<String>,
+    pub(crate) roles: Option<String>,
 }
 
 impl Default for Names {
@@ -48,26 +48,26 @@ impl Default for Names {
 
 /// What is demanded of claims.
 #[derive(Debug)]
-pub(super) struct Demands {
-    /// The one issuer; `None`: any whose key it is.
-    pub(super) issuer: Option<String>,
+pub(crate) struct Demands {
+    /// Of which one must have issued it; empty: any whose key it is.
+    pub(crate) issuers: Vec<String>,
     /// Of which one must be meant. A token that is meant for somebody is refused where this is
     /// empty (RFC 7519 §4.1.3).
-    pub(super) audience: Vec<String>,
+    pub(crate) audience: Vec<String>,
     /// What must be there, besides `exp`.
-    pub(super) required: Vec<String>,
+    pub(crate) required: Vec<String>,
     /// How far clocks may differ, in seconds.
-    pub(super) leeway: u64,
+    pub(crate) leeway: u64,
 }
 
 /// Whom claims name, and what they grant.
 #[derive(Debug, Default)]
-pub(super) struct Named {
-    pub(super) account: Option<String>,
-    pub(super) user: Option<String>,
-    pub(super) username: Option<String>,
-    pub(super) scopes: Vec<String>,
-    pub(super) roles: Vec<String>,
+pub(crate) struct Named {
+    pub(crate) account: Option<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) username: Option<String>,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) roles: Vec<String>,
 }
 
 impl Demands {
@@ -75,7 +75,7 @@ impl Demands {
     ///
     /// # Errors
     /// A denial where a demand is not met.
-    pub(super) fn check(&self, claims: &Map<String, Value>, now: u64) -> Result<u64, Denial> {
+    pub(crate) fn check(&self, claims: &Map<String, Value>, now: u64) -> Result<u64, Denial> {
         let absent = |name: &String| match claims.get(name) {
             None | Some(Value::Null) => true,
             Some(Value::String(it)) => it.is_empty(),
@@ -101,9 +101,8 @@ impl Demands {
     }
 
     fn check_parties(&self, claims: &Map<String, Value>) -> Result<(), Denial> {
-        if let Some(issuer) = &self.issuer
-            && claims.get("iss").and_then(Value::as_str) != Some(issuer)
-        {
+        let issuer = claims.get("iss").and_then(Value::as_str);
+        if !self.issuers.is_empty() && !self.issuers.iter().any(|it| Some(&**it) == issuer) {
             return Err(Denial::new(
                 Reason::Unknown,
                 "the token is another issuer's",
@@ -133,12 +132,12 @@ impl Names {
     ///
     /// # Errors
     /// A denial where a claim has the wrong type, or names nothing that there can be.
-    pub(super) fn read(&self, claims: &Map<String, Value>) -> Result<Named, Denial> {
+    pub(crate) fn read(&self, claims: &Map<String, Value>) -> Result<Named, Denial> {
         let claim = |name: &Option<String>| claims.get(name.as_ref()?).filter(|it| !it.is_null());
         Ok(Named {
             account: claim(&self.account).map(id).transpose()?,
             user: claim(&self.user).map(id).transpose()?,
-            username: claim(&self.username).map(text).transpose()?,
+            username: claim(&self.username).map(text_claim).transpose()?,
             scopes: claim(&self.scopes).map_or(Ok(Vec::new()), words)?,
             roles: claim(&self.roles).map_or(Ok(Vec::new()), roles)?,
         })
@@ -156,14 +155,18 @@ fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<u64>, Denial> 
 }
 
 fn id(value: &Value) -> Result<String, Denial> {
-    let id = text(value)?;
+    let id = text_claim(value)?;
     if (1..=MAX_ID_BYTES).contains(&id.len()) {
         return Ok(id);
     }
     Err(malformed("a claim is no id"))
 }
 
-fn text(value: &Value) -> Result<String, Denial> {
+/// Reads a claim that names somebody: a text without control characters.
+///
+/// # Errors
+/// A denial where it is none.
+pub(crate) fn text_claim(value: &Value) -> Result<String, Denial> {
     let text = value
         .as_str()
         .filter(|it| !it.chars().any(char::is_control));
@@ -179,7 +182,7 @@ fn words(value: &Value) -> Result<Vec<String>, Denial> {
             .filter(|it| !it.is_empty())
             .map(str::to_owned)
             .collect(),
-        Value::Array(all) => all.iter().map(text).collect::<Result<Vec<_>, _>>()?,
+        Value::Array(all) => all.iter().map(text_claim).collect::<Result<Vec<_>, _>>()?,
         _ => return Err(malformed("scopes are neither a text nor a list")),
     };
     let whole = |it: &String| !it.is_empty() && it.bytes().all(|b| b.is_ascii_graphic());
@@ -192,8 +195,8 @@ fn words(value: &Value) -> Result<Vec<String>, Denial> {
 /// A text is one role: roles hold spaces, and commas divide them upstream.
 fn roles(value: &Value) -> Result<Vec<String>, Denial> {
     let roles = match value {
-        Value::Array(all) => all.iter().map(text).collect::<Result<Vec<_>, _>>()?,
-        one => vec![text(one)?],
+        Value::Array(all) => all.iter().map(text_claim).collect::<Result<Vec<_>, _>>()?,
+        one => vec![text_claim(one)?],
     };
     if roles.len() <= MAX_GRANTS && roles.iter().all(|it| !it.contains(',')) {
         return Ok(roles);

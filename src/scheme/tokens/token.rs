@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::credential::MAX_CREDENTIAL_BYTES;
 use crate::decision::{Denial, Reason};
 use crate::keys::{Algorithm, MAX_KID_BYTES};
-use crate::scheme::jwt::strict_json::object;
+use crate::strict_json::object;
 
 /// The longest header, decoded, in bytes; the tokens of known issuers have under 200.
 const MAX_HEADER_BYTES: usize = 1024;
@@ -22,24 +22,26 @@ const REFUSED: [&str; 7] = ["b64", "crit", "jku", "jwk", "x5c", "x5u", "zip"];
 
 /// An unverified token.
 #[derive(Debug)]
-pub(super) struct Token<'t> {
+pub(crate) struct Token<'t> {
+    /// The whole.
+    pub(crate) text: &'t str,
     /// What it says that it is signed with.
-    pub(super) algorithm: Algorithm,
+    pub(crate) algorithm: Algorithm,
     /// What it calls its key.
-    pub(super) kid: Option<String>,
+    pub(crate) kid: Option<String>,
     /// What it claims.
-    pub(super) claims: Map<String, Value>,
+    pub(crate) claims: Map<String, Value>,
     /// What is signed.
-    pub(super) message: &'t str,
+    pub(crate) message: &'t str,
     /// The signature over it, in base64url.
-    pub(super) signature: &'t str,
+    pub(crate) signature: &'t str,
 }
 
 /// Tells, without decoding, whether a text can be a token: three parts in the alphabet.
 ///
 /// # Errors
 /// A denial where it cannot.
-pub(super) fn check_shape(text: &str) -> Result<(), Denial> {
+pub(crate) fn check_shape(text: &str) -> Result<(), Denial> {
     if text.len() > MAX_CREDENTIAL_BYTES {
         return Err(Denial::new(
             Reason::TooLarge,
@@ -61,7 +63,7 @@ impl<'t> Token<'t> {
     ///
     /// # Errors
     /// A denial where it cannot be read, or asks for what no token may ask for.
-    pub(super) fn parse(text: &'t str) -> Result<Self, Denial> {
+    pub(crate) fn parse(text: &'t str) -> Result<Self, Denial> {
         check_shape(text)?;
         let shaped = || malformed("not three parts");
         let (message, signature) = text.rsplit_once('.').ok_or_else(shaped)?;
@@ -83,6 +85,7 @@ impl<'t> Token<'t> {
         let kid = kid(&header)?;
         let claims = object(&decode(payload)?);
         Ok(Self {
+            text,
             algorithm,
             kid,
             claims: claims.ok_or_else(|| malformed("the claims are not plain JSON"))?,
