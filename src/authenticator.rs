@@ -171,7 +171,7 @@ impl Authenticator {
             return done(Ok(known.outcome), CacheUse::Hit);
         }
         let mut unverified = unverified();
-        match self.spend(platform, named, client) {
+        match self.spend(platform, named, &unverified.credential, client) {
             Ok(on_denial) => unverified.on_denial = on_denial,
             Err(denial) => return done(Ok(Err(denial)), CacheUse::None),
         }
@@ -183,12 +183,17 @@ impl Authenticator {
         &self,
         platform: &Arc<Platform>,
         named: &NamedScheme,
+        credential: &Credential,
         client: Option<IpAddr>,
     ) -> Result<Option<OnDenial>, Denial> {
         let (Some(throttle), Some(budget)) = (&self.throttle, named.scheme.budget()) else {
             return Ok(None);
         };
         let target = match budget {
+            // Without an address, one client's failures would be everybody's.
+            Budget::Name if client.is_none() => return Ok(None),
+            // As a login names it, so that both count together.
+            Budget::Name => credential.name().to_owned(),
             Budget::Scheme => format!("scheme {}", named.name),
         };
         // A bucket is for logins: here every first use of a good credential would take from it.

@@ -10,6 +10,7 @@ mod answer;
 mod body;
 pub mod core;
 mod crossbar;
+mod notes;
 mod opentact;
 mod standing;
 mod totp;

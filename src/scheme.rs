@@ -212,6 +212,9 @@ pub enum Conflict {
 /// What a client's failed attempts are counted against.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Budget {
+    /// Whom the credential names, where the client's address is known: a secret that people choose
+    /// can be guessed.
+    Name,
     /// The scheme as a whole: an attempt costs what is scarce, whatever is tried.
     Scheme,
 }

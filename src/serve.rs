@@ -16,6 +16,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
 use tonic::server::NamedService;
 use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
@@ -31,6 +32,7 @@ use crate::directory::check::CheckError;
 use crate::document::Problem;
 use crate::envoy::{CheckServer, DESCRIPTORS, Door};
 use crate::issue;
+use crate::issue::core::Core;
 use crate::serve::listeners::{HttpRouters, Listeners};
 use crate::serve::opening::{Opened, open, read_directory};
 use crate::store::StoreError;
@@ -39,6 +41,9 @@ use crate::throttle::Throttle;
 
 /// How long open connections may take to finish after a stop.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How often attempts to log in are written down.
+const NOTES_TICK: Duration = Duration::from_secs(1);
 
 /// How long to wait before an unreachable store is asked again; doubled up to 64 times.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -92,6 +97,7 @@ pub struct Running {
     pub listening: Vec<String>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    issuing: Core,
     state: State,
     /// Tells that the store, once reached, turned out to be another's.
     refused: mpsc::Receiver<StartError>,
@@ -132,7 +138,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     };
     let http = HttpRouters {
         admin: admin::router(Arc::clone(&metrics), cache, readiness.clone()),
-        issue: issue::router(issuing),
+        issue: issue::router(issuing.clone()),
     };
     let state = State {
         readiness,
@@ -144,6 +150,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let (grpc, admin_address) = (listeners.grpc_addresses(), listeners.admin_address());
     let listening = listeners.in_words();
     let mut tasks = listeners.serve(&routes, http, control, &stopped);
+    tasks.spawn(write_attempts(issuing.clone(), stopped.clone()));
     tasks.spawn(count_attempts(throttle, stopped));
     let refused = mpsc::channel(1).1;
     let mut running = Running {
@@ -152,6 +159,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         listening,
         stop,
         tasks,
+        issuing,
         state,
         refused,
     };
@@ -212,7 +220,11 @@ impl Running {
         };
         self.state.set(Standing::Draining).await;
         self.stop.send_replace(true);
-        let finished = async { while self.tasks.join_next().await.is_some() {} };
+        let finished = async {
+            while self.tasks.join_next().await.is_some() {}
+            // Of requests that were still being answered.
+            while self.issuing.write_attempts().await {}
+        };
         if tokio::time::timeout(DRAIN, finished).await.is_err() {
             tracing::warn!("some connections did not finish in time and are closed");
         }
@@ -256,6 +268,21 @@ async fn count_attempts(throttle: Throttle, mut stopped: watch::Receiver<bool>) 
         _ = stopped.wait_for(|it| *it) => {}
     }
     throttle.sync().await;
+}
+
+/// Writes attempts to log in each second until the service stops, then all that wait.
+async fn write_attempts(issuing: Core, mut stopped: watch::Receiver<bool>) {
+    let mut ticks = interval(NOTES_TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        // Between writes only: what was taken is written.
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = stopped.wait_for(|it| *it) => break,
+        }
+        issuing.write_attempts().await;
+    }
+    while issuing.write_attempts().await {}
 }
 
 async fn routes(door: Door) -> Result<(HealthReporter, Router), StartError> {

@@ -111,6 +111,7 @@ pub struct Metrics {
     denials: Family<DenialLabels, Counter>,
     faults: Family<FaultLabels, Counter>,
     issued: Family<IssuedLabels, Counter>,
+    forgotten: Counter,
     cache_entries: Family<CacheLabels, Gauge>,
     store_durations: Family<OperationLabels, Histogram, fn() -> Histogram>,
 }
@@ -125,6 +126,7 @@ impl Default for Metrics {
             denials: Family::default(),
             faults: Family::default(),
             issued: Family::default(),
+            forgotten: Counter::default(),
             cache_entries: Family::default(),
             store_durations: Family::new_with_constructor(histogram),
             registry: Registry::default(),
@@ -149,6 +151,11 @@ impl Default for Metrics {
             "issued",
             "What clients asked to be given",
             metrics.issued.clone(),
+        );
+        registry.register(
+            "attempts_forgotten",
+            "Attempts to log in that were not written down",
+            metrics.forgotten.clone(),
         );
         registry.register(
             "cache_entries",
@@ -216,6 +223,12 @@ impl Metrics {
             outcome,
         };
         self.issued.get_or_create(&labels).inc();
+    }
+
+    /// Counts attempts to log in that are not written down, as too many waited.
+    pub fn count_forgotten(&self, attempts: usize) {
+        let attempts = u64::try_from(attempts).unwrap_or(u64::MAX);
+        self.forgotten.inc_by(attempts);
     }
 
     /// Notes how long an operation of the store took.
@@ -313,6 +326,7 @@ mod tests {
         metrics.count_check(&check);
         metrics.count_denial("mine", &Denial::new(Reason::Wrong, "wrong password"));
         metrics.count_fault(&Fault::new(Dependency::Store, "down"));
+        metrics.count_forgotten(3);
         metrics.note_cache_entries("identity", 7);
         metrics.note_store_operation("get", took);
         let text = metrics.render();
@@ -321,6 +335,7 @@ mod tests {
             r#"portcullis_check_duration_seconds_count{outcome="allow",cache="hit"} 1"#,
             r#"portcullis_denials_total{platform="mine",reason="wrong"} 1"#,
             r#"portcullis_faults_total{dependency="store"} 1"#,
+            "portcullis_attempts_forgotten_total 3",
             r#"portcullis_cache_entries{kind="identity"} 7"#,
             r#"portcullis_store_duration_seconds_count{operation="get"} 1"#,
             r#"portcullis_build_info{version=""#,

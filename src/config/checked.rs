@@ -10,6 +10,7 @@ use crate::document::{Document, Problem};
 use crate::platform::https::Mode;
 use crate::platform::{NamedScheme, Platform};
 use crate::request::ClientAddress;
+use crate::scheme::Budget;
 use crate::telemetry::check_filter;
 
 /// What is checked across keys.
@@ -105,8 +106,9 @@ impl Checked {
             }
         }
         let client_address = client_address(raw.client_address.as_ref(), &mut complain);
-        let by_address =
-            |it: &NamedScheme| it.scheme.binds_addresses() || it.scheme.budget().is_some();
+        let by_address = |it: &NamedScheme| {
+            it.scheme.binds_addresses() || it.scheme.budget() == Some(Budget::Scheme)
+        };
         let binding = platforms
             .iter()
             .find(|it| it.schemes.iter().any(by_address));
@@ -118,6 +120,17 @@ impl Checked {
                 platform.name
             );
             complain("", &message);
+        }
+        let guessable = platforms.iter().find(|it| {
+            let mut schemes = it.schemes.iter();
+            schemes.any(|it| it.scheme.budget() == Some(Budget::Name))
+        });
+        if let (None, None, Some(platform)) = (&raw.client_address, binding, guessable) {
+            let message = format!(
+                "without `client_address`, guesses at passwords of platform {} are not limited",
+                platform.name
+            );
+            warnings.push(document.problem("", &message));
         }
         warn(document, admin, platforms, warnings);
         Self {

@@ -3,6 +3,7 @@
 //! All of an account's stand in one key: few enough that one read lists them and none is ever swept
 //! up. They are notes, on which no verdict stands, and no secret is among them.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -70,25 +71,37 @@ pub enum Status {
 }
 
 impl Directory {
-    /// Notes an attempt of now. `Ok(false)`: other notes came first too often, and it is forgotten.
-    /// Only for accounts that there are: any other would let strangers fill the store.
+    /// Makes an attempt of now to be [noted](Directory::note_attempts).
     ///
     /// # Errors
-    /// A fault when the store does not take it.
-    pub async fn note_attempt(
-        &self,
-        platform: &str,
-        account: &str,
-        login: Login,
-    ) -> Result<bool, Fault> {
-        let attempt = Attempt {
+    /// A fault where the system gives no randomness.
+    pub fn attempt(&self, login: Login) -> Result<Attempt, Fault> {
+        Ok(Attempt {
             id: random_id()?,
             timestamp: self.clock().unix_seconds(),
             login: login.cut(),
-        };
+        })
+    }
+
+    /// Notes attempts, the oldest first, in one write; what is noted already stays as it is.
+    /// `Ok(false)`: other notes came first too often, and they are forgotten. Only for accounts that
+    /// there are: any other would let strangers fill the store.
+    ///
+    /// # Errors
+    /// A fault when the store does not take them.
+    pub async fn note_attempts(
+        &self,
+        platform: &str,
+        account: &str,
+        new: &[Attempt],
+    ) -> Result<bool, Fault> {
         let add = |old: Option<Vec<Attempt>>| {
-            let mut attempts = self.remembered(old.unwrap_or_default());
-            attempts.insert(0, attempt.clone());
+            let mut attempts: Vec<_> = new.iter().rev().cloned().collect();
+            // A write whose answer was lost comes again.
+            let known = |it: &Attempt| new.iter().any(|new| new.id == it.id);
+            attempts.extend(old.unwrap_or_default().into_iter().filter(|it| !known(it)));
+            let mut attempts = self.remembered(attempts);
+            attempts.sort_by_key(|it| Reverse(it.timestamp));
             attempts.truncate(MAX_ATTEMPTS);
             Ok::<_, Fault>(attempts)
         };
@@ -161,7 +174,8 @@ mod tests {
     }
 
     async fn note(bench: &Bench, login: Login) {
-        let noted = bench.directory.note_attempt("p", "a", login);
+        let attempt = [bench.directory.attempt(login).unwrap()];
+        let noted = bench.directory.note_attempts("p", "a", &attempt);
         assert!(noted.await.unwrap());
     }
 
@@ -223,14 +237,36 @@ mod tests {
         assert_eq!(messages(&bench).await, [""; 0]);
     }
 
+    #[tokio::test]
+    async fn notes_of_several_processes_stand_in_the_order_of_time_and_each_once() {
+        let bench = Bench::new();
+        let mut made = Vec::new();
+        for message in ["1", "2", "3", "4"] {
+            made.push(bench.directory.attempt(login(message)).unwrap());
+            bench.pass(Duration::from_secs(1));
+        }
+        for some in [&made[1..2], &made[3..], &made[..3], &made[..3]] {
+            let noted = bench.directory.note_attempts("p", "a", some);
+            assert!(noted.await.unwrap());
+        }
+        assert_eq!(messages(&bench).await, ["4", "3", "2", "1"]);
+        let same_second = ["5", "6"].map(|it| bench.directory.attempt(login(it)).unwrap());
+        let noted = bench.directory.note_attempts("p", "a", &same_second);
+        assert!(noted.await.unwrap());
+        assert_eq!(messages(&bench).await[..3], ["6", "5", "4"]);
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn of_notes_made_at_once_none_is_counted_that_is_not_there() {
         let bench = Bench::new();
         let mut racers = JoinSet::new();
         for racer in 0..50 {
             let directory = bench.directory.clone();
-            let login = login(racer.to_string());
-            racers.spawn(async move { directory.note_attempt("p", "a", login).await.unwrap() });
+            let attempt = [directory.attempt(login(racer.to_string())).unwrap()];
+            racers.spawn(async move {
+                let noted = directory.note_attempts("p", "a", &attempt);
+                noted.await.unwrap()
+            });
         }
         let noted = racers.join_all().await.into_iter().filter(|it| *it).count();
         assert!(noted > 0);

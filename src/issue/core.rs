@@ -6,22 +6,23 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::context::{Context, ContextError};
 use crate::decision::{Dependency, Failure, Fault};
 use crate::directory::Directory;
+use crate::directory::attempts::Login;
 use crate::directory::operations::Operations;
 use crate::directory::operations::words::{Operation, OperationError};
 use crate::directory::reads::Reads;
 use crate::directory::records::RecordKind;
 use crate::identity::TokenRef;
 use crate::issue::answer::Answer;
+use crate::issue::notes::{Notes, Whose};
 use crate::issue::standing::digest_of;
 use crate::issue::{Asked, Signature};
 use crate::keys::signing::SigningKeys;
@@ -29,9 +30,6 @@ use crate::platform::refusal::{self, Circumstances, Refusal};
 use crate::platform::{Platform, Platforms};
 use crate::telemetry::Metrics;
 use crate::throttle::{Attempt, Throttle, Trying};
-
-/// How much is done beside answers at once.
-const BESIDE: usize = 64;
 
 /// What the endpoints of all platforms share. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -62,7 +60,9 @@ struct Inner {
     answered: AtomicU64,
     /// The second in which a request without a context was last told of.
     told: AtomicU64,
-    beside: Arc<Semaphore>,
+    notes: Notes,
+    /// Whether attempts cannot be written down.
+    unwritten: AtomicBool,
 }
 
 /// What a token is to say.
@@ -84,7 +84,8 @@ impl Core {
             parts,
             answered: AtomicU64::new(0),
             told: AtomicU64::new(0),
-            beside: Arc::new(Semaphore::new(BESIDE)),
+            notes: Notes::default(),
+            unwritten: AtomicBool::new(false),
         }))
     }
 
@@ -263,18 +264,40 @@ impl Core {
         }
     }
 
-    /// Does something beside the answer, so that the answer takes no longer where there is something
-    /// to do. Where too much is being done, it is left out.
-    pub(super) fn beside(&self, work: impl Future<Output = Result<(), Fault>> + Send + 'static) {
-        let Ok(place) = Arc::clone(&self.0.beside).try_acquire_owned() else {
-            return;
+    /// Notes an attempt to log in to an account, which there may not be. It is in memory until it is
+    /// [written](Core::write_attempts).
+    pub(super) fn note(&self, asked: &Asked, account: &str, login: Login) {
+        let whose = Whose {
+            platform: Arc::clone(&asked.platform.name),
+            account: account.to_owned(),
         };
-        tokio::spawn(async move {
-            if let Err(fault) = work.await {
-                tracing::warn!("an attempt to log in was not noted: {fault}");
+        let forgotten = match self.directory().attempt(login) {
+            Ok(attempt) => self.0.notes.add(whose, attempt),
+            Err(_) => 1,
+        };
+        self.forget(forgotten);
+    }
+
+    /// What waits to be written.
+    pub(super) fn notes(&self) -> &Notes {
+        &self.0.notes
+    }
+
+    /// Counts attempts that are not written down.
+    pub(super) fn forget(&self, attempts: usize) {
+        self.0.parts.metrics.count_forgotten(attempts);
+    }
+
+    /// Logs that attempts cannot be written down, and once they can be again.
+    pub(super) fn tell_of_notes(&self, written: Result<(), &Fault>) {
+        let failed = written.is_err();
+        match (written, self.0.unwritten.swap(failed, Ordering::Relaxed)) {
+            (Ok(()), true) => tracing::info!("attempts to log in are written down again"),
+            (Err(fault), false) => {
+                tracing::error!("attempts to log in wait to be written down: {fault}");
             }
-            drop(place);
-        });
+            (Ok(()), false) | (Err(_), true) => {}
+        }
     }
 
     /// Counts what an endpoint gave or did not give.

@@ -3,6 +3,7 @@
 //!
 //! Which of them a caller may reach is the preset's rules; this is how they read and print.
 
+mod attempts;
 mod envelope;
 mod login;
 mod modules;

@@ -2,10 +2,14 @@
 
 use std::cell::RefCell;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde_json::json;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::task_local;
 
 use super::*;
@@ -13,9 +17,11 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::credential::Fingerprinter;
 use crate::directory::Directory;
+use crate::directory::attempts::Status;
 use crate::directory::file::{DirectoryFile, Existing};
 use crate::directory::operations::Operations;
 use crate::directory::pepper::Peppers;
+use crate::directory::security::{AuthModule, AuthModules};
 use crate::document::Document;
 use crate::issue::core::Parts as CoreParts;
 use crate::proof::Prover;
@@ -58,10 +64,28 @@ task_local! {
 
 /// Notes every operation by its name and the number of keys.
 #[derive(Debug)]
-struct Counted(Embedded);
+struct Counted {
+    inner: Embedded,
+    /// Also beside answers.
+    operations: AtomicUsize,
+    /// What is read waits as long as this is false.
+    open: watch::Sender<bool>,
+    /// Whether it takes no writes.
+    down: AtomicBool,
+}
 
 impl Counted {
+    fn new(clock: Clock) -> Self {
+        Self {
+            inner: Embedded::memory(clock).unwrap(),
+            operations: AtomicUsize::new(0),
+            open: watch::Sender::new(true),
+            down: AtomicBool::new(false),
+        }
+    }
+
     fn note(&self, operation: &str, keys: usize) {
+        self.operations.fetch_add(1, Ordering::SeqCst);
         let noted = format!("{operation} {keys}");
         let _ = ASKED_OF_STORE.try_with(|it| it.borrow_mut().push(noted));
     }
@@ -73,7 +97,11 @@ impl Store for Counted {
         keys: &'a [String],
     ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>, StoreError>> {
         self.note("get", keys.len());
-        self.0.get(keys)
+        Box::pin(async move {
+            let mut open = self.open.subscribe();
+            open.wait_for(|it| *it).await.unwrap();
+            self.inner.get(keys).await
+        })
     }
 
     fn put<'a>(
@@ -84,7 +112,10 @@ impl Store for Counted {
         ttl: Option<Duration>,
     ) -> BoxFuture<'a, Result<bool, StoreError>> {
         self.note("put", 1);
-        self.0.put(key, value, condition, ttl)
+        if self.down.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(StoreError::Unavailable("down".to_owned())) });
+        }
+        self.inner.put(key, value, condition, ttl)
     }
 
     fn delete<'a>(
@@ -93,12 +124,12 @@ impl Store for Counted {
         condition: DeleteIf<'a>,
     ) -> BoxFuture<'a, Result<bool, StoreError>> {
         self.note("delete", 1);
-        self.0.delete(key, condition)
+        self.inner.delete(key, condition)
     }
 
     fn touch<'a>(&'a self, key: &'a str, ttl: Duration) -> BoxFuture<'a, Result<bool, StoreError>> {
         self.note("touch", 1);
-        self.0.touch(key, ttl)
+        self.inner.touch(key, ttl)
     }
 
     fn add<'a>(
@@ -108,7 +139,7 @@ impl Store for Counted {
         ttl: Duration,
     ) -> BoxFuture<'a, Result<u64, StoreError>> {
         self.note("add", 1);
-        self.0.add(key, amount, ttl)
+        self.inner.add(key, amount, ttl)
     }
 
     fn scan<'a>(
@@ -117,21 +148,26 @@ impl Store for Counted {
         cursor: Option<Cursor>,
     ) -> BoxFuture<'a, Result<Page, StoreError>> {
         self.note("scan", 1);
-        self.0.scan(prefix, cursor)
+        self.inner.scan(prefix, cursor)
     }
 
     fn watch(&self, sink: Sink) {
-        self.0.watch(sink);
+        self.inner.watch(sink);
     }
 }
 
 async fn core() -> Core {
+    core_over_store().await.0
+}
+
+async fn core_over_store() -> (Core, Arc<Counted>) {
     let config = Config::parse("c.yaml", CONFIG, Path::new("."), |_| None).unwrap();
     let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
     let clock = Clock::from_fn(move || now);
     let fingerprinter = Fingerprinter::random().unwrap();
+    let store = Arc::new(Counted::new(clock.clone()));
     let directory = Directory::new(
-        Arc::new(Counted(Embedded::memory(clock.clone()).unwrap())),
+        Arc::clone(&store) as _,
         Peppers::ephemeral().unwrap(),
         Prover::new(fingerprinter.clone(), 1000, 1).unwrap(),
         clock,
@@ -143,7 +179,7 @@ async fn core() -> Core {
         .await
         .unwrap();
     let operations = [("crossbar".to_owned(), forms(&config.platforms, "crossbar"))];
-    Core::new(CoreParts {
+    let core = Core::new(CoreParts {
         operations: Operations::new(directory.clone(), operations.into()),
         throttle: Throttle::new(directory.clone(), fingerprinter, 1000),
         platforms: config.platforms,
@@ -151,7 +187,8 @@ async fn core() -> Core {
         metrics: Arc::new(Metrics::default()),
         instance: 1,
         directory,
-    })
+    });
+    (core, store)
 }
 
 /// Sends a login through the endpoint; gives the status, the body, and what was asked of the store.
@@ -225,4 +262,130 @@ async fn whoever_does_not_get_in_is_refused_after_the_same_work_in_the_same_word
             }
         }
     }
+}
+
+/// What an account is told of who has tried: whether they got in, and how, newest first.
+async fn attempts(core: &Core, account: &str) -> Vec<(Status, String)> {
+    let all = core.directory().attempts("crossbar", account).await;
+    let brief = |it: crate::directory::attempts::Attempt| (it.login.status, it.login.message);
+    all.unwrap().into_iter().map(brief).collect()
+}
+
+fn at(account: &str, hash: &str) -> serde_json::Value {
+    json!({ "credentials": hash, "account_id": account })
+}
+
+#[tokio::test]
+async fn a_login_leaves_nothing_to_be_done_beside_it_and_is_told_of_all_the_same() {
+    let (core, store) = core_over_store().await;
+    for (account, hash) in [
+        (ACCOUNT, RIGHT),
+        (ACCOUNT, NOBODYS),
+        (OTHER, NOBODYS),
+        (SHUT, NOBODYS),
+    ] {
+        let before = store.operations.load(Ordering::SeqCst);
+        let (_, _, asked) = log_in(&core, at(account, hash)).await;
+        assert_eq!(
+            Handle::current().metrics().num_alive_tasks(),
+            0,
+            "{account}"
+        );
+        let operations = store.operations.load(Ordering::SeqCst) - before;
+        assert_eq!(operations, asked.len(), "{account}");
+    }
+    assert_eq!(attempts(&core, ACCOUNT).await, []);
+    assert!(!core.write_attempts().await, "nothing waits any more");
+    let failed = (
+        Status::Failed,
+        "the credentials were not accepted".to_owned(),
+    );
+    let success = (Status::Success, "a token was created".to_owned());
+    assert_eq!(attempts(&core, ACCOUNT).await, [failed.clone(), success]);
+    assert_eq!(attempts(&core, SHUT).await, [failed]);
+    // Where there is no account, nothing is written.
+    for nobodys in [OTHER, "00000000000000000000000000000000"] {
+        assert_eq!(attempts(&core, nobodys).await, []);
+    }
+    let before = store.operations.load(Ordering::SeqCst);
+    core.write_attempts().await;
+    assert_eq!(store.operations.load(Ordering::SeqCst), before);
+}
+
+#[tokio::test]
+async fn only_what_the_account_wants_to_know_is_written_down_in_one_write() {
+    for (failed, successful, want) in [
+        (false, false, 0),
+        (true, false, 10),
+        (false, true, 1),
+        (true, true, 11),
+    ] {
+        let core = core().await;
+        let module = AuthModule {
+            log_failed_attempts: Some(failed),
+            log_successful_attempts: Some(successful),
+            ..AuthModule::default()
+        };
+        let modules: AuthModules = [("cb_user_auth".to_owned(), module)].into();
+        let set = core.directory().put_security("crossbar", ACCOUNT, &modules);
+        set.await.unwrap();
+        for _ in 0..10 {
+            log_in(&core, at(ACCOUNT, NOBODYS)).await;
+        }
+        log_in(&core, at(ACCOUNT, RIGHT)).await;
+        let asked = async {
+            core.write_attempts().await;
+            ASKED_OF_STORE.with(RefCell::take)
+        };
+        let asked = ASKED_OF_STORE.scope(RefCell::default(), asked).await;
+        let puts = asked.iter().filter(|it| *it == "put 1").count();
+        assert_eq!(puts, usize::from(want > 0), "{asked:?}");
+        let noted = attempts(&core, ACCOUNT).await.len();
+        assert_eq!(noted, want, "{failed} {successful}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_store_does_not_take_is_written_down_once_it_does() {
+    let (core, store) = core_over_store().await;
+    log_in(&core, at(ACCOUNT, NOBODYS)).await;
+    store.down.store(true, Ordering::SeqCst);
+    assert!(!core.write_attempts().await, "no use in trying on");
+    log_in(&core, at(ACCOUNT, RIGHT)).await;
+    assert!(!core.write_attempts().await);
+    store.down.store(false, Ordering::SeqCst);
+    core.write_attempts().await;
+    let statuses: Vec<_> = attempts(&core, ACCOUNT)
+        .await
+        .into_iter()
+        .map(|it| it.0)
+        .collect();
+    assert_eq!(statuses, [Status::Success, Status::Failed]);
+}
+
+#[tokio::test]
+async fn of_logins_released_at_once_as_many_are_looked_at_as_may_fail() {
+    let (core, store) = core_over_store().await;
+    let begin = |count: usize| {
+        let mut logins = JoinSet::new();
+        for _ in 0..count {
+            let core = core.clone();
+            logins.spawn(async move { log_in(&core, at(ACCOUNT, NOBODYS)).await.0 });
+        }
+        logins
+    };
+    store.open.send_replace(false);
+    let mut gone = begin(50);
+    for _ in 0..30 {
+        assert_eq!(gone.join_next().await.unwrap().unwrap(), 429);
+    }
+    // Twenty clients go away before they are answered.
+    gone.shutdown().await;
+    let mut logins = begin(50);
+    for _ in 0..30 {
+        assert_eq!(logins.join_next().await.unwrap().unwrap(), 429);
+    }
+    store.open.send_replace(true);
+    assert_eq!(logins.join_all().await, [401; 20]);
+    assert_eq!(log_in(&core, at(ACCOUNT, RIGHT)).await.0, 429);
 }

@@ -21,8 +21,8 @@ use crate::directory::records::User;
 use crate::document::{Document, Problem};
 use crate::request::RequestView;
 use crate::scheme::{
-    Base64, Challenge, Context, Kind, Reading, Scheme, StoredForm, Verified, find, is_lower_hex,
-    open_user,
+    Base64, Budget, Challenge, Context, Kind, Reading, Scheme, StoredForm, Verified, find,
+    is_lower_hex, open_user,
 };
 
 /// The row of [`crate::scheme::ALL`].
@@ -127,6 +127,10 @@ impl Scheme for Basic {
             scheme: "Basic".to_owned(),
             parameters: r#"charset="UTF-8""#,
         })
+    }
+
+    fn budget(&self) -> Option<Budget> {
+        Some(Budget::Name)
     }
 
     fn stored_form(&self) -> Option<StoredForm> {

@@ -276,13 +276,16 @@ pub(crate) async fn attempts_are_told_without_secrets_newest_first(world: &World
         )
         .await;
 
-    let quiet =
-        user_auth(&json!({ "log_failed_attempts": false, "log_successful_attempts": false }));
+    // What is asked for is told of, and the other not, though it came before.
+    let (failed, successful) = ("log_failed_attempts", "log_successful_attempts");
+    let quiet = user_auth(&json!({ failed: false, successful: true }));
     set(world, &keepers, "POST", ACCOUNT, &quiet).await;
     assert_eq!(world.ask(0, &wrong).await.status, 401);
     token(world, 0, &right).await;
-    let loud = user_auth(&json!({ "log_failed_attempts": true, "log_successful_attempts": false }));
+    assert_eq!(listed(3).await.json()["data"][0]["status"], "success");
+    let loud = user_auth(&json!({ failed: true, successful: false }));
     set(world, &keepers, "POST", ACCOUNT, &loud).await;
+    token(world, 0, &right).await;
     assert_eq!(world.ask(0, &wrong).await.status, 401);
-    listed(3).await;
+    assert_eq!(listed(4).await.json()["data"][0]["status"], "failed");
 }

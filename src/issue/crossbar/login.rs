@@ -117,9 +117,7 @@ async fn finish(
         }
     };
     let token = mint(core, asked, &bearer, effective.token_lifetime)?;
-    if effective.log_successful {
-        bearer.note(core, asked, Status::Success, "a token was created");
-    }
+    bearer.note(core, asked, Status::Success, "a token was created");
     core.count(asked, "token", "issued");
     let data = bearer.shown(reads).await?;
     let tokens = targets.first().map(|it| core.tokens(asked, it));
@@ -218,9 +216,7 @@ impl UserAuth {
             users.extend(found);
         }
         let Some(user) = users.into_iter().find(|it| !it.disabled) else {
-            if let Some(account) = accounts.into_iter().next() {
-                note_failure(core, asked, account);
-            }
+            note_failure(core, asked, accounts.into_iter().next());
             let detail = "no user of the account has these credentials and may log in";
             return Err(Denial::new(Reason::Unknown, detail).into());
         };
@@ -245,7 +241,7 @@ impl UserAuth {
                 Ok(Factor::Proven) => {}
                 Ok(Factor::Asked(challenge)) => return Ok(Login::Out(challenge)),
                 Err(failure) => {
-                    if effective.log_failed && matches!(failure, Failure::Denied(_)) {
+                    if matches!(failure, Failure::Denied(_)) {
                         let what = "the second factor was not accepted";
                         bearer.note(core, asked, Status::Failed, what);
                     }
@@ -292,26 +288,18 @@ fn switched_off(core: &Core, asked: &Asked) -> Answer {
     envelope::failed(core, asked, 401, "invalid credentials", json!({}))
 }
 
-/// Notes a login that failed at an account, beside the answer: where nobody has one, as much is done
-/// before it.
-fn note_failure(core: &Core, asked: &Asked, account: Account) {
-    let (directory, reads) = (core.directory().clone(), core.reads(asked));
-    let platform = asked.platform.name.clone();
-    let what = "the credentials were not accepted";
+/// Notes a login that failed at an account; where there is none, the same is done for nobody's.
+fn note_failure(core: &Core, asked: &Asked, account: Option<Account>) {
+    let nobody = || Account {
+        id: NOBODY.to_owned(),
+        ..Account::default()
+    };
     let bearer = Bearer {
-        account,
+        account: account.unwrap_or_else(nobody),
         user: None,
         generations: [0; 3],
         method: USER_AUTH,
     };
-    let login = bearer.attempt(asked, Status::Failed, what);
-    core.beside(async move {
-        let account = &bearer.account;
-        if effective(account, USER_AUTH, &reads).await?.log_failed {
-            directory
-                .note_attempt(&platform, &account.id, login)
-                .await?;
-        }
-        Ok(())
-    });
+    let what = "the credentials were not accepted";
+    bearer.note(core, asked, Status::Failed, what);
 }

@@ -29,8 +29,6 @@ const TOKEN_SECONDS: u64 = 3600;
 pub(super) struct Effective {
     pub(super) enabled: bool,
     pub(super) token_lifetime: Duration,
-    pub(super) log_failed: bool,
-    pub(super) log_successful: bool,
     pub(super) second_factor: bool,
 }
 
@@ -66,8 +64,6 @@ pub(super) async fn effective(
     Ok(Effective {
         enabled: module.enabled == Some(true),
         token_lifetime: Duration::from_secs(seconds.unwrap_or(TOKEN_SECONDS)),
-        log_failed: module.log_failed_attempts == Some(true),
-        log_successful: module.log_successful_attempts == Some(true),
         second_factor: second_factor == Some(true),
     })
 }

@@ -85,15 +85,10 @@ impl Bearer {
         }
     }
 
-    /// Notes an attempt for whoever runs the account, beside the answer.
+    /// Notes an attempt for whoever runs the account, if it wants to know.
     pub(super) fn note(&self, core: &Core, asked: &Asked, status: Status, message: &str) {
         let login = self.attempt(asked, status, message);
-        let (directory, account) = (core.directory().clone(), self.account.id.clone());
-        let platform = asked.platform.name.clone();
-        core.beside(async move {
-            directory.note_attempt(&platform, &account, login).await?;
-            Ok(())
-        });
+        core.note(asked, &self.account.id, login);
     }
 
     /// Finds whom an identity stands for now.
