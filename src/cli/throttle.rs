@@ -23,7 +23,8 @@ const COLUMNS: &[Column] = &[
 pub enum Command {
     /// List counters. Neither addresses nor targets are stored, so each is shown by a digest.
     List(List),
-    /// Let be tried again at once; every server does within a second.
+    /// Let be tried again; every server does within two seconds. Of an account, also what it is called
+    /// by: name, realm and phone numbers.
     #[command(after_help = EXAMPLES)]
     Lift(Lift),
 }

@@ -66,6 +66,13 @@ pub fn spelled(index: Index, value: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
+/// Gives what failed attempts at an account are counted against where this is what it was called by.
+#[must_use]
+pub fn attempted(index: Index, name: &[u8]) -> String {
+    let key = spelled(index, name);
+    format!("{} {}", index.name(), String::from_utf8_lossy(&key))
+}
+
 /// A name that an account is found by.
 pub(super) struct AccountName<'a> {
     pub(super) index: Index,

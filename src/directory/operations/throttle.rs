@@ -1,14 +1,20 @@
 //! Operations on counters of failed attempts: which there are, and lifting them.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use crate::decision::Fault;
 use crate::directory::failures::Attempts;
 use crate::directory::file::written::Row;
+use crate::directory::names::{account_names, attempted};
 use crate::directory::operations::words::{Line, OperationError, Outcome};
 use crate::directory::operations::{Operations, send};
+
+/// How long a server may have counted alone: the second between two of its syncs, and a little more.
+const UNTOLD: Duration = Duration::from_millis(1300);
 
 impl Operations {
     pub(super) async fn failures(
@@ -50,7 +56,31 @@ impl Operations {
         of: &Attempts,
     ) -> Result<Outcome, OperationError> {
         self.check_platform(platform)?;
-        let counters = self.directory.lift_failures(platform, of).await?;
+        let targets = self.targets(platform, of).await?;
+        let mut counters = 0;
+        for of in &targets {
+            counters += self.directory.lift_failures(platform, of).await?;
+        }
+        // What servers had not told yet, they tell within a second.
+        tokio::time::sleep(UNTOLD).await;
+        for of in &targets {
+            counters += self.directory.lift_failures(platform, of).await?;
+        }
         Ok(Outcome::Lifted { counters })
+    }
+
+    /// What is to be lifted: of an account, also what it is called by.
+    async fn targets(&self, platform: &str, of: &Attempts) -> Result<Vec<Attempts>, Fault> {
+        let mut all = vec![of.clone()];
+        if let Attempts::Of { address, target } = of
+            && let Some(account) = self.directory.account(platform, target).await?
+        {
+            let names = account_names(&account).into_iter();
+            all.extend(names.map(|it| Attempts::Of {
+                address: *address,
+                target: attempted(it.index, &it.value),
+            }));
+        }
+        Ok(all)
     }
 }

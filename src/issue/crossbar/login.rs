@@ -12,7 +12,7 @@ use crate::credential::Secret;
 use crate::decision::{Denial, Failure, Reason};
 use crate::directory::Index;
 use crate::directory::attempts::Status;
-use crate::directory::names::spelled;
+use crate::directory::names::attempted;
 use crate::directory::reads::Reads;
 use crate::directory::records::Account;
 use crate::issue::Asked;
@@ -164,10 +164,8 @@ impl UserAuth {
     fn targets(&self) -> Vec<String> {
         // By itself, as operators lift it (`throttle lift --target`).
         let id = self.account_id.iter().cloned();
-        let named = self.named().into_iter().filter_map(|(index, value)| {
-            let key = spelled(index, value?.as_bytes());
-            Some(format!("{index:?} {}", String::from_utf8_lossy(&key)))
-        });
+        let named = self.named().into_iter();
+        let named = named.filter_map(|(index, value)| Some(attempted(index, value?.as_bytes())));
         named.chain(id).collect()
     }
 
@@ -202,9 +200,24 @@ impl UserAuth {
     }
 
     async fn verify(&self, core: &Core, asked: &Asked, reads: &Reads) -> Result<Login, Failure> {
+        let accounts = self.accounts(reads).await?;
+        // However an account is called, its failures are its own as well.
+        let ids = accounts.iter().map(|it| it.id.clone());
+        let ids = ids.filter(|it| self.account_id.as_ref() != Some(it));
+        let ids: Vec<_> = ids.collect();
+        let verify = self.verify_at(core, asked, accounts, reads);
+        core.log_in(asked, &ids, verify).await
+    }
+
+    async fn verify_at(
+        &self,
+        core: &Core,
+        asked: &Asked,
+        accounts: Vec<Account>,
+        reads: &Reads,
+    ) -> Result<Login, Failure> {
         let index = self.index().unwrap_or(Index::Md5);
         let hash = self.credentials.as_ref().map_or(&b""[..], Secret::expose);
-        let accounts = self.accounts(reads).await?;
         let ids: Vec<_> = accounts.iter().map(|it| it.id.as_str()).collect();
         let ids = if ids.is_empty() { vec![NOBODY] } else { ids };
         let mut users = Vec::new();
