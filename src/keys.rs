@@ -7,6 +7,7 @@
 //! work refuses its configuration instead of a request.
 
 mod fetch;
+mod files;
 pub mod hmac;
 mod jwks;
 mod pem;
@@ -15,17 +16,15 @@ mod self_test;
 pub mod signing;
 
 use std::fmt;
-use std::fs::{File, Metadata};
-use std::io::Read as _;
 use std::path::Path;
 
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::crypto::verify;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use zeroize::Zeroizing;
 
 use crate::credential::Secret;
+use crate::keys::files::load;
 
 pub use fetch::Source;
 pub use jwks::MAX_SET_KEYS;
@@ -38,9 +37,6 @@ pub const MIN_SECRET_BYTES: usize = 32;
 
 /// The longest name of a key, in bytes.
 pub const MAX_KID_BYTES: usize = 128;
-
-/// The longest file that is read for a key, in bytes; an RSA key of 8192 bits has under 2 KiB.
-const MAX_FILE_BYTES: u64 = 16 * 1024;
 
 /// A signature algorithm (RFC 7518 §3.1, RFC 8037 §3.1): a closed list without `none`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
@@ -275,79 +271,6 @@ impl KeyProblem {
             message: message.into(),
         }
     }
-}
-
-/// What is wrong with one key: the setting, and the message.
-type Wrong = (&'static str, String);
-
-fn load(raw: &RawKey, base: &Path) -> Result<Key, Wrong> {
-    let wrong = |setting, message: &str| (setting, message.to_owned());
-    let kid = raw.kid.clone();
-    if kid
-        .as_ref()
-        .is_some_and(|it| !(1..=MAX_KID_BYTES).contains(&it.len()))
-    {
-        return Err(wrong("kid", "the name of a key has 1 to 128 bytes"));
-    }
-    let (decoding, material) = match (raw.algorithm, &raw.public_key_file, &raw.secret_file) {
-        (Algorithm::Hs256, None, Some(file)) => {
-            let secret = read_secret(&base.join(file)).map_err(|it| ("secret_file", it))?;
-            (DecodingKey::from_secret(secret.expose()), secret)
-        }
-        (Algorithm::Hs256, _, _) => {
-            return Err(wrong("", "HS256 takes a `secret_file` and nothing else"));
-        }
-        (algorithm, Some(file), None) => read_file(&base.join(file))
-            .and_then(|it| pem::public_key(algorithm, &it).map_err(str::to_owned))
-            .map_err(|it| ("public_key_file", it))?,
-        (_, _, _) => {
-            let message = "this algorithm takes a `public_key_file` and nothing else";
-            return Err(wrong("", message));
-        }
-    };
-    Ok(Key {
-        kid,
-        algorithm: raw.algorithm,
-        decoding,
-        material,
-        signer: Signer::Issuer,
-    })
-}
-
-fn read_file(path: &Path) -> Result<Secret, String> {
-    read_file_and_metadata(path).map(|it| it.0)
-}
-
-fn read_file_and_metadata(path: &Path) -> Result<(Secret, Metadata), String> {
-    let failed = |it: std::io::Error| format!("{} cannot be read: {it}", path.display());
-    let file = File::open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    // As large as it can become, so that no copy of a key is left behind by growing.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES as usize + 1));
-    file.take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(format!("{} is longer than any key", path.display()));
-    }
-    Ok((Secret::new(&bytes[..]), metadata))
-}
-
-fn read_secret(path: &Path) -> Result<Secret, String> {
-    let file = read_file(path)?;
-    let bytes = file.expose();
-    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-    if bytes.starts_with(b"-----BEGIN ") {
-        return Err("this is a PEM file; an HMAC secret is never a public key".to_owned());
-    }
-    if bytes.len() < MIN_SECRET_BYTES {
-        return Err(format!(
-            "a secret has at least {MIN_SECRET_BYTES} bytes (RFC 7518 §3.2); make one with \
-             `openssl rand -hex 32`"
-        ));
-    }
-    Ok(Secret::new(bytes))
 }
 
 #[cfg(test)]

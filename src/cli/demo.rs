@@ -236,10 +236,11 @@ mod tests {
     use super::*;
     use crate::cli::demo::cases::Want;
 
-    /// Nothing issues these tokens and sessions yet, and the import leaves `ha1b` out. A scheme that
-    /// is shown does not belong here.
-    const NOT_SHOWN_YET: [(&str, &str); 4] = [
+    /// Nothing issues these tokens and sessions yet, and Google is not asked from a demo. A scheme
+    /// that is shown does not belong here.
+    const NOT_SHOWN_YET: [(&str, &str); 5] = [
         ("crossbar", "jwt"),
+        ("opentact", "google"),
         ("opentact", "jwt"),
         ("infobip", "session"),
         ("infobip", "oauth2"),

@@ -185,7 +185,7 @@ mod tests {
             let config = Config::parse("c.yaml", &text, Path::new("/"), |_| None).unwrap();
             let warnings = config.warnings.iter().map(ToString::to_string);
             warnings
-                .filter(|it| it.contains("every token is refused"))
+                .filter(|it| it.contains("scheme jwt") && it.contains("every token is refused"))
                 .count()
         };
         let quiet = "listen: { grpc: [\"127.0.0.1:0\"] }\n";

@@ -320,6 +320,11 @@ mod tests {
             ),
             (row("email: john@b"), ".email", "the same login as users[0]"),
             (row("email: \"a:b@c\""), ".email", "RFC 7617"),
+            (
+                row("username: v, links: [{ issuer: google, subject: s }]"),
+                ".links[0]",
+                "users[0] has this link",
+            ),
             (row("email: somebody"), ".email", "an `@`"),
             (named("password: ''"), ".password", "1 to 1024 bytes"),
             (

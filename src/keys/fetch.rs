@@ -13,11 +13,11 @@ use crate::strict_json::object;
 pub enum Source {
     /// At this URL.
     KeySet(String),
-    /// Where the issuer's metadata says (OpenID Connect Discovery §3).
+    /// Where the issuer's metadata says (`OpenID` Connect Discovery §3).
     Discovery {
         /// Of the metadata.
         url: String,
-        /// Whose it must be, exactly (OpenID Connect Discovery §4.3).
+        /// Whose it must be, exactly (`OpenID` Connect Discovery §4.3).
         issuer: String,
     },
 }

@@ -118,7 +118,7 @@ impl KeySet {
     }
 
     /// Gives the key that a token names, or where it names none the only one of the algorithm
-    /// (OpenID Connect Core §10.1).
+    /// (`OpenID` Connect Core §10.1).
     ///
     /// # Errors
     /// A denial where the issuer has no such key, a fault where that cannot be told.

@@ -22,8 +22,9 @@ use sha2::{Digest, Sha256};
 
 use crate::credential::Secret;
 use crate::decision::{Dependency, Fault};
+use crate::keys::files::read_file_and_metadata;
 use crate::keys::pem::{RsaNumbers, private_rsa_key};
-use crate::keys::{Algorithm, Key, KeyProblem, Signer, read_file_and_metadata, self_test};
+use crate::keys::{Algorithm, Key, KeyProblem, Signer, self_test};
 
 /// How many files are taken: the current key, and those whose tokens have not ended.
 pub const MAX_SIGNING_KEYS: usize = 4;

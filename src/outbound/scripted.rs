@@ -51,11 +51,11 @@ impl Scripted {
     }
 
     /// Says what a path answers from now on; `headers` are whole lines.
-    pub(crate) fn answer(&self, path: &str, status: u16, headers: &str, body: impl ToString) {
+    pub(crate) fn answer(&self, path: &str, status: u16, headers: &str, body: impl Into<String>) {
         let answer = Answer {
             status,
             headers: headers.to_owned(),
-            body: body.to_string(),
+            body: body.into(),
         };
         self.lock().answers.insert(path.to_owned(), answer);
     }

@@ -32,7 +32,9 @@ impl Provider {
             "id_token_signing_alg_values_supported": ["RS256"],
             "response_types_supported": ["id_token"], "subject_types_supported": ["public"],
         });
-        provider.server.answer(METADATA, Reply::ok(metadata));
+        provider
+            .server
+            .answer(METADATA, Reply::ok(metadata.to_string()));
         provider.rotate(kid);
         provider
     }
@@ -46,7 +48,7 @@ impl Provider {
 
     /// Publishes this as its key set.
     pub fn publish(&self, keys: &Value) {
-        let reply = Reply::ok(keys).header("cache-control", "public, max-age=21600");
+        let reply = Reply::ok(keys.to_string()).header("cache-control", "public, max-age=21600");
         self.server.answer(KEYS, reply);
     }
 

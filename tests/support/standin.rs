@@ -48,11 +48,11 @@ pub struct Reply {
 
 impl Reply {
     /// 200 with this body.
-    pub fn ok(body: impl ToString) -> Self {
+    pub fn ok(body: impl Into<String>) -> Self {
         Self {
             status: 200,
             headers: Vec::new(),
-            body: body.to_string(),
+            body: body.into(),
             after: Duration::ZERO,
         }
     }

@@ -1,6 +1,6 @@
 //! Against an issuer on loopback, with time moved by hand between fetches.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
 use crate::keys::samples::Maker;
@@ -14,9 +14,9 @@ struct Fixture {
     keys: Arc<KeySet>,
 }
 
-fn set(names: &[&str]) -> Value {
+fn set(names: &[&str]) -> String {
     let key = |it: &&str| Maker::new(Algorithm::Es256).jwk(it);
-    json!({ "keys": names.iter().map(key).collect::<Vec<_>>() })
+    json!({ "keys": names.iter().map(key).collect::<Vec<_>>() }).to_string()
 }
 
 impl Fixture {
@@ -145,7 +145,7 @@ async fn the_last_good_set_outlives_an_outage_for_the_stated_time_and_no_longer(
     assert_eq!(at.key("k1").await, Ok(()));
     for (status, body) in [
         (503, String::new()),
-        (302, set(&["k9"]).to_string()),
+        (302, set(&["k9"])),
         (200, "<html>".to_owned()),
         (200, json!({ "keys": [] }).to_string()),
         (200, "x".repeat(crate::outbound::MAX_BODY_BYTES + 1)),
@@ -220,7 +220,7 @@ async fn metadata_is_the_issuers_own_and_leads_to_https_or_nowhere() {
         ),
         ("a list", json!([]), fault()),
     ] {
-        issuer.answer(metadata, 200, "", body);
+        issuer.answer(metadata, 200, "", body.to_string());
         let source = Source::Discovery {
             url: url.clone(),
             issuer: mine.clone(),
