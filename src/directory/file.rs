@@ -214,7 +214,7 @@ mod tests {
                 "{{ id: good, realm: Acme.example, api_key: {} }}",
                 "0a".repeat(32)
             ),
-            "users" => "{ id: good, account: a, username: John@b }".to_owned(),
+            "users" => "{ id: good, account: a, username: John@b, links: [{ issuer: google, subject: s }] }".to_owned(),
             _ => "{ id: good, secret: good-secret-00000 }".to_owned(),
         };
         let text = format!("p:\n  {list}:\n    - {good}\n    - {row}\n");
