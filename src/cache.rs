@@ -9,9 +9,10 @@
 
 mod ahead;
 mod facts;
+mod unverified;
 
 use std::collections::HashMap;
-use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,16 +22,19 @@ use tokio::sync::watch;
 use crate::cache::ahead::Renewal;
 use crate::cache::facts::Known;
 use crate::clock::Clock;
-use crate::credential::{Credential, Fingerprint};
+use crate::credential::Fingerprint;
 use crate::decision::{Denial, Dependency, Failure, Fault};
 use crate::directory::Directory;
 use crate::directory::generations::Notes;
 use crate::directory::reads::Reads;
 use crate::identity::Identity;
-use crate::scheme::Scheme;
+use crate::outbound::PATIENCE;
 
-/// How long a verification may take, whoever waits for it: a slow issuer's HTTP answer, at most.
-const FLIGHT: Duration = Duration::from_secs(3);
+pub use unverified::{OnDenial, Unverified};
+
+/// How long a verification may take, whoever waits for it: a slow issuer's HTTP answer and what is
+/// read besides, so that it is the issuer that is told of.
+const FLIGHT: Duration = PATIENCE.saturating_add(Duration::from_millis(500));
 
 /// How many credentials are verified at once; further ones are faults, so that a store that hangs
 /// costs bounded memory.
@@ -62,30 +66,6 @@ pub struct Hit {
     pub outcome: Outcome,
     /// Whether whoever was told is to have it verified anew ([`Cache::renew`]), without waiting.
     pub is_due: bool,
-}
-
-/// Told of a denial.
-pub type OnDenial = Arc<dyn Fn(&Denial) + Send + Sync>;
-
-/// A credential that is to be verified. Cheap to clone.
-#[derive(Clone)]
-pub struct Unverified {
-    /// What it is kept under.
-    pub key: Fingerprint,
-    /// The platform's name.
-    pub platform: Arc<str>,
-    /// What verifies it.
-    pub scheme: Arc<dyn Scheme>,
-    /// The credential.
-    pub credential: Arc<Credential>,
-    /// Told by whoever verifies it, also where nobody waits any more, that it came to a denial.
-    pub on_denial: Option<OnDenial>,
-}
-
-impl fmt::Debug for Unverified {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Unverified({}, {:?})", self.platform, self.credential)
-    }
 }
 
 /// How an outcome was come by.
@@ -126,6 +106,8 @@ struct Inner {
     /// Those of accounts that stand below nobody: a client may name any number of them.
     strangers: Moka<u128, Arc<Known>>,
     flights: Mutex<HashMap<u128, watch::Receiver<Option<Landing>>>>,
+    /// The second in which a fault was last told that nobody waited for.
+    told: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -157,6 +139,7 @@ impl Cache {
             lineages: facts::kept(limits.capacity, limits.ttl),
             strangers: facts::kept(limits.denial_capacity, limits.denial_ttl),
             flights: Mutex::default(),
+            told: AtomicU64::new(0),
             directory,
         }))
     }
@@ -246,9 +229,26 @@ impl Cache {
             let landing = tokio::time::timeout(FLIGHT, flight).await.map_err(late);
             let landing = landing.and_then(|it| it);
             drop(arrival);
+            if let Err(fault) = &landing
+                && sender.is_closed()
+            {
+                cache.tell(fault);
+            }
             sender.send_replace(Some(landing));
         });
         Ok(receiver)
+    }
+
+    /// Logs a fault that nobody waited for, one a second: those who gave up know of a deadline only.
+    fn tell(&self, fault: &Fault) {
+        let second = self.0.clock.unix_seconds();
+        if self.0.told.swap(second, Ordering::Relaxed) != second {
+            let dependency = fault.dependency().name();
+            tracing::error!(
+                dependency,
+                "a verification failed after all had given up: {fault}"
+            );
+        }
     }
 
     async fn fly(&self, it: &Unverified) -> Landing {
@@ -331,14 +331,13 @@ impl Drop for Arrival<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credential::{Fingerprinter, Place, Secret};
+    use crate::credential::{Credential, Fingerprinter, Place, Secret};
     use crate::decision::Reason;
     use crate::directory::pepper::Peppers;
     use crate::directory::records::Account;
     use crate::proof::Prover;
     use crate::scheme::scripted::Scripted;
     use crate::store::embedded::Embedded;
-    use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::UNIX_EPOCH;
 
     struct Bench {

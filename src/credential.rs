@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::hash::Hasher;
+use std::path::Path;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use siphasher::sip128::{Hasher128, SipHasher24};
@@ -15,6 +16,9 @@ use zeroize::Zeroize;
 /// tokens of 2 to 4 KiB; whatever is longer is refused before it is parsed.
 pub const MAX_CREDENTIAL_BYTES: usize = 8 * 1024;
 
+/// The most that a file with a secret may hold, in bytes.
+const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
+
 /// Bytes to hide: printed as `(..)`, compared in constant time, wiped when dropped.
 #[derive(Clone)]
 pub struct Secret(Box<[u8]>);
@@ -24,6 +28,23 @@ impl Secret {
     #[must_use]
     pub fn new(bytes: impl Into<Box<[u8]>>) -> Self {
         Self(bytes.into())
+    }
+
+    /// Reads a file that holds a secret; the line feed that editors put at the end is not part of it.
+    ///
+    /// # Errors
+    /// What is wrong, without the contents.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let failed = |it: std::io::Error| format!("{} cannot be read: {it}", path.display());
+        let bytes = std::fs::metadata(path).map_err(failed)?.len();
+        if bytes > MAX_SECRET_FILE_BYTES {
+            return Err(format!("{} holds more than a secret", path.display()));
+        }
+        let mut secret = std::fs::read(path).map_err(failed)?;
+        while secret.last().is_some_and(|it| matches!(it, b'\n' | b'\r')) {
+            secret.pop();
+        }
+        Ok(Self::new(secret))
     }
 
     /// Shows the bytes to the mathematics that needs them.

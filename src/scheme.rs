@@ -8,8 +8,10 @@
 
 pub mod api_key;
 pub mod basic;
+pub mod facebook;
 pub mod google;
 pub mod ha1b;
+pub mod introspection;
 pub mod jwt;
 mod open;
 mod places;
@@ -37,20 +39,22 @@ use crate::keys::signing::SigningKeys;
 use crate::outbound::Outbound;
 use crate::request::RequestView;
 
-pub(crate) use open::{earlier, generations, open_account, open_user};
+pub(crate) use open::{earlier, generations, open_account, open_linked, open_user};
 pub use places::{Source, parse_places};
 pub(crate) use places::{challenge_of, find, is_lower_hex};
 pub(crate) use tokens::{
-    Demands, Keeping, Named, Names, Token, check_leeway, check_setting, check_shape, check_signed,
-    revocation_parts, text_claim,
+    Asked, Demands, Keeping, Lookup, Names, Token, check_leeway, check_setting, check_shape,
+    check_signed, revocation_parts, text_claim,
 };
 
 /// Every kind of scheme, by the name that `kind:` in a configuration gives.
 pub const ALL: &[Kind] = &[
     api_key::KIND,
     basic::KIND,
+    facebook::KIND,
     google::KIND,
     ha1b::KIND,
+    introspection::KIND,
     jwt::KIND,
     session::KIND,
 ];

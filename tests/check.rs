@@ -11,8 +11,10 @@ mod check {
     mod asking;
     mod bad_input;
     mod captured;
+    mod facebook;
     mod faults;
     mod google;
+    mod introspection;
     mod key_sets;
     mod neighbours;
     mod spoofs;

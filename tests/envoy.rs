@@ -15,6 +15,7 @@ mod envoy {
     mod deployment;
     mod door;
     mod ends;
+    mod facebook;
     mod factors;
     mod flows;
     mod forged;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::config::raw::RawOutbound;
-use crate::config::store::read_secret;
+use crate::credential::Secret;
 use crate::document::{Document, Problem};
 use crate::outbound::Outbound;
 
@@ -24,7 +24,7 @@ pub(super) fn read(
         complain("/in_flight", "between 1 and 4096");
         return None;
     }
-    let ca = raw.ca_file.as_ref().map(|it| read_secret(&base.join(it)));
+    let ca = raw.ca_file.as_ref().map(|it| Secret::read(&base.join(it)));
     let made = ca.transpose().and_then(|ca| {
         let ca = ca.as_ref().map(|it| it.expose());
         Outbound::new(raw.in_flight, ca)

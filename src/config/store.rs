@@ -12,9 +12,6 @@ use crate::directory::pepper::Peppers;
 use crate::document::{Document, Problem};
 use crate::store::redis;
 
-/// The most that a file with a secret may hold, in bytes.
-const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
-
 /// The store, as a configuration writes it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -119,7 +116,7 @@ impl StoreSettings {
         }
         let mut keys = Vec::new();
         for (index, file) in raw.pepper_files.iter().enumerate() {
-            match read_secret(&base.join(file)) {
+            match Secret::read(&base.join(file)) {
                 Ok(secret) => keys.push(secret),
                 Err(message) => complain(&format!("/pepper_files/{index}"), &message),
             }
@@ -168,7 +165,7 @@ fn redis_settings(
     }
     let mut read = |pointer: &str, file: &Option<String>| match file
         .as_ref()
-        .map(|it| read_secret(&base.join(it)))
+        .map(|it| Secret::read(&base.join(it)))
     {
         None => Some(None),
         Some(Ok(secret)) => Some(Some(secret)),
@@ -188,21 +185,4 @@ fn redis_settings(
         url: raw.url.clone(),
         username: raw.username.clone(),
     })
-}
-
-/// Reads a file that holds a secret; the line feed that editors put at the end is not part of it.
-///
-/// # Errors
-/// What is wrong, without the contents.
-pub fn read_secret(path: &Path) -> Result<Secret, String> {
-    let failed = |it: std::io::Error| format!("{} cannot be read: {it}", path.display());
-    let bytes = std::fs::metadata(path).map_err(failed)?.len();
-    if bytes > MAX_SECRET_FILE_BYTES {
-        return Err(format!("{} holds more than a secret", path.display()));
-    }
-    let mut secret = std::fs::read(path).map_err(failed)?;
-    while secret.last().is_some_and(|it| matches!(it, b'\n' | b'\r')) {
-        secret.pop();
-    }
-    Ok(Secret::new(secret))
 }

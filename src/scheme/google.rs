@@ -11,13 +11,11 @@ use std::sync::Arc;
 use futures_core::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::credential::{Credential, Place, Secret};
 use crate::decision::{Denial, Failure, Reason};
-use crate::directory::Index;
 use crate::directory::reads::Reads;
-use crate::directory::records::User;
 use crate::document::{Document, Problem};
 use crate::identity::{Identity, TokenRef};
 use crate::keys::remote::{KeySet, Settings as KeySetSettings};
@@ -25,8 +23,8 @@ use crate::keys::{Algorithm, Source as KeySource};
 use crate::request::RequestView;
 use crate::scheme::{
     Challenge, Context, Demands, Keeping, Kind, Reading, Scheme, Source, Token, Verified,
-    challenge_of, check_leeway, check_setting, check_shape, check_signed, earlier, find, open_user,
-    parse_places, revocation_parts, text_claim,
+    challenge_of, check_leeway, check_setting, check_shape, check_signed, earlier, find,
+    open_linked, parse_places, revocation_parts, text_claim,
 };
 
 /// The row of [`crate::scheme::ALL`].
@@ -171,17 +169,18 @@ impl Scheme for Google {
             if reads.is_revoked(&revocation).await? {
                 return Err(denied(Reason::Revoked, "the token was revoked").into());
             }
-            let user = linked(&token.claims, reads).await?;
-            let opened = open_user(&self.platform, &self.name, user, reads).await?;
+            let subject = token.claims.get("sub").map(text_claim).transpose()?;
+            let subject = (LINK, &*subject.unwrap_or_default());
+            let identity = open_linked(&self.platform, &self.name, subject, reads).await?;
             Ok(Verified::vouch(Identity {
-                expires: earlier(Some(ends), opened.identity.expires),
+                expires: earlier(Some(ends), identity.expires),
                 token: Some(TokenRef {
                     digest: reads.revocation_digest(&revocation).to_string(),
                     text: reads.text_digest(text).to_string(),
                     ends,
                     method: None,
                 }),
-                ..opened.identity
+                ..identity
             }))
         })
     }
@@ -211,27 +210,6 @@ impl Google {
                 "the token is of another Workspace domain (`hd`), or of none",
             )),
             Some(_) | None => Ok(ends),
-        }
-    }
-}
-
-/// Gives the one user who is linked with the token's subject.
-async fn linked(claims: &Map<String, Value>, reads: &Reads) -> Result<User, Failure> {
-    let subject = claims.get("sub").map(text_claim).transpose()?;
-    let subject = subject.unwrap_or_default();
-    let users = reads
-        .users(Index::Link, &[LINK.as_bytes(), subject.as_bytes()])
-        .await?;
-    let mut users = users.into_iter();
-    match (users.next(), users.next()) {
-        (Some(user), None) => Ok(user),
-        (Some(_), Some(_)) => {
-            let detail = "several users are linked with this Google account";
-            Err(denied(Reason::Conflict, detail).into())
-        }
-        (None, _) => {
-            let detail = "no user is linked with this Google account";
-            Err(denied(Reason::Unknown, detail).into())
         }
     }
 }

@@ -26,11 +26,10 @@ use crate::identity::{Identity, TokenRef};
 use crate::keys::remote::{KeySet, Settings as KeySetSettings};
 use crate::keys::{self, Algorithm, Key, Keys};
 use crate::request::RequestView;
-use crate::scheme::jwt::settings::{Asked, Settings, check};
+use crate::scheme::jwt::settings::{Settings, check};
 use crate::scheme::{
-    Challenge, Context, Demands, Kind, Named, Names, Reading, Scheme, Token, Verified,
-    challenge_of, check_shape, check_signed, earlier, find, generations, open_account, open_user,
-    parse_places, revocation_parts,
+    Challenge, Context, Demands, Kind, Lookup, Names, Reading, Scheme, Token, Verified,
+    challenge_of, check_shape, check_signed, earlier, find, parse_places, revocation_parts,
 };
 
 /// The row of [`crate::scheme::ALL`].
@@ -42,8 +41,6 @@ pub const KIND: Kind = Kind {
 
 #[derive(Debug)]
 struct Jwt {
-    platform: String,
-    name: String,
     places: Vec<Place>,
     reading: Reading,
     algorithms: Vec<Algorithm>,
@@ -52,8 +49,7 @@ struct Jwt {
     minted_here: bool,
     demands: Demands,
     names: Names,
-    account_roles: Vec<String>,
-    directory: Asked,
+    lookup: Lookup,
 }
 
 fn build(
@@ -88,8 +84,6 @@ fn build(
         .map_err(|message| problems.push(settings.problem("", message)))
         .ok()?;
     Some(Arc::new(Jwt {
-        platform: context.platform.to_owned(),
-        name: context.name.to_owned(),
         places: places.ok()?,
         reading: context.reading,
         algorithms: read
@@ -105,8 +99,12 @@ fn build(
             leeway: read.leeway_seconds,
         },
         names: read.claims,
-        account_roles: read.account_roles,
-        directory: read.directory,
+        lookup: Lookup {
+            platform: context.platform.to_owned(),
+            scheme: context.name.to_owned(),
+            directory: read.directory,
+            account_roles: read.account_roles,
+        },
     }))
 }
 
@@ -185,7 +183,10 @@ impl Scheme for Jwt {
                 return Err(denied(Reason::Revoked, "the token was revoked").into());
             }
             let named = self.names.read(&token.claims)?;
-            let identity = self.identify(named, token.claims.get("gen"), reads).await?;
+            let identity = self
+                .lookup
+                .identify(named, token.claims.get("gen"), reads)
+                .await?;
             let method = token.claims.get("method").and_then(Value::as_str);
             Ok(Verified::vouch(Identity {
                 expires: earlier(Some(ends), identity.expires),
@@ -254,76 +255,6 @@ impl Jwt {
         let key = key_set.key(token.kid.as_deref(), token.algorithm).await?;
         check_signed(&key, token, reads.prover())?;
         Ok(false)
-    }
-
-    /// Asks the directory, as far as the settings say, about whom the token names.
-    async fn identify(
-        &self,
-        named: Named,
-        issued: Option<&Value>,
-        reads: &Reads,
-    ) -> Result<Identity, Failure> {
-        if self.directory == Asked::None {
-            return Ok(self.claimed(named, None));
-        }
-        if let Some(id) = &named.user {
-            if let Some(user) = reads.user(id).await? {
-                let opened = open_user(&self.platform, &self.name, user, reads).await?;
-                if named.account.is_some() && named.account != opened.identity.account {
-                    let detail = "the token's user belongs to another account";
-                    return Err(denied(Reason::AccountMismatch, detail).into());
-                }
-                check_generations(issued, opened.generations)?;
-                return Ok(Identity {
-                    scopes: named.scopes,
-                    ..opened.identity
-                });
-            }
-            if self.directory == Asked::Required {
-                return Err(denied(Reason::Unknown, "the token's user has no record").into());
-            }
-        }
-        let account = open_account(named.account.as_deref(), reads).await?;
-        if account.is_none() && self.directory == Asked::Required {
-            return Err(denied(Reason::Unknown, "the token names nobody with a record").into());
-        }
-        let generations = generations(account.as_ref(), 0, reads).await?;
-        check_generations(issued, generations)?;
-        let by_itself = named.user.is_none();
-        let mut identity = self.claimed(named, account.and_then(|it| it.expires));
-        identity.generations = Some(generations);
-        if by_itself {
-            identity.roles.extend(self.account_roles.iter().cloned());
-        }
-        Ok(identity)
-    }
-
-    fn claimed(&self, named: Named, expires: Option<u64>) -> Identity {
-        Identity {
-            platform: self.platform.clone(),
-            account: named.account,
-            user: named.user,
-            username: named.username,
-            scheme: self.name.clone(),
-            scopes: named.scopes,
-            roles: named.roles,
-            expires,
-            ..Identity::default()
-        }
-    }
-}
-
-fn check_generations(claim: Option<&Value>, now: [u64; 3]) -> Result<(), Denial> {
-    let Some(claim) = claim else { return Ok(()) };
-    let issued: Option<Vec<u64>> = claim
-        .as_array()
-        .and_then(|all| all.iter().map(Value::as_u64).collect());
-    match issued {
-        Some(issued) if issued == now => Ok(()),
-        Some(issued) if issued.len() == now.len() => {
-            Err(denied(Reason::Revoked, "the user's tokens were revoked"))
-        }
-        _ => Err(denied(Reason::Malformed, "`gen` is not three generations")),
     }
 }
 

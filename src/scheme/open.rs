@@ -3,6 +3,7 @@
 //! Apart from the schemes because the answer is the same whatever was presented.
 
 use crate::decision::{Denial, Failure, Fault, Reason};
+use crate::directory::Index;
 use crate::directory::reads::Reads;
 use crate::directory::records::{Account, User};
 use crate::identity::Identity;
@@ -67,6 +68,33 @@ pub(crate) async fn open_user(
             ..Identity::default()
         },
     })
+}
+
+/// Says who the user is that is linked to a subject of an external issuer, as [`open_user`] does. A
+/// subject of two users is nobody's.
+///
+/// # Errors
+/// As [`open_user`], and a denial where nobody is linked.
+pub(crate) async fn open_linked(
+    platform: &str,
+    scheme: &str,
+    (issuer, subject): (&str, &str),
+    reads: &Reads,
+) -> Result<Identity, Failure> {
+    let parts = [issuer.as_bytes(), subject.as_bytes()];
+    let mut users = reads.users(Index::Link, &parts).await?.into_iter();
+    let user = match (users.next(), users.next()) {
+        (Some(user), None) => user,
+        (Some(_), Some(_)) => {
+            let detail = "several users are linked to this subject";
+            return Err(Denial::new(Reason::Conflict, detail).into());
+        }
+        (None, _) => {
+            let detail = "no user is linked to this subject";
+            return Err(Denial::new(Reason::Unknown, detail).into());
+        }
+    };
+    Ok(open_user(platform, scheme, user, reads).await?.identity)
 }
 
 /// Gives the generations of the platform, the account and the user, 0 where there is none: what was

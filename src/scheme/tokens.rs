@@ -5,6 +5,7 @@
 //! them to say.
 
 mod claims;
+mod lookup;
 mod token;
 
 use std::time::Duration;
@@ -17,7 +18,8 @@ use crate::keys::remote::{COOL_DOWN_SECONDS, KEEP_SECONDS};
 use crate::outbound::check_url;
 use crate::proof::Prover;
 
-pub(crate) use claims::{Demands, Named, Names, text_claim};
+pub(crate) use claims::{Demands, Names, text_claim};
+pub(crate) use lookup::{Asked, Lookup};
 pub(crate) use token::{Token, check_shape};
 
 /// The greatest leeway, in seconds: what clocks that are kept at all do not exceed.

@@ -31,6 +31,10 @@ flows! {
     factors {
         a_second_factor_is_asked_for_and_taken_once
     }
+    facebook {
+        what_graph_does_not_say_plainly_is_a_fault
+        junk_from_one_address_is_asked_about_so_often_and_no_more
+    }
     limits {
         logins_at_once_from_one_address_empty_its_bucket_and_no_other
         who_fails_from_elsewhere_delays_nobody_and_is_stopped_everywhere

@@ -43,6 +43,9 @@ tables! {
     door {
         a_context_of_a_clients_own_goes_nowhere
     }
+    facebook {
+        facebooks_tokens_stand_for_the_user_who_is_linked_and_nobody_else
+    }
     infobip {
         basic_credentials_are_a_name_and_a_password_in_strict_base64
         lenient_base64_is_a_setting_and_never_takes_garbage

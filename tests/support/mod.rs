@@ -23,7 +23,8 @@
 //! - Every process ([`process`]) runs in a session of its own, dies with the value that holds it and also when the
 //!   test process is killed, and its output is printed when the test that holds it fails.
 //! - [`redis`] starts the Redis and Valkey servers that several servers can share as their store.
-//! - [`standin`] is a server on the internet that is asked, [`provider`] one that publishes the keys of its tokens.
+//! - [`standin`] is a server on the internet that is asked, honest or not: [`provider`] publishes the keys of its tokens,
+//!   [`facebook`] is Graph, and [`introspection`] tells of tokens.
 //! - [`sample`] is a configuration and a directory that most tests run on, and [`issuers`] sign the tokens that it takes.
 //! - Nothing here is ever skipped: a missing Envoy, Redis or Valkey fails the test and names `./tests/run`, which
 //!   installs it.
@@ -38,7 +39,9 @@
 pub mod check;
 pub mod client;
 pub mod envoy;
+pub mod facebook;
 pub mod http;
+pub mod introspection;
 pub mod issuers;
 pub mod process;
 pub mod provider;

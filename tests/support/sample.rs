@@ -6,6 +6,7 @@
 
 use std::sync::LazyLock;
 
+use super::facebook::{APP_SECRET, GRAPH};
 use super::issuers;
 use super::server::Server;
 
@@ -23,7 +24,7 @@ const MEMORY: &str = "store: { directory_file: directory.yaml }";
 
 /// Starts a server with a configuration like [`CONFIG`].
 pub fn start(config: &str) -> Server {
-    Server::start_with(config, &files())
+    Server::start_with(&with_standins(config), &files())
 }
 
 /// Gives [`CONFIG`] on another store, which begins empty; operations on it are never late. Servers on one store sign
@@ -33,11 +34,16 @@ pub fn on_store(url: &str) -> String {
     let store = format!(
         "store: {{ url: \"{url}\", pepper_files: [pepper], timeout_ms: 10000 }}\nsigning: {{ key_files: [signing.pem] }}"
     );
-    CONFIG.replace(MEMORY, &store)
+    with_standins(&CONFIG.replace(MEMORY, &store))
+}
+
+/// Puts in who plays the servers on the internet.
+fn with_standins(config: &str) -> String {
+    config.replace("{graph}", &GRAPH.url())
 }
 
 /// What stands beside [`CONFIG`]: the directory, and the issuers' keys as far as a verifier has them.
-pub fn files() -> [(&'static str, &'static str); 8] {
+pub fn files() -> [(&'static str, &'static str); 9] {
     static PEMS: LazyLock<[String; 2]> =
         LazyLock::new(|| [&issuers::CROSSBAR, &issuers::CROSSBAR_TWIN].map(|it| it.public_pem()));
     let [crossbar, twin] = &*PEMS;
@@ -47,6 +53,7 @@ pub fn files() -> [(&'static str, &'static str); 8] {
         ("crossbar.pem", crossbar),
         ("crossbar-twin.pem", twin),
         ("opentact.secret", issuers::OPENTACT_SECRET),
+        ("facebook.secret", APP_SECRET),
         ("signing.pem", &issuers::SIGNING_PEM),
         ("infobip.secret", issuers::INFOBIP_SECRET),
         ("twin.secret", issuers::TWIN_SECRET),
@@ -119,6 +126,14 @@ x-auth-account: f2cb79fb-6bf8-4484-8034-debf95aac73b
 x-auth-platform: opentact
 x-auth-roles: User
 x-auth-scheme: ha1b
+x-auth-user: 0116f6d1-1280-44b2-9134-da48509ec575
+x-auth-username: opentact@callify.io";
+pub const AS_CALLIFY_BY_FACEBOOK: &str = "
+x-auth-account: f2cb79fb-6bf8-4484-8034-debf95aac73b
+x-auth-expires: 4102444800
+x-auth-platform: opentact
+x-auth-roles: User
+x-auth-scheme: facebook
 x-auth-user: 0116f6d1-1280-44b2-9134-da48509ec575
 x-auth-username: opentact@callify.io";
 pub const AS_ALADDIN: &str = "

@@ -1,9 +1,11 @@
 //! Somebody else's server: whatever the product asks on the internet, on a loopback port, in plain HTTP.
 //!
 //! What each path answers can be changed at any time, and what was asked is kept. It can be slow, and it can be away:
-//! then connections are accepted and closed. On threads of its own; it lasts as long as the test process.
+//! then connections are accepted and closed. An answer can also be none, or have no end. On threads of its own; it lasts
+//! as long as the test process.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -22,8 +24,20 @@ pub struct StandIn {
 #[derive(Debug, Default)]
 struct Inner {
     answers: HashMap<String, Reply>,
+    /// What answers the other paths.
+    others: Option<Others>,
     asked: Vec<Asked>,
+    answered: usize,
     away: bool,
+}
+
+#[derive(Clone)]
+struct Others(Arc<dyn Fn(&Asked) -> Reply + Send + Sync>);
+
+impl fmt::Debug for Others {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Others(..)")
+    }
 }
 
 /// A request that reached it.
@@ -44,6 +58,19 @@ pub struct Reply {
     pub body: String,
     /// How long it takes.
     pub after: Duration,
+    /// What comes in its place.
+    pub instead: Option<Instead>,
+}
+
+/// What is no answer.
+#[derive(Clone, Copy, Debug)]
+pub enum Instead {
+    /// The end of the connection.
+    Close,
+    /// A body that never ends.
+    Endless,
+    /// Nothing, and the connection stays open.
+    Silence,
 }
 
 impl Reply {
@@ -54,6 +81,7 @@ impl Reply {
             headers: Vec::new(),
             body: body.into(),
             after: Duration::ZERO,
+            instead: None,
         }
     }
 
@@ -61,6 +89,14 @@ impl Reply {
     pub fn status(status: u16) -> Self {
         Self {
             status,
+            ..Self::ok("")
+        }
+    }
+
+    /// No answer.
+    pub fn instead(instead: Instead) -> Self {
+        Self {
+            instead: Some(instead),
             ..Self::ok("")
         }
     }
@@ -93,6 +129,13 @@ impl StandIn {
         server
     }
 
+    /// Starts one that asks for its answers.
+    pub fn start_with(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let server = Self::start();
+        server.lock().others = Some(Others(Arc::new(answer)));
+        server
+    }
+
     /// Gives the URL of a path.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
@@ -113,6 +156,11 @@ impl StandIn {
         self.lock().asked.clone()
     }
 
+    /// How many requests it has answered.
+    pub fn answered(&self) -> usize {
+        self.lock().answered
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         let lock = self.inner.lock();
         lock.expect("serving does not panic with the lock held")
@@ -129,17 +177,22 @@ impl StandIn {
                     .next()
                     .unwrap_or_default()
                     .to_owned();
-                let reply = {
+                let (known, others) = {
                     let mut inner = self.lock();
-                    inner.asked.push(asked);
+                    inner.asked.push(asked.clone());
                     if inner.away {
                         return Ok(());
                     }
-                    inner.answers.get(&path).cloned()
+                    (inner.answers.get(&path).cloned(), inner.others.clone())
                 };
+                let reply = known.or_else(|| others.map(|it| (it.0)(&asked)));
                 let reply = reply.unwrap_or_else(|| Reply::status(404));
                 thread::sleep(reply.after);
-                stream.write_all(reply.written().as_bytes())?;
+                match reply.instead {
+                    None => stream.write_all(reply.written().as_bytes())?,
+                    Some(instead) => return instead.happen(&mut stream),
+                }
+                self.lock().answered += 1;
             }
             let mut part = [0; 4096];
             let length = stream.read(&mut part)?;
@@ -147,6 +200,22 @@ impl StandIn {
                 return Ok(());
             }
             unread.extend_from_slice(&part[..length]);
+        }
+    }
+}
+
+impl Instead {
+    fn happen(self, stream: &mut TcpStream) -> io::Result<()> {
+        match self {
+            Self::Close => Ok(()),
+            Self::Endless => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")?;
+                loop {
+                    stream.write_all(format!("400\r\n{}\r\n", " ".repeat(1024)).as_bytes())?;
+                }
+            }
+            // Until the other side has had enough.
+            Self::Silence => stream.read(&mut [0; 1]).map(|_| ()),
         }
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::keys::{Algorithm, RawKey};
-use crate::scheme::{Keeping, Names, Source, check_leeway, check_setting};
+use crate::scheme::{Asked, Keeping, Names, Source, check_leeway, check_setting};
 
 /// Settings of a `jwt` scheme.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -57,19 +57,6 @@ pub(super) struct Settings {
 
 fn generic_claims() -> Vec<String> {
     ["iss", "aud", "exp"].map(str::to_owned).to_vec()
-}
-
-/// Whether the directory is asked about whom a token names.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Asked {
-    /// No: the token says everything, as with an identity provider that keeps the users.
-    None,
-    /// Where there is a record, it counts.
-    Optional,
-    /// The user, or where the token names none the account, must have a record.
-    #[default]
-    Required,
 }
 
 /// Tells of settings that could not mean what they say.

@@ -84,12 +84,26 @@ impl Demands {
         if self.required.iter().any(absent) {
             return Err(malformed("a claim that the scheme requires is not there"));
         }
-        self.check_parties(claims)?;
-        let ends = time(claims, "exp")?.ok_or_else(|| malformed("the token has no end (`exp`)"))?;
+        self.check_issuer(claims)?;
+        self.check_audience(claims)?;
+        let ends = self.check_times(claims, now)?;
+        ends.ok_or_else(|| malformed("the token has no end (`exp`)"))
+    }
+
+    /// Gives the end of the token, in Unix seconds, leeway included; `None` where it has none.
+    ///
+    /// # Errors
+    /// A denial where it is over or has not begun.
+    pub(crate) fn check_times(
+        &self,
+        claims: &Map<String, Value>,
+        now: u64,
+    ) -> Result<Option<u64>, Denial> {
+        let ends = time(claims, "exp")?;
         let begins = [time(claims, "nbf")?, time(claims, "iat")?];
         // A token is over in the second that `exp` names (RFC 7519 §4.1.4).
-        let ends = ends.saturating_add(self.leeway);
-        if ends <= now {
+        let ends = ends.map(|it| it.saturating_add(self.leeway));
+        if ends.is_some_and(|it| it <= now) {
             return Err(Denial::new(Reason::Expired, "the token has expired"));
         }
         let latest = now.saturating_add(self.leeway);
@@ -100,7 +114,11 @@ impl Demands {
         Ok(ends)
     }
 
-    fn check_parties(&self, claims: &Map<String, Value>) -> Result<(), Denial> {
+    /// Demands that one of the issuers has issued it.
+    ///
+    /// # Errors
+    /// A denial where another has.
+    pub(crate) fn check_issuer(&self, claims: &Map<String, Value>) -> Result<(), Denial> {
         let issuer = claims.get("iss").and_then(Value::as_str);
         if !self.issuers.is_empty() && !self.issuers.iter().any(|it| Some(&**it) == issuer) {
             return Err(Denial::new(
@@ -108,6 +126,14 @@ impl Demands {
                 "the token is another issuer's",
             ));
         }
+        Ok(())
+    }
+
+    /// Demands that one of the audience is meant.
+    ///
+    /// # Errors
+    /// A denial where others are, or nobody is.
+    pub(crate) fn check_audience(&self, claims: &Map<String, Value>) -> Result<(), Denial> {
         let ours = |it: &Value| {
             it.as_str()
                 .is_some_and(|it| self.audience.iter().any(|a| a == it))

@@ -1,0 +1,117 @@
+//! Whom a token names, or what was said of one, as the directory knows them.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::decision::{Denial, Failure, Reason};
+use crate::directory::reads::Reads;
+use crate::identity::Identity;
+use crate::scheme::tokens::claims::Named;
+use crate::scheme::{generations, open_account, open_user};
+
+/// Whether the directory is asked about whom a token names.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Asked {
+    /// No: the token says everything, as with an identity provider that keeps the users.
+    None,
+    /// Where there is a record, it counts.
+    Optional,
+    /// The user, or where the token names none the account, must have a record.
+    #[default]
+    Required,
+}
+
+/// Asks the directory for one scheme.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    /// The platform's name.
+    pub(crate) platform: String,
+    /// The scheme's name in the platform.
+    pub(crate) scheme: String,
+    /// Whether it is asked.
+    pub(crate) directory: Asked,
+    /// Roles of an account that is named without a user.
+    pub(crate) account_roles: Vec<String>,
+}
+
+impl Lookup {
+    /// Asks the directory, as far as the settings say, about whom a token names. `issued` are the
+    /// generations that the token was minted under, where it says so.
+    ///
+    /// # Errors
+    /// A denial where the named may not get in, a fault when the store does not answer.
+    pub(crate) async fn identify(
+        &self,
+        named: Named,
+        issued: Option<&Value>,
+        reads: &Reads,
+    ) -> Result<Identity, Failure> {
+        if self.directory == Asked::None {
+            return Ok(self.claimed(named, None));
+        }
+        if let Some(id) = &named.user {
+            if let Some(user) = reads.user(id).await? {
+                let opened = open_user(&self.platform, &self.scheme, user, reads).await?;
+                if named.account.is_some() && named.account != opened.identity.account {
+                    let detail = "the token's user belongs to another account";
+                    return Err(denied(Reason::AccountMismatch, detail).into());
+                }
+                check_generations(issued, opened.generations)?;
+                return Ok(Identity {
+                    scopes: named.scopes,
+                    ..opened.identity
+                });
+            }
+            if self.directory == Asked::Required {
+                return Err(denied(Reason::Unknown, "the token's user has no record").into());
+            }
+        }
+        let account = open_account(named.account.as_deref(), reads).await?;
+        if account.is_none() && self.directory == Asked::Required {
+            return Err(denied(Reason::Unknown, "the token names nobody with a record").into());
+        }
+        let generations = generations(account.as_ref(), 0, reads).await?;
+        check_generations(issued, generations)?;
+        let by_itself = named.user.is_none();
+        let mut identity = self.claimed(named, account.and_then(|it| it.expires));
+        identity.generations = Some(generations);
+        if by_itself {
+            identity.roles.extend(self.account_roles.iter().cloned());
+        }
+        Ok(identity)
+    }
+
+    fn claimed(&self, named: Named, expires: Option<u64>) -> Identity {
+        Identity {
+            platform: self.platform.clone(),
+            account: named.account,
+            user: named.user,
+            username: named.username,
+            scheme: self.scheme.clone(),
+            scopes: named.scopes,
+            roles: named.roles,
+            expires,
+            ..Identity::default()
+        }
+    }
+}
+
+fn check_generations(claim: Option<&Value>, now: [u64; 3]) -> Result<(), Denial> {
+    let Some(claim) = claim else { return Ok(()) };
+    let issued: Option<Vec<u64>> = claim
+        .as_array()
+        .and_then(|all| all.iter().map(Value::as_u64).collect());
+    match issued {
+        Some(issued) if issued == now => Ok(()),
+        Some(issued) if issued.len() == now.len() => {
+            Err(denied(Reason::Revoked, "the user's tokens were revoked"))
+        }
+        _ => Err(denied(Reason::Malformed, "`gen` is not three generations")),
+    }
+}
+
+fn denied(reason: Reason, detail: &'static str) -> Denial {
+    Denial::new(reason, detail)
+}

@@ -1,0 +1,158 @@
+//! Tokens that their issuer is asked about (RFC 7662), honest and otherwise.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::task::JoinSet;
+
+use crate::check::asking::{Ask, ask};
+use crate::support::check::CheckClient;
+use crate::support::introspection::{
+    AUDIENCE, CLIENT_ID, CLIENT_SECRET, Endpoint, ISSUER, SILENT, TROUBLED,
+};
+use crate::support::server::Server;
+
+const DIRECTORY: &str = "
+mine:
+  users:
+    - { id: u-1, username: ada, account: a-1, roles: [clerk] }
+    - { id: u-2, username: bob, account: a-1, enabled: false }
+";
+
+fn start(endpoint: &Endpoint, client_id: &str) -> Server {
+    let config = format!(
+        r#"
+listen: {{ grpc: ["127.0.0.1:{{grpc}}"], admin: "127.0.0.1:{{admin}}" }}
+store: {{ directory_file: directory.yaml }}
+check: {{ deadline_ms: 20000 }}
+platforms:
+  - name: mine
+    hosts: ["*"]
+    https: off
+    schemes:
+      sso:
+        kind: introspection
+        from: [{{ authorization: Bearer }}]
+        url: {}
+        client_id: {client_id}
+        client_secret_file: client.secret
+        issuer: {ISSUER}
+        audience: [{AUDIENCE}]
+    rules:
+      - {{ paths: ["/orders/**"], scopes_any: ["orders:read"] }}
+"#,
+        endpoint.url()
+    );
+    let files = [
+        ("directory.yaml", DIRECTORY),
+        ("client.secret", CLIENT_SECRET),
+    ];
+    Server::start_with(&config, &files)
+}
+
+fn presents(token: &str) -> Bytes {
+    Ask::new("api.example.com", "GET", "/orders/1")
+        .header("authorization", format!("Bearer {token}"))
+        .mapped()
+}
+
+#[tokio::test]
+async fn an_active_token_stands_for_whom_its_issuer_names() {
+    let endpoint = Endpoint::start();
+    let server = start(&endpoint, CLIENT_ID);
+    let client = &mut CheckClient::connect(server.grpc()).await;
+    let known = ask(client, presents("good")).await;
+    assert_eq!(known.status, 200, "{known:?}");
+    for (name, value) in [
+        ("x-auth-account", "a-1"),
+        ("x-auth-expires", "4102444800"),
+        ("x-auth-platform", "mine"),
+        ("x-auth-roles", "clerk"),
+        ("x-auth-scheme", "sso"),
+        ("x-auth-scopes", "orders:read orders:write"),
+        ("x-auth-user", "u-1"),
+        ("x-auth-username", "ada"),
+    ] {
+        let header = (name.to_owned(), value.to_owned());
+        assert!(known.headers.contains(&header), "{name} {known:?}");
+    }
+    assert!(known.removed.contains(&"authorization".to_owned()));
+    assert_eq!(ask(client, presents("good")).await.metadata["cache"], "hit");
+    assert_eq!(endpoint.asked("good"), 1);
+
+    for (token, status, reason) in [
+        ("endless-life", 200, ""),
+        ("narrow", 403, "scope"),
+        ("unknown", 401, "unknown"),
+        ("over", 401, "expired"),
+        ("early", 401, "not_yet_valid"),
+        ("for-another", 401, "unknown"),
+        ("for-nobody", 401, "unknown"),
+        ("of-another", 401, "unknown"),
+        ("stranger", 401, "unknown"),
+        ("disabled", 401, "disabled"),
+    ] {
+        for _ in 0..2 {
+            let answer = ask(client, presents(token)).await;
+            let why = answer.metadata.get("reason").map_or("", String::as_str);
+            assert_eq!((answer.status, why), (status, reason), "{token}");
+        }
+        assert_eq!(endpoint.asked(token), 1, "{token}");
+    }
+}
+
+#[tokio::test]
+async fn all_but_a_plain_word_is_a_fault_that_is_told_without_secrets() {
+    let endpoint = Endpoint::start();
+    let server = start(&endpoint, CLIENT_ID);
+    let client = &mut CheckClient::connect(server.grpc()).await;
+    for token in TROUBLED.into_iter().chain([SILENT]) {
+        let answer = ask(client, presents(token)).await;
+        assert_eq!(answer.status, 503, "{token}");
+        assert!(endpoint.asked(token) > 0, "{token}");
+        // Never kept: whoever comes when it is well again is let in.
+        assert_eq!(answer.metadata["fault"], "introspection", "{token}");
+        if token != SILENT {
+            ask(client, presents(token)).await;
+            assert!(endpoint.asked(token) > 1, "{token}");
+        }
+    }
+    assert_eq!(ask(client, presents("good")).await.status, 200);
+    server.await_log("introspection", Duration::from_secs(5));
+    let (log, port) = (server.log(), endpoint.url());
+    for secret in [CLIENT_SECRET, "Basic ", "twofaced", "redirected", &port] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
+    let faults = log.matches("could not be decided").count();
+    assert!(faults < 2 * TROUBLED.len(), "each of {faults} is told");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_refuses_us_refuses_nobody_else() {
+    let endpoint = Endpoint::start();
+    let server = start(&endpoint, "another");
+    let client = &mut CheckClient::connect(server.grpc()).await;
+    for token in ["good", "unknown"] {
+        assert_eq!(ask(client, presents(token)).await.status, 503, "{token}");
+    }
+    server.await_log("refuses our own credentials", Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_hangs_is_asked_about_so_many_at_once_and_no_more() {
+    let endpoint = Endpoint::start();
+    let server = start(&endpoint, CLIENT_ID);
+    let mut asked = JoinSet::new();
+    for number in 0..40 {
+        let mut client = CheckClient::connect(server.grpc()).await;
+        asked.spawn(async move {
+            let message = presents(&format!("{SILENT}{number}"));
+            ask(&mut client, message).await.status
+        });
+    }
+    assert!(asked.join_all().await.iter().all(|it| *it == 503));
+    let reached: usize = (0..40)
+        .map(|it| endpoint.asked(&format!("{SILENT}{it}")))
+        .sum();
+    assert!((1..=32).contains(&reached), "{reached} at once");
+}
