@@ -117,7 +117,7 @@ mod tests {
                 "RS256 and logins",
                 stays,
                 one("crossbar"),
-                &["", "client_address", "listen.issue"],
+                &["", "listen.issue"],
             ),
             (
                 "no such dialect",

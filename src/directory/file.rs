@@ -214,7 +214,7 @@ mod tests {
                 "{{ id: good, realm: Acme.example, api_key: {} }}",
                 "0a".repeat(32)
             ),
-            "users" => "{ id: good, account: a, username: John@b }".to_owned(),
+            "users" => "{ id: good, account: a, username: John@b, links: [{ issuer: google, subject: s }] }".to_owned(),
             _ => "{ id: good, secret: good-secret-00000 }".to_owned(),
         };
         let text = format!("p:\n  {list}:\n    - {good}\n    - {row}\n");
@@ -320,6 +320,11 @@ mod tests {
             ),
             (row("email: john@b"), ".email", "the same login as users[0]"),
             (row("email: \"a:b@c\""), ".email", "RFC 7617"),
+            (
+                row("username: v, links: [{ issuer: google, subject: s }]"),
+                ".links[0]",
+                "users[0] has this link",
+            ),
             (row("email: somebody"), ".email", "an `@`"),
             (named("password: ''"), ".password", "1 to 1024 bytes"),
             (

@@ -541,7 +541,10 @@ mod tests {
     async fn what_is_added_is_checked_like_a_row_of_a_file() {
         let desk = Desk::open().await;
         let user = RecordKind::User;
-        let row = json!({ "id": "u-9", "username": "Abu", "account": "acc-1", "password": "p" });
+        let links = json!([{ "issuer": "google", "subject": "1098" }]);
+        let row = json!({
+            "id": "u-9", "username": "Abu", "account": "acc-1", "password": "p", "links": links,
+        });
         let (record, _) = desk.record(add(user, &row)).await.unwrap();
         assert_eq!(record["credentials"], json!(["argon2"]));
         let cases = [
@@ -562,6 +565,10 @@ mod tests {
             (
                 json!({ "id": "u-8", "username": "a", "account": "acc-7" }),
                 "account: there is no such account",
+            ),
+            (
+                json!({ "id": "u-8", "username": "a", "links": links }),
+                "links[0]: user u-9 of the directory has this link",
             ),
             (json!(["u-8"]), "a row is a JSON object"),
         ];

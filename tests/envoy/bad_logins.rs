@@ -163,9 +163,9 @@ pub(crate) fn values_that_a_login_cannot_have() -> Vec<Row> {
             long("phone_number", "maxLength", "not be more than", 64),
         ),
         (
-            "a short id",
-            with(json!({ "account_id": "4b8f" })),
-            long("account_id", "minLength", "be at least", 32),
+            "a long id",
+            with(json!({ "account_id": "4".repeat(129) })),
+            long("account_id", "maxLength", "not be more than", 128),
         ),
         ("no key", key(json!({})), required("api_key")),
         (

@@ -39,13 +39,14 @@ const PLACES: [&str; 7] = [
 ];
 
 /// Kinds of keys that the tables and the commands must have left behind, so that none goes unseen.
-const KINDS: [&str; 22] = [
+const KINDS: [&str; 23] = [
     "pc:a",
     "pc:c",
     "pc:i:account_key",
     "pc:i:account_name",
     "pc:i:ha1b",
     "pc:i:key",
+    "pc:i:link",
     "pc:i:login",
     "pc:i:md5",
     "pc:i:phone",
