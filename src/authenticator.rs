@@ -242,7 +242,7 @@ fn find<'p>(
     let authorization = request.headers.single("authorization")?;
     for place in &platform.unread {
         let there = match place {
-            Place::Authorization(_) => false,
+            Place::Authorization(_) | Place::Certificate => false,
             Place::Header(name) => request.headers.all(name).any(|it| !it.is_empty()),
             Place::Query(name) => request.query.spellings(name).next().is_some(),
         };

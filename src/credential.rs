@@ -99,6 +99,8 @@ impl Serialize for Secret {
 pub enum Place {
     /// `Authorization: SCHEME …` (RFC 9110 §11.6.2); the word as the platform documents it.
     Authorization(String),
+    /// The client's certificate, as Envoy tells of it.
+    Certificate,
     /// The whole value of a header, named in lower case.
     Header(String),
     /// A query parameter, by its exact name.
@@ -109,6 +111,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Authorization(word) => write!(f, "authorization: {word}"),
+            Self::Certificate => f.write_str("client certificate"),
             Self::Header(name) => write!(f, "header {name}"),
             Self::Query(name) => write!(f, "query parameter {name}"),
         }

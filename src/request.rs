@@ -31,6 +31,8 @@ pub struct RequestView<'a> {
     pub headers: Headers<'a>,
     /// The direct peer of Envoy's listener; `None` on a Unix socket.
     pub peer: Option<IpAddr>,
+    /// Whom the client's certificate names (`source.principal`); `None` where there was none.
+    pub principal: Option<&'a str>,
     /// The platform that the route names (`context_extensions.platform`).
     pub route_platform: Option<&'a str>,
 }

@@ -13,6 +13,7 @@ pub mod google;
 pub mod ha1b;
 pub mod introspection;
 pub mod jwt;
+pub mod mtls;
 mod open;
 mod places;
 #[cfg(test)]
@@ -56,6 +57,7 @@ pub const ALL: &[Kind] = &[
     ha1b::KIND,
     introspection::KIND,
     jwt::KIND,
+    mtls::KIND,
     session::KIND,
 ];
 

@@ -107,7 +107,7 @@ fn allow(
     let credential_headers = platform.places().filter_map(|it| match it {
         Place::Authorization(_) => Some("authorization"),
         Place::Header(name) => Some(name.as_str()),
-        Place::Query(_) => None,
+        Place::Certificate | Place::Query(_) => None,
     });
     let hidden: Vec<&str> = names
         .iter()

@@ -59,10 +59,8 @@ impl Decoded {
             return Err(Denial::bad_request("the CheckRequest names no method"));
         }
         let (path, query) = http.path.split_once('?').unwrap_or((&http.path, ""));
-        let peer = attributes
-            .source
-            .as_ref()
-            .and_then(|it| it.address.as_ref());
+        let source = attributes.source.as_ref();
+        let peer = source.and_then(|it| it.address.as_ref());
         let peer = peer.and_then(|it| it.socket_address.as_ref());
         Ok(RequestView {
             method: &http.method,
@@ -72,6 +70,9 @@ impl Decoded {
             query: Query::parse(query),
             headers: headers(http),
             peer: peer.and_then(|it| it.address.parse().ok()),
+            principal: source
+                .map(|it| it.principal.as_str())
+                .filter(|it| !it.is_empty()),
             route_platform: attributes
                 .context_extensions
                 .get("platform")

@@ -117,7 +117,7 @@ fn location(platform: &Platform, request: &RequestView<'_>, host: &str) -> Resul
         .places()
         .filter_map(|it| match it {
             Place::Query(name) => Some(request.query.spellings(name)),
-            Place::Authorization(_) | Place::Header(_) => None,
+            Place::Authorization(_) | Place::Certificate | Place::Header(_) => None,
         })
         .flatten()
         .collect();

@@ -128,7 +128,7 @@ impl Scheme for Key {
     fn challenge(&self) -> Option<Challenge> {
         let word = self.places.iter().find_map(|it| match it {
             Place::Authorization(word) => Some(word.as_str()),
-            Place::Header(_) | Place::Query(_) => None,
+            Place::Certificate | Place::Header(_) | Place::Query(_) => None,
         });
         Some(Challenge {
             scheme: word.unwrap_or("ApiKey").to_owned(),

@@ -66,6 +66,7 @@ pub(crate) fn find<'r>(
     for place in places {
         let value = match place {
             Place::Authorization(word) => behind_word(request, word, reading)?.map(Cow::Borrowed),
+            Place::Certificate => None,
             Place::Header(name) => request.headers.single(name)?.map(Cow::Borrowed),
             Place::Query(name) => request.query.single(name)?,
         };
@@ -94,7 +95,7 @@ pub(crate) fn challenge_of(places: &[Place]) -> Option<Challenge> {
             scheme: word.clone(),
             parameters: "",
         }),
-        Place::Header(_) | Place::Query(_) => None,
+        Place::Certificate | Place::Header(_) | Place::Query(_) => None,
     })
 }
 

@@ -14,10 +14,12 @@ client_address: { from: peer }
 platforms:
   - name: captured
     hosts: ["*"]
-    schemes: { bearer: { kind: api_key, from: [{ authorization: Bearer }] } }
+    schemes:
+      bearer: { kind: api_key, from: [{ authorization: Bearer }] }
+      mesh: { kind: mtls }
     rules:
       - { name: orders, methods: [POST], paths: ["/api/v1/orders/{id}"], schemes: [bearer] }
-      - { name: tls, paths: [/tls] }
+      - { name: tls, paths: [/tls], schemes: [mesh] }
       - { name: binary, methods: [GET], paths: [/x], with_headers: [x-bin], allow: public }
       - { name: body, methods: [POST], paths: [/x], allow: public }
 "#;
@@ -26,6 +28,8 @@ const DIRECTORY: &str = "
 captured:
   api_keys:
     - { id: k-1, account: acme, secret: eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2ln, allowed_ips: [127.0.0.1] }
+  users:
+    - { id: u-1, username: b, account: acme, links: [{ issuer: mtls, subject: 'spiffe://td/ns/a/sa/b' }] }
 ";
 
 const PLAIN: &[u8] = include_bytes!("../samples/check_request.bin");
@@ -71,7 +75,23 @@ async fn captured_requests_are_decided_by_what_is_in_them() {
     let forged = ask(client, forged.into()).await;
     assert_eq!(judged(&forged), (401, "unknown"));
 
-    assert_eq!(judged(&ask(client, message(MTLS)).await), (401, "missing"));
+    let known = ask(client, message(MTLS)).await;
+    assert_eq!(judged(&known), (200, "tls"));
+    assert!(
+        known
+            .headers
+            .contains(&("x-auth-user".to_owned(), "u-1".to_owned()))
+    );
+    let at = MTLS
+        .windows(4)
+        .position(|it| it == b"sa/b")
+        .expect("the principal");
+    let mut stranger = MTLS[5..].to_vec();
+    stranger[at - 2] = b'c';
+    assert_eq!(
+        judged(&ask(client, stranger.into()).await),
+        (401, "unknown")
+    );
     assert_eq!(judged(&ask(client, message(RAW_BODY)).await), (200, "body"));
     assert_eq!(
         judged(&ask(client, message(RAW_HEADERS)).await),
