@@ -17,11 +17,11 @@ fn https(target: &str) -> Request {
 }
 
 fn presents(token: &str) -> Request {
-    https("/rest/auth").header("X-Auth-Facebook-Token", token)
+    https("/rest/user").header("X-Auth-Facebook-Token", token)
 }
 
 pub(crate) fn facebooks_tokens_stand_for_the_user_who_is_linked_and_nobody_else() -> Vec<Row> {
-    let passed = |identity: &str| reached("GET /rest/auth", identity);
+    let passed = |identity: &str| reached("GET /rest/user", identity);
     let refuses = |name: &str, request| row(name, request, refused(401)).anywhere();
     vec![
         row(
@@ -31,7 +31,7 @@ pub(crate) fn facebooks_tokens_stand_for_the_user_who_is_linked_and_nobody_else(
         ),
         row(
             "in the query",
-            https(&format!("/rest/auth?facebook_token={CALLIFYS}")),
+            https(&format!("/rest/user?facebook_token={CALLIFYS}")),
             passed(AS_CALLIFY_BY_FACEBOOK),
         ),
         row(
@@ -58,12 +58,24 @@ pub(crate) fn facebooks_tokens_stand_for_the_user_who_is_linked_and_nobody_else(
         ),
         row(
             "at a platform without an app",
-            to(OPENTACT_TWIN, "GET", "/rest/auth")
+            to(OPENTACT_TWIN, "GET", "/rest/user")
                 .header("x-forwarded-proto", "https")
                 .header("X-Auth-Facebook-Token", CALLIFYS),
             refused(401).replace("realm=\"opentact\"", "realm=\"opentact-twin\""),
         ),
     ]
+}
+
+/// Whoever comes by Facebook is told who that is here, and is given a token of the platform's own.
+pub(crate) async fn a_token_of_facebook_is_exchanged_for_one_of_ours(world: &World) {
+    let request = https("/rest/auth").header("X-Auth-Facebook-Token", CALLIFYS);
+    let told = world.ask(0, &request).await;
+    assert_eq!(told.status, 200, "{}", told.text());
+    let payload = &told.json()["payload"];
+    assert_eq!(payload["email"], "opentact@callify.io");
+    let token = payload["token"].as_str().expect("a token");
+    let ours = https("/rest/user").header("X-Auth-Token", token);
+    assert_eq!(world.ask(world.last(), &ours).await.status, 200);
 }
 
 /// O10, and everything else that is no word about the token: 503, and never a 401.

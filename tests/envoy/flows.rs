@@ -32,6 +32,7 @@ flows! {
         a_second_factor_is_asked_for_and_taken_once
     }
     facebook {
+        a_token_of_facebook_is_exchanged_for_one_of_ours
         what_graph_does_not_say_plainly_is_a_fault
         junk_from_one_address_is_asked_about_so_often_and_no_more
     }
