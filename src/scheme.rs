@@ -45,7 +45,7 @@ pub use places::{Source, parse_places};
 pub(crate) use places::{challenge_of, find, is_lower_hex};
 pub(crate) use tokens::{
     Asked, Demands, Keeping, Lookup, Names, Token, check_leeway, check_setting, check_shape,
-    check_signed, revocation_parts, text_claim,
+    check_signed, text_claim, unrevoked,
 };
 
 /// Every kind of scheme, by the name that `kind:` in a configuration gives.

@@ -17,14 +17,14 @@ use crate::credential::{Credential, Place, Secret};
 use crate::decision::{Denial, Failure, Reason};
 use crate::directory::reads::Reads;
 use crate::document::{Document, Problem};
-use crate::identity::{Identity, TokenRef};
+use crate::identity::Identity;
 use crate::keys::remote::{KeySet, Settings as KeySetSettings};
 use crate::keys::{Algorithm, Source as KeySource};
 use crate::request::RequestView;
 use crate::scheme::{
     Challenge, Context, Demands, Keeping, Kind, Reading, Scheme, Source, Token, Verified,
     challenge_of, check_leeway, check_setting, check_shape, check_signed, earlier, find,
-    open_linked, parse_places, revocation_parts, text_claim,
+    open_linked, parse_places, text_claim, unrevoked,
 };
 
 /// The row of [`crate::scheme::ALL`].
@@ -165,21 +165,13 @@ impl Scheme for Google {
             let ends = self.check_claims(&token, reads.now())?;
             let key = self.keys.key(token.kid.as_deref(), token.algorithm).await?;
             check_signed(&key, &token, reads.prover())?;
-            let revocation = revocation_parts(&token.claims, text);
-            if reads.is_revoked(&revocation).await? {
-                return Err(denied(Reason::Revoked, "the token was revoked").into());
-            }
+            let reference = unrevoked(&token, ends, reads).await?;
             let subject = token.claims.get("sub").map(text_claim).transpose()?;
             let subject = (LINK, &*subject.unwrap_or_default());
             let identity = open_linked(&self.platform, &self.name, subject, reads).await?;
             Ok(Verified::vouch(Identity {
                 expires: earlier(Some(ends), identity.expires),
-                token: Some(TokenRef {
-                    digest: reads.revocation_digest(&revocation).to_string(),
-                    text: reads.text_digest(text).to_string(),
-                    ends,
-                    method: None,
-                }),
+                token: Some(reference),
                 ..identity
             }))
         })

@@ -29,7 +29,7 @@ use crate::request::RequestView;
 use crate::scheme::jwt::settings::{Settings, check};
 use crate::scheme::{
     Challenge, Context, Demands, Kind, Lookup, Names, Reading, Scheme, Token, Verified,
-    challenge_of, check_shape, check_signed, earlier, find, parse_places, revocation_parts,
+    challenge_of, check_shape, check_signed, earlier, find, parse_places, unrevoked,
 };
 
 /// The row of [`crate::scheme::ALL`].
@@ -178,10 +178,7 @@ impl Scheme for Jwt {
                 return Err(denied(Reason::Malformed, "a token of ours has no `gen`").into());
             }
             let ends = self.demands.check(&token.claims, reads.now())?;
-            let revocation = revocation_parts(&token.claims, text);
-            if reads.is_revoked(&revocation).await? {
-                return Err(denied(Reason::Revoked, "the token was revoked").into());
-            }
+            let reference = unrevoked(&token, ends, reads).await?;
             let named = self.names.read(&token.claims)?;
             let identity = self
                 .lookup
@@ -191,10 +188,8 @@ impl Scheme for Jwt {
             Ok(Verified::vouch(Identity {
                 expires: earlier(Some(ends), identity.expires),
                 token: Some(TokenRef {
-                    digest: reads.revocation_digest(&revocation).to_string(),
-                    text: reads.text_digest(text).to_string(),
-                    ends,
                     method: method.map(str::to_owned),
+                    ..reference
                 }),
                 ..identity
             }))

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::decision::{Denial, Reason};
+use crate::decision::{Denial, Failure, Reason};
+use crate::directory::reads::Reads;
+use crate::identity::TokenRef;
 use crate::keys::Key;
 use crate::keys::remote::{COOL_DOWN_SECONDS, KEEP_SECONDS};
 use crate::outbound::check_url;
@@ -44,6 +46,28 @@ pub(crate) fn check_signed(key: &Key, token: &Token<'_>, prover: &Prover) -> Res
     signed
         .then_some(())
         .ok_or_else(|| Denial::new(Reason::Wrong, "the signature is not the key's"))
+}
+
+/// Names a token that nobody has revoked, by what it can be revoked with later. `ends` is in Unix
+/// seconds.
+///
+/// # Errors
+/// A denial where it was revoked, a fault when the store does not answer.
+pub(crate) async fn unrevoked(
+    token: &Token<'_>,
+    ends: u64,
+    reads: &Reads,
+) -> Result<TokenRef, Failure> {
+    let revocation = revocation_parts(&token.claims, token.text);
+    if reads.is_revoked(&revocation).await? {
+        return Err(Denial::new(Reason::Revoked, "the token was revoked").into());
+    }
+    Ok(TokenRef {
+        digest: reads.revocation_digest(&revocation).to_string(),
+        text: reads.text_digest(token.text).to_string(),
+        ends,
+        method: None,
+    })
 }
 
 /// Gives what a token is revoked by: its issuer's name for it, or where it has none the whole.

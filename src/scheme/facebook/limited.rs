@@ -10,7 +10,7 @@ use crate::keys::remote::{KeySet, Settings as KeySetSettings};
 use crate::keys::{Algorithm, Source};
 use crate::outbound::Outbound;
 use crate::scheme::facebook::answer::Vouched;
-use crate::scheme::{Demands, Keeping, Token, check_signed, revocation_parts, text_claim};
+use crate::scheme::{Demands, Keeping, Token, check_signed, text_claim, unrevoked};
 
 /// What Facebook calls itself in tokens.
 const ISSUER: &str = "https://www.facebook.com";
@@ -72,20 +72,11 @@ impl Limited {
         let ends = self.demands.check(&token.claims, reads.now())?;
         let key = self.keys.key(token.kid.as_deref(), token.algorithm).await?;
         check_signed(&key, &token, reads.prover())?;
-        let revocation = revocation_parts(&token.claims, text);
-        if reads.is_revoked(&revocation).await? {
-            return Err(denied(Reason::Revoked, "the token was revoked").into());
-        }
+        let reference = unrevoked(&token, ends, reads).await?;
         let user = token.claims.get("sub").map(text_claim).transpose()?;
         let vouched = Vouched {
             user: user.unwrap_or_default(),
             expires: Some(ends),
-        };
-        let reference = TokenRef {
-            digest: reads.revocation_digest(&revocation).to_string(),
-            text: reads.text_digest(text).to_string(),
-            ends,
-            method: None,
         };
         Ok((vouched, reference))
     }

@@ -17,6 +17,7 @@ use crate::keys::samples::{Maker, private_pem};
 use crate::keys::signing::SigningKeys;
 use crate::outbound::Outbound;
 use crate::scheme::Conflict;
+use crate::scheme::tokens::revocation_parts;
 
 const KAZOO: &str = "
 from: [{ header: x-auth-token }, { query: auth_token }]
