@@ -342,6 +342,34 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_asks_for_claims_only_of_schemes_that_know_them() {
+        let keys = "keys: [{ algorithm: HS256, secret_file: secret }], required_claims: [exp]";
+        let schemes = format!(
+            "schemes: {{ key: {{ kind: api_key, from: [{{ header: x-key }}] }}, jwt: {{ kind: jwt, \
+             from: [{{ header: x-token }}], {keys} }} }}"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("secret"), [b'k'; 32]).unwrap();
+        for (accepted, fits) in [
+            ("", true),
+            (", schemes: [key, jwt]", true),
+            (", schemes: [key]", false),
+        ] {
+            let rule = format!("{{ paths: [/a], claims: {{ tier: {{ equals: 1 }} }} {accepted} }}");
+            let text = format!("  - {{ name: p, {schemes}, rules: [{rule}] }}\n");
+            let found = parse(folder.path(), &text)
+                .map(|_| ())
+                .map_err(|all| all.into_iter().map(|it| it.key).collect::<Vec<_>>());
+            let want = if fits {
+                Ok(())
+            } else {
+                Err(vec!["platforms[0].rules[0].claims".to_owned()])
+            };
+            assert_eq!(found, want, "{accepted}");
+        }
+    }
+
+    #[test]
     fn a_preset_asks_for_the_keys_of_its_tokens_and_takes_them_from_beside_the_configuration() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("secret"), [b'k'; 32]).unwrap();

@@ -4,8 +4,11 @@
 //! What a verdict depends on besides the credential, such as the client's address, is a
 //! constraint in here, judged at every use, and so no part of a cache key.
 
+use std::collections::BTreeMap;
+
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// A verified caller.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -24,6 +27,9 @@ pub struct Identity {
     pub scopes: Vec<String>,
     /// The user's roles.
     pub roles: Vec<String>,
+    /// Those claims of the token that rules ask about, as the issuer wrote them.
+    #[serde(skip)]
+    pub claims: BTreeMap<String, Value>,
     /// When it ends, in Unix seconds.
     pub expires: Option<u64>,
     /// Addresses it may be used from; empty: any.

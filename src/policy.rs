@@ -4,6 +4,7 @@
 //! first rule that matches decides; where none matches, the answer is no. This is the only place
 //! where a [`Permit`] can be made, and an allow answer cannot be built without one.
 
+pub mod claims;
 pub mod matcher;
 pub mod path;
 mod rule;
@@ -230,7 +231,7 @@ impl Policy {
             };
             trace.step(|| {
                 let owned = |it: (&str, &str)| (it.0.to_owned(), it.1.to_owned());
-                Step::Rule(Fit {
+                Step::Rule(Box::new(Fit {
                     rule: Arc::clone(&rule.name),
                     method: method.to_owned(),
                     pattern: params.pattern().to_owned(),
@@ -238,7 +239,7 @@ impl Policy {
                     demands: rule.demands(),
                     issue: rule.issue,
                     verdict: told,
-                })
+                }))
             });
             verdict.ok().map(|it| it.map(|()| rule))
         });
@@ -268,6 +269,10 @@ impl Policy {
             && !rule.scopes_any.iter().any(|it| self.grants(identity, it))
         {
             let detail = "the identity has none of the rule's scopes";
+            return Err(Denial::new(Reason::Scope, detail).into());
+        }
+        if !claims::hold(&rule.claims, identity) {
+            let detail = "a claim is not what the rule demands";
             return Err(Denial::new(Reason::Scope, detail).into());
         }
         match rule.relation {
@@ -302,6 +307,7 @@ mod tests {
             { "paths": ["/admin/**"], "roles_any": ["admin"] },
             { "paths": ["/accounts/{account}/**"], "relation": "own_account", "rest_without": ["sup"] },
             { "paths": ["/tree/{account}/**"], "relation": "own_or_descendant_account" },
+            { "paths": ["/gold"], "claims": { "tier": { "equals": "gold" } } },
             { "name": "anything", "methods": ["GET", "OPTIONS"], "paths": ["/any/**"] },
         ]))
         .unwrap();
@@ -454,6 +460,12 @@ mod tests {
             "GET /admin/x",
             with(|it| it.roles = vec!["admin".into()]),
             Ok("rules[4]"),
+        );
+        check("GET /gold", Some(identity()), Err(Reason::Scope));
+        check(
+            "GET /gold",
+            with(|it| it.claims = [("tier".to_owned(), "gold".into())].into()),
+            Ok("rules[7]"),
         );
         check("GET /accounts/a1/users", Some(identity()), Ok("rules[5]"));
         check(

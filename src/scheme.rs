@@ -87,6 +87,11 @@ pub trait Scheme: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Tells whether it keeps claims for the rules that ask about them.
+    fn tells_claims(&self) -> bool {
+        false
+    }
+
     /// The form in which users' passwords must be stored for this scheme to verify them.
     fn stored_form(&self) -> Option<StoredForm> {
         None
@@ -159,6 +164,8 @@ pub struct Context<'a> {
     pub base: &'a Path,
     /// What RS256 tokens that are minted here are signed with.
     pub signing: &'a SigningKeys,
+    /// The claims that the platform's rules ask about: tokens' are kept for them.
+    pub claims: &'a [String],
     /// What asks servers on the internet.
     pub outbound: &'a Outbound,
     /// What HS256 tokens that are minted for the platform are signed with.

@@ -41,7 +41,7 @@ pub enum Step {
     /// The path was read: its decoded segments, or why it has no one reading.
     Path(Result<Vec<String>, String>),
     /// A rule was found whose method and pattern fit.
-    Rule(Fit),
+    Rule(Box<Fit>),
     /// A scheme looked for its credential.
     Scheme {
         /// The scheme's name in the platform.
@@ -122,6 +122,9 @@ pub struct Demands {
     pub roles_any: Vec<String>,
     /// One of these scopes, if there are some.
     pub scopes_any: Vec<String>,
+    /// What claims must be, in words.
+    #[serde(default)]
+    pub claims: Vec<String>,
     /// A relation to what the path names, as a configuration writes it.
     pub relation: Option<Cow<'static, str>>,
 }

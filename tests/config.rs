@@ -129,6 +129,7 @@ platforms:
       - { paths: ["/a"], schemes: [four] }
       - { paths: ["/b"], allow: public, roles_any: [x] }
       - { paths: ["/c"], relation: own_account }
+      - { paths: ["/d"], claims: { tier: { one_of: [] } } }
     errors:
       - { for: [teapot], body: { a: "{secret}" } }
     identity_headers: { user: content-length, account: x-same, scopes: X_Same }
@@ -152,14 +153,18 @@ platforms:
         ("bad.yaml:15: platforms[0].rules[1].schemes[0]", "no scheme"),
         ("bad.yaml:16: platforms[0].rules[2].allow", "public"),
         ("bad.yaml:17: platforms[0].rules[3].relation", "{account}"),
-        ("bad.yaml:19: platforms[0].errors[0]", "teapot"),
-        ("bad.yaml:20: platforms[0].identity_headers.user", "header"),
         (
-            "bad.yaml:20: platforms[0].identity_headers.scopes",
+            "bad.yaml:18: platforms[0].rules[4].claims.tier.one_of",
+            "none",
+        ),
+        ("bad.yaml:20: platforms[0].errors[0]", "teapot"),
+        ("bad.yaml:21: platforms[0].identity_headers.user", "header"),
+        (
+            "bad.yaml:21: platforms[0].identity_headers.scopes",
             "one name",
         ),
-        ("bad.yaml:21: platforms[0].https.status", "302"),
-        ("bad.yaml:23: platforms[2].name", "another platform"),
+        ("bad.yaml:22: platforms[0].https.status", "302"),
+        ("bad.yaml:24: platforms[2].name", "another platform"),
     ];
     problems(&site.run(&["config", "check", "bad.yaml"]), &want);
     problems(&site.run(&["config", "show", "bad.yaml"]), &want);

@@ -45,7 +45,7 @@ impl Source {
             Self::KeySet(url) => url,
             Self::Discovery { url, issuer } => {
                 let metadata = answer(outbound, url, "the issuer's metadata").await?;
-                discovered = key_set_url(&metadata.body, issuer)?;
+                discovered = key_set_url(&metadata.body, issuer, url)?;
                 &discovered
             }
         };
@@ -67,7 +67,7 @@ async fn answer(outbound: &Outbound, url: &str, what: &str) -> Result<Reply, Str
     Ok(reply)
 }
 
-fn key_set_url(metadata: &[u8], issuer: &str) -> Result<String, String> {
+fn key_set_url(metadata: &[u8], issuer: &str, stood_at: &str) -> Result<String, String> {
     let wrong = |it: &str| format!("the issuer's metadata: {it}");
     let metadata = object(metadata);
     let metadata =
@@ -78,5 +78,32 @@ fn key_set_url(metadata: &[u8], issuer: &str) -> Result<String, String> {
     }
     let url = text("jwks_uri").ok_or_else(|| wrong("it names no `jwks_uri`"))?;
     check_url(url).map_err(|it| wrong(&format!("`jwks_uri`: {it}")))?;
+    // Plain HTTP is for what listens here; a stranger's metadata must not lead there.
+    let is_https = |it: &str| {
+        it.get(..6)
+            .is_some_and(|it| it.eq_ignore_ascii_case("https:"))
+    };
+    if is_https(stood_at) && !is_https(url) {
+        return Err(wrong("`jwks_uri` leads from HTTPS to plain HTTP"));
+    }
     Ok(url.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_lead_from_https_to_https_alone() {
+        let of = |stood_at: &str, keys: &str| {
+            let metadata = format!(r#"{{"issuer":"me","jwks_uri":"{keys}"}}"#);
+            key_set_url(metadata.as_bytes(), "me", stood_at).is_ok()
+        };
+        let (near, far) = ("http://127.0.0.1:9901/keys", "https://idp.example.com/keys");
+        assert!(of("https://idp.example.com/meta", far));
+        assert!(!of("https://idp.example.com/meta", near));
+        assert!(!of("HTTPS://idp.example.com/meta", near));
+        assert!(of("http://127.0.0.1:1/meta", near));
+        assert!(of("http://127.0.0.1:1/meta", far));
+    }
 }

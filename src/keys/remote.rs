@@ -59,9 +59,16 @@ pub struct KeySet {
     settings: Arc<Settings>,
     outbound: Outbound,
     wanted: Arc<Notify>,
-    /// When a name that is not in the set last had it fetched.
-    asked: Mutex<Option<Instant>>,
+    /// The last fetch that a name caused which is not in the set.
+    asked: Mutex<Option<Asked>>,
     running: OnceLock<Running>,
+}
+
+#[derive(Clone, Copy)]
+struct Asked {
+    at: Instant,
+    /// How many fetches had ended then.
+    fetches: u64,
 }
 
 struct Running {
@@ -170,17 +177,21 @@ impl KeySet {
         keys.next().is_none().then(|| key.clone())
     }
 
-    /// Has a set fetched again that is there and lacks a key, unless that was done just now. Without
-    /// a set, the task tries by itself.
+    /// Has a set fetched again that is there and lacks a key, unless that was done just now, and
+    /// tells whether it is to be waited for. Without a set, the task tries by itself.
     fn asks_again(&self, state: &State) -> bool {
         if self.kept(state).is_none() {
             return false;
         }
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if asked.is_some_and(|it| it.elapsed() < self.settings.cool_down) {
-            return false;
+        if let Some(last) = asked.filter(|it| it.at.elapsed() < self.settings.cool_down) {
+            // It may have been asked for and not have begun.
+            return last.fetches == state.fetches;
         }
-        *asked = Some(Instant::now());
+        *asked = Some(Asked {
+            at: Instant::now(),
+            fetches: state.fetches,
+        });
         self.wanted.notify_one();
         true
     }

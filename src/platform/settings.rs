@@ -6,7 +6,7 @@ mod checks;
 mod headers;
 mod issuing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -20,7 +20,7 @@ use crate::keys::signing::SigningKeys;
 use crate::outbound::Outbound;
 use crate::platform::errors::{ErrorTable, RawErrorRow};
 use crate::platform::https::{Https, Mode, RawHttps};
-use crate::platform::settings::checks::{check_names, check_rules};
+use crate::platform::settings::checks::{check_claims, check_names, check_rules};
 pub use crate::platform::settings::headers::IdentityHeaders;
 pub use crate::platform::settings::issuing::{IssueSettings, Served};
 use crate::platform::{NamedScheme, Platform, Site, presets};
@@ -162,6 +162,8 @@ pub fn build(
         .as_ref()
         .is_some_and(|it| around.issuing || it.served == Served::Elsewhere);
     let hmac = hmac_keys(&settings, &raw, issuing, around, problems);
+    let claims = raw.rules.iter().flat_map(|it| it.claims.keys().cloned());
+    let claims: Vec<_> = claims.collect::<BTreeSet<_>>().into_iter().collect();
     let context = Context {
         platform: &raw.name,
         name: "",
@@ -170,8 +172,13 @@ pub fn build(
         signing: around.signing,
         outbound: around.outbound,
         hmac: &hmac,
+        claims: &claims,
     };
+    let found = problems.len();
     let schemes = build_schemes(context, &schemes, problems);
+    if problems.len() == found {
+        check_claims(&settings, &raw.rules, &schemes, problems);
+    }
     let https: Https = raw.https.map_or(
         Https {
             mode: Mode::Off,

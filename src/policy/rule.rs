@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::decision::{Denial, Reason};
 use crate::identity::{Identity, Lineage};
 use crate::policy::Refusal;
+use crate::policy::claims::Conditions;
 use crate::policy::matcher::Params;
 use crate::policy::path::PathSegments;
 use crate::request::RequestView;
@@ -38,6 +39,8 @@ pub struct RawRule {
     pub scopes_any: Option<Vec<String>>,
     /// Roles of which the identity must have one.
     pub roles_any: Option<Vec<String>>,
+    /// What claims of the identity's token must be, such as `tier: { equals: gold }`.
+    pub claims: Conditions,
     /// How the identity must be related to what the path names.
     pub relation: Option<Relation>,
     /// Goes to the issue listener: Check injects the signed context that it demands.
@@ -101,6 +104,7 @@ pub(super) struct Rule {
     pub(super) schemes: Option<Vec<String>>,
     pub(super) scopes_any: Vec<String>,
     pub(super) roles_any: Vec<String>,
+    pub(super) claims: Conditions,
     pub(super) with_headers: Vec<String>,
     pub(super) rest_without: Vec<String>,
     pub(super) relation: Option<Relation>,
@@ -116,6 +120,7 @@ impl Rule {
             schemes: raw.schemes,
             scopes_any: raw.scopes_any.unwrap_or_default(),
             roles_any: raw.roles_any.unwrap_or_default(),
+            claims: raw.claims,
             with_headers: raw.with_headers,
             rest_without: raw.rest_without,
             relation: raw.relation,
@@ -148,6 +153,11 @@ impl Rule {
             schemes: self.schemes.clone(),
             roles_any: self.roles_any.clone(),
             scopes_any: self.scopes_any.clone(),
+            claims: self
+                .claims
+                .iter()
+                .map(|(name, condition)| format!("{name} {condition}"))
+                .collect(),
             relation: self.relation.map(|it| it.name().into()),
         }
     }

@@ -50,6 +50,10 @@ const IN_FLIGHT: usize = 32;
 /// The longest id of an app, in digits; today's have 17 at most.
 const MAX_APP_ID_DIGITS: usize = 32;
 
+/// The longest access token that Graph is asked about, in bytes: theirs are a few hundred, and a
+/// URL that Graph refuses would be a failure of ours.
+const MAX_TOKEN_BYTES: usize = 2048;
+
 /// Settings of a `facebook` scheme.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -220,7 +224,7 @@ impl Scheme for Facebook {
         }
         // Apps' own tokens hold a `|`: they are nobody's.
         let plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_');
-        if token.is_empty() || !token.bytes().all(plain) {
+        if !(1..=MAX_TOKEN_BYTES).contains(&token.len()) || !token.bytes().all(plain) {
             let detail = "not a user's access token of Facebook Login";
             return Err(Denial::new(Reason::Malformed, detail));
         }

@@ -94,6 +94,7 @@ fn build(
             platform: context.platform.to_owned(),
             scheme: context.name.to_owned(),
             directory: read.directory,
+            kept: context.claims.to_vec(),
             account_roles: read.account_roles,
         },
         keep: Duration::from_secs(read.keep_seconds),
@@ -143,12 +144,16 @@ impl Scheme for Introspection {
             let ends = self.demands.check_times(&said, reads.now());
             let ends = ends.map_err(unclear)?;
             let named = self.names.read(&said).map_err(unclear)?;
-            let identity = self.lookup.identify(named, None, reads).await?;
+            let identity = self.lookup.identify(named, &said, None, reads).await?;
             Ok(Verified::vouch(Identity {
                 expires: earlier(ends, identity.expires),
                 ..identity
             }))
         })
+    }
+
+    fn tells_claims(&self) -> bool {
+        true
     }
 
     fn challenge(&self) -> Option<Challenge> {

@@ -103,6 +103,7 @@ fn build(
             platform: context.platform.to_owned(),
             scheme: context.name.to_owned(),
             directory: read.directory,
+            kept: context.claims.to_vec(),
             account_roles: read.account_roles,
         },
     }))
@@ -182,7 +183,7 @@ impl Scheme for Jwt {
             let named = self.names.read(&token.claims)?;
             let identity = self
                 .lookup
-                .identify(named, token.claims.get("gen"), reads)
+                .identify(named, &token.claims, token.claims.get("gen"), reads)
                 .await?;
             let method = token.claims.get("method").and_then(Value::as_str);
             Ok(Verified::vouch(Identity {
@@ -194,6 +195,10 @@ impl Scheme for Jwt {
                 ..identity
             }))
         })
+    }
+
+    fn tells_claims(&self) -> bool {
+        true
     }
 
     fn challenge(&self) -> Option<Challenge> {

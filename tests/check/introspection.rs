@@ -40,6 +40,7 @@ platforms:
         audience: [{AUDIENCE}]
     rules:
       - {{ paths: ["/orders/**"], scopes_any: ["orders:read"] }}
+      - {{ paths: [/gold], claims: {{ tier: {{ one_of: [gold, platinum] }}, groups: {{ contains: admins }} }} }}
 "#,
         endpoint.url()
     );
@@ -98,6 +99,24 @@ async fn an_active_token_stands_for_whom_its_issuer_names() {
             assert_eq!((answer.status, why), (status, reason), "{token}");
         }
         assert_eq!(endpoint.asked(token), 1, "{token}");
+    }
+}
+
+#[tokio::test]
+async fn a_rule_admits_whose_claims_are_what_it_demands() {
+    let endpoint = Endpoint::start();
+    let server = start(&endpoint, CLIENT_ID);
+    let client = &mut CheckClient::connect(server.grpc()).await;
+    for (token, status) in [("gold-admin", 200), ("gold", 403), ("good", 403)] {
+        let question = Ask::new("api.example.com", "GET", "/gold");
+        let question = question.header("authorization", format!("Bearer {token}"));
+        // The second time from the cache.
+        for _ in 0..2 {
+            let answer = ask(client, question.mapped()).await;
+            assert_eq!(answer.status, status, "{token} {answer:?}");
+            let reason = answer.metadata.get("reason").map(String::as_str);
+            assert_eq!(reason, (status == 403).then_some("scope"), "{token}");
+        }
     }
 }
 

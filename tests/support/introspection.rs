@@ -97,6 +97,8 @@ fn answer(asked: &Asked) -> Reply {
     };
     match token {
         "good" => says(json!({})),
+        "gold" => says(json!({ "tier": "gold", "groups": "admins" })),
+        "gold-admin" => says(json!({ "tier": "gold", "groups": ["staff", "admins"] })),
         "endless-life" => says(json!({ "exp": null })),
         "narrow" => says(json!({ "scope": "orders:none" })),
         "over" => says(json!({ "exp": 1_600_000_000 })),

@@ -280,6 +280,7 @@ fn demands(rule: &Rule) -> String {
         .into_iter()
         .chain(any("a role", &demands.roles_any))
         .chain(any("a scope", &demands.scopes_any))
+        .chain(demands.claims.iter().map(|it| format!("the claim {it}")))
         .chain(
             demands
                 .relation

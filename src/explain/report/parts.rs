@@ -128,6 +128,7 @@ impl Who {
             scheme,
             scopes,
             roles,
+            claims: _,
             expires,
             allowed_addresses,
             generations: _,

@@ -112,6 +112,17 @@ async fn a_new_key_is_noticed_by_its_name_and_an_old_one_ends_with_it() {
 }
 
 #[tokio::test]
+async fn all_who_ask_for_a_new_key_at_once_get_it_and_none_is_denied_before_the_answer() {
+    let at = Fixture::new().await;
+    assert_eq!(at.key("k1").await, Ok(()));
+    at.issuer.answer("/keys", 200, "", set(&["k2"]));
+    // One task: the second asks before whoever fetches has heard of the first.
+    let both = tokio::join!(at.key("k2"), at.key("k2"));
+    assert_eq!(both, (Ok(()), Ok(())));
+    assert_eq!(at.fetches(), 2);
+}
+
+#[tokio::test]
 async fn made_up_names_have_the_set_fetched_once_a_cool_down() {
     let at = Fixture::new().await;
     let all_at_once = |from: usize| {

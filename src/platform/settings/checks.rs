@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::document::{Document, Problem};
+use crate::platform::NamedScheme;
 use crate::platform::settings::{RawPlatform, is_name};
 use crate::policy::RawRule;
 use crate::request::{is_reserved_header, is_token_byte};
@@ -102,14 +103,21 @@ pub(super) fn check_rules(
                 "an empty list could mean any or none; leave the key out for any",
             );
         }
+        for (name, _) in rule.claims.iter().filter(|it| it.1.is_empty()) {
+            complain(
+                &format!("/claims/{name}/one_of"),
+                "no claim is one of none: name what it may be",
+            );
+        }
         let demands = rule.schemes.is_some()
             || rule.scopes_any.is_some()
             || rule.roles_any.is_some()
+            || !rule.claims.is_empty()
             || rule.relation.is_some();
         if rule.allow.is_some() && demands {
             complain(
                 "/allow",
-                "a public rule demands nothing: leave out schemes, scopes, roles and relation",
+                "a public rule demands nothing: leave out schemes, scopes, roles, claims and relation",
             );
         }
         if !rule.rest_without.is_empty() && !rule.paths.iter().all(|it| it.ends_with("/**")) {
@@ -124,6 +132,27 @@ pub(super) fn check_rules(
                 "/relation",
                 "every path of the rule needs a `{account}` segment",
             );
+        }
+    }
+}
+
+/// Tells of rules whose conditions on claims nobody could meet.
+pub(super) fn check_claims(
+    settings: &Document,
+    rules: &[RawRule],
+    schemes: &[NamedScheme],
+    problems: &mut Vec<Problem>,
+) {
+    for (index, rule) in rules.iter().enumerate() {
+        let accepted = |it: &&NamedScheme| {
+            let names = rule.schemes.as_ref();
+            names.is_none_or(|all| all.iter().any(|name| **name == *it.name))
+        };
+        let mut accepted = schemes.iter().filter(accepted);
+        if !rule.claims.is_empty() && !accepted.any(|it| it.scheme.tells_claims()) {
+            let message = "none of the schemes that the rule accepts knows claims, so nobody could \
+                           pass; tokens have them (`jwt`, `introspection`)";
+            problems.push(settings.problem(&format!("/rules/{index}/claims"), message));
         }
     }
 }

@@ -22,6 +22,7 @@ fn build_from(settings: &str, base: &Path) -> Result<Arc<dyn Scheme>, Vec<String
         base,
         signing: &SigningKeys::default(),
         hmac: &HmacKeys::default(),
+        claims: &[],
         outbound: &Outbound::default(),
     };
     let mut problems = Vec::new();
@@ -81,8 +82,12 @@ fn an_app_is_an_id_and_a_secret_or_none_and_then_every_token_is_refused_with_a_w
 #[test]
 fn only_what_can_be_a_users_token_is_asked_about() {
     let scheme = build_from("", Path::new("/")).unwrap();
+    let longest = "E".repeat(MAX_TOKEN_BYTES);
+    let longer = format!("{longest}E");
     for (token, want) in [
         ("EAABsbCS1iHgBAKZD-_9", Ok(true)),
+        (&longest, Ok(true)),
+        (&longer, Err(Reason::Malformed)),
         ("", Ok(false)),
         ("1234|secret", Err(Reason::Malformed)),
         ("EAAB EAAB", Err(Reason::Malformed)),

@@ -17,6 +17,7 @@ fn build_from(settings: &str, base: &Path) -> Result<Arc<dyn Scheme>, Vec<String
         base,
         signing: &SigningKeys::default(),
         hmac: &HmacKeys::default(),
+        claims: &[],
         outbound: &Outbound::default(),
     };
     let mut problems = Vec::new();

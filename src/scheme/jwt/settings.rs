@@ -75,10 +75,10 @@ pub(super) fn check(read: &Settings, complain: &mut impl FnMut(&str, &str)) {
         );
     }
     check_leeway(read.leeway_seconds, complain);
-    if read.minted_here && read.directory == Asked::None {
+    if read.minted_here && read.directory != Asked::Required {
         complain(
             "/minted_here",
-            "tokens minted here are revoked in the directory, so it must be asked (`directory`)",
+            "tokens minted here end with the record of whom they name: `directory` must be `required`",
         );
     }
     check_key_set(read, complain);

@@ -59,6 +59,7 @@ fn build_with_both(
         platform,
         signing,
         hmac,
+        claims: &["tier".to_owned()],
         name: "jwt",
         reading: Reading {
             conflict: Conflict::Precedence,
@@ -510,6 +511,18 @@ async fn an_audience_is_one_of_ours() {
     assert_eq!(identity.scopes, ["a", "b"]);
     assert_eq!(identity.roles, ["Account Manager"]);
     assert_eq!(identity.expires, Some(START + 3600));
+    assert!(identity.claims.is_empty());
+}
+
+#[tokio::test]
+async fn claims_that_rules_ask_about_are_kept_as_they_are_and_no_others() {
+    let fixture = Fixture::new(KAZOO).await;
+    for tier in [json!("gold"), json!(7), json!(["a", { "b": 1 }])] {
+        let changes = json!({ "tier": tier, "other": "gold" });
+        let token = fixture.rsa.token(HEADER, &claims(changes));
+        let identity = fixture.verify(&token).await.unwrap();
+        assert_eq!(identity.claims, [("tier".to_owned(), tier)].into());
+    }
 }
 
 #[tokio::test]
@@ -796,7 +809,11 @@ fn settings_that_could_not_mean_what_they_say_are_problems() {
         (format!("{from}\n{own}\nkeep_seconds: 60"), "only with"),
         (
             format!("{from}\n{own}\nminted_here: true\ndirectory: none"),
-            "revoked in the directory",
+            "must be `required`",
+        ),
+        (
+            format!("{from}\n{own}\nminted_here: true\ndirectory: optional"),
+            "must be `required`",
         ),
         (
             format!("{from}\n{own}\nminted_here: true\nalgorithms: [ES256]"),

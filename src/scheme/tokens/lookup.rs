@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::decision::{Denial, Failure, Reason};
 use crate::directory::reads::Reads;
@@ -32,17 +32,34 @@ pub(crate) struct Lookup {
     pub(crate) scheme: String,
     /// Whether it is asked.
     pub(crate) directory: Asked,
+    /// Claims that are kept for rules that ask about them.
+    pub(crate) kept: Vec<String>,
     /// Roles of an account that is named without a user.
     pub(crate) account_roles: Vec<String>,
 }
 
 impl Lookup {
-    /// Asks the directory, as far as the settings say, about whom a token names. `issued` are the
-    /// generations that the token was minted under, where it says so.
+    /// Asks the directory, as far as the settings say, about whom a token's claims name. `issued`
+    /// are the generations that the token was minted under, where it says so.
     ///
     /// # Errors
     /// A denial where the named may not get in, a fault when the store does not answer.
     pub(crate) async fn identify(
+        &self,
+        named: Named,
+        claims: &Map<String, Value>,
+        issued: Option<&Value>,
+        reads: &Reads,
+    ) -> Result<Identity, Failure> {
+        let kept = self.kept.iter();
+        let kept = kept.filter_map(|it| Some((it.clone(), claims.get(it)?.clone())));
+        Ok(Identity {
+            claims: kept.collect(),
+            ..self.find(named, issued, reads).await?
+        })
+    }
+
+    async fn find(
         &self,
         named: Named,
         issued: Option<&Value>,
