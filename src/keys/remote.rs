@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -39,6 +39,10 @@ const UNSAID: Duration = Duration::from_secs(60 * 60);
 /// How soon after a fetch that failed it is tried again; doubled up to 64 times.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
+/// How many tokens wait for one issuer at once; for a further one it is a fault. A part of what may
+/// be under way at all, so that one slow issuer does not stop whoever has nothing to do with it.
+const MAX_WAITING: usize = 1024;
+
 /// How one issuer's keys are come by.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -61,6 +65,7 @@ pub struct KeySet {
     wanted: Arc<Notify>,
     /// The last fetch that a name caused which is not in the set.
     asked: Mutex<Option<Asked>>,
+    waiting: Semaphore,
     running: OnceLock<Running>,
 }
 
@@ -120,6 +125,7 @@ impl KeySet {
             outbound: outbound.with_own_bound(1),
             wanted: Arc::default(),
             asked: Mutex::default(),
+            waiting: Semaphore::new(MAX_WAITING),
             running: OnceLock::new(),
         })
     }
@@ -136,6 +142,8 @@ impl KeySet {
             return Ok(key);
         }
         let settled = if seen.under_way || self.asks_again(&seen) {
+            let place = self.waiting.try_acquire();
+            let _place = place.map_err(|_| self.fault("too many tokens wait for them"))?;
             let ended = state.wait_for(|it| it.fetches > seen.fetches).await;
             let ended = ended.map_err(|_| self.fault("its task has ended"))?;
             ended.clone()

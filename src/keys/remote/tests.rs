@@ -123,6 +123,30 @@ async fn all_who_ask_for_a_new_key_at_once_get_it_and_none_is_denied_before_the_
 }
 
 #[tokio::test]
+async fn only_so_many_wait_for_an_issuer_that_does_not_answer() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/keys", silent.local_addr().unwrap());
+    let at = Fixture::with(Scripted::start().await, Source::KeySet(url));
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..MAX_WAITING {
+        let keys = Arc::clone(&at.keys);
+        waiting.spawn(async move { keys.key(Some("k1"), Algorithm::Es256).await.map(|_| ()) });
+    }
+    while at.keys.waiting.available_permits() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let Err(Failure::Fault(refused)) = at.keys.key(Some("k1"), Algorithm::Es256).await else {
+        panic!("a fault");
+    };
+    assert!(refused.to_string().contains("too many"), "{refused}");
+    assert_eq!(waiting.len(), MAX_WAITING);
+    assert!(waiting.try_join_next().is_none(), "those wait on");
+    waiting.abort_all();
+    while waiting.join_next().await.is_some() {}
+    assert_eq!(at.keys.waiting.available_permits(), MAX_WAITING);
+}
+
+#[tokio::test]
 async fn made_up_names_have_the_set_fetched_once_a_cool_down() {
     let at = Fixture::new().await;
     let all_at_once = |from: usize| {
