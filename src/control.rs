@@ -2,7 +2,7 @@
 //!
 //! Apart from the other listeners because it has no authentication but the file system's: whoever
 //! may open the socket, mode 0600, has the server's rights anyway. One connection is one command: a
-//! line of JSON in (a [`Request`]), lines of JSON out ([`Line`] or [`Explained`]), the last of which
+//! line of JSON in (a `Request`), lines of JSON out ([`Line`] or `Explained`), the last of which
 //! says how it ended. It decides nothing and prints nothing; [`Operations`] and [`Explainer`] do the
 //! work.
 

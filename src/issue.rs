@@ -3,7 +3,7 @@
 //! Envoy sends requests here only after Check has admitted them, with a sealed [`Context`] that says
 //! whose they are; nothing is answered without one. So there is one authenticator, one policy and
 //! one idea of the client's address, and nothing here asks who is calling. A dialect parses what a
-//! platform's clients send and prints what they expect; the [`core`](crate::issue::core) does the
+//! platform's clients send and prints what they expect; the `core` does the
 //! work, and knows no platform's words.
 
 mod answer;
