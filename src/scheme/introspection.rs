@@ -141,7 +141,8 @@ impl Scheme for Introspection {
             if !self.demands.audience.is_empty() {
                 self.demands.check_audience(&said).map_err(unclear)?;
             }
-            let ends = self.demands.check_times(&said, reads.now());
+            // Whether it has begun the issuer has judged, by its own clock.
+            let ends = self.demands.check_end(&said, reads.now());
             let ends = ends.map_err(unclear)?;
             let named = self.names.read(&said).map_err(unclear)?;
             let identity = self.lookup.identify(named, &said, None, reads).await?;

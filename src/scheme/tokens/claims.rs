@@ -93,19 +93,27 @@ impl Demands {
     /// Gives the end of the token, in Unix seconds, leeway included; `None` where it has none.
     ///
     /// # Errors
-    /// A denial where it is over or has not begun.
-    pub(crate) fn check_times(
+    /// A denial where it is over.
+    pub(crate) fn check_end(
         &self,
         claims: &Map<String, Value>,
         now: u64,
     ) -> Result<Option<u64>, Denial> {
-        let ends = time(claims, "exp")?;
-        let begins = [time(claims, "nbf")?, time(claims, "iat")?];
         // A token is over in the second that `exp` names (RFC 7519 §4.1.4).
-        let ends = ends.map(|it| it.saturating_add(self.leeway));
+        let ends = time(claims, "exp")?.map(|it| it.saturating_add(self.leeway));
         if ends.is_some_and(|it| it <= now) {
             return Err(Denial::new(Reason::Expired, "the token has expired"));
         }
+        Ok(ends)
+    }
+
+    /// Gives the end, as [`Demands::check_end`].
+    ///
+    /// # Errors
+    /// A denial where it is over or has not begun.
+    fn check_times(&self, claims: &Map<String, Value>, now: u64) -> Result<Option<u64>, Denial> {
+        let ends = self.check_end(claims, now)?;
+        let begins = [time(claims, "nbf")?, time(claims, "iat")?];
         let latest = now.saturating_add(self.leeway);
         if begins.into_iter().flatten().any(|it| it > latest) {
             let detail = "the token is from the future (`nbf`, `iat`)";
