@@ -29,7 +29,10 @@ pub enum Condition {
 
 /// A value without parts.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected a text, a whole number, `true` or `false`"
+)]
 pub enum Plain {
     /// `true` or `false`.
     Truth(bool),
@@ -163,6 +166,23 @@ mod tests {
             json!({ "admins": true }),
         ] {
             check(&contains, &json!({ "groups": groups }), false);
+        }
+    }
+
+    #[test]
+    fn what_is_no_condition_is_refused_in_words() {
+        let plain = "expected a text, a whole number, `true` or `false`";
+        for (condition, want) in [
+            (json!({ "equals": ["gold"] }), plain),
+            (json!({ "equals": null }), plain),
+            (json!({ "equals": 1.5 }), plain),
+            (json!({ "one_of": "gold" }), "expected a sequence"),
+            (json!({ "on_of": ["gold"] }), "expected one of `contains`"),
+            (json!({ "equals": 1, "contains": 2 }), ""),
+            (json!({}), ""),
+        ] {
+            let error = serde_json::from_value::<Condition>(condition.clone()).unwrap_err();
+            assert!(error.to_string().contains(want), "{condition}: {error}");
         }
     }
 
