@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::assertion::Assertions;
 use crate::authenticator::Authenticator;
 use crate::cache::Cache;
 use crate::clock::Clock;
@@ -108,9 +109,16 @@ pub async fn open(
         platforms: config.platforms.clone(),
         fingerprinter: fingerprinter.clone(),
         client_address: config.client_address,
+        assertion_keys: config.assertion_keys.clone(),
         on_fault: config.on_fault,
     };
     let throttle = Throttle::new(directory.clone(), fingerprinter.clone(), ATTEMPTS_KNOWN);
+    let assertions = Assertions::new(
+        config.assertion_keys,
+        fingerprinter.clone(),
+        &config.platforms,
+        limits.capacity,
+    );
     let authenticator = Authenticator::new(
         directory.clone(),
         cache.clone(),
@@ -128,7 +136,12 @@ pub async fn open(
         metrics: Arc::clone(metrics),
         instance,
     });
-    let gate = Gate::new(config.platforms, authenticator, config.client_address);
+    let gate = Gate::new(
+        config.platforms,
+        authenticator,
+        config.client_address,
+        assertions,
+    );
     Ok(Opened {
         directory,
         cache,
