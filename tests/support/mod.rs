@@ -26,6 +26,7 @@
 //! - [`standin`] is a server on the internet that is asked, honest or not: [`provider`] publishes the keys of its tokens,
 //!   [`facebook`] is Graph, and [`introspection`] tells of tokens.
 //! - [`sample`] is a configuration and a directory that most tests run on, and [`issuers`] sign the tokens that it takes.
+//! - [`assertions`] are platforms that tell their upstreams who was admitted, and an upstream that verifies it.
 //! - Nothing here is ever skipped: a missing Envoy, Redis or Valkey fails the test and names `./tests/run`, which
 //!   installs it.
 //! - Everything binds loopback ports that are free at the time; tests run in parallel.
@@ -36,6 +37,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
+pub mod assertions;
 pub mod check;
 pub mod client;
 pub mod envoy;
