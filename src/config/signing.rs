@@ -168,4 +168,106 @@ mod tests {
             assert_eq!(about, warned, "{mode:o}");
         }
     }
+
+    /// A platform that asserts, on this store.
+    fn asserting(base: &std::path::Path, rest: &str) -> Result<Config, Vec<Problem>> {
+        let platform = "platforms:\n  - { name: p, preset: crossbar, assertion: { issuer: us, \
+                        audience: [them] } }\n";
+        let listen = "client_address: { from: peer }\nlisten: { grpc: [\"127.0.0.1:0\"], admin: \"127.0.0.1:0\" }";
+        Config::parse(
+            "c.yaml",
+            &format!("{listen}\n{rest}\n{platform}"),
+            base,
+            |_| None,
+        )
+    }
+
+    #[test]
+    fn whoever_asserts_has_a_key_of_a_kind_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            ("rsa.pem", samples::private_pem()),
+            ("ec.pem", samples::ec_private_pem()),
+            ("ed.pem", samples::ed_private_pem()),
+            ("pepper", "k".repeat(32)),
+        ] {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let embedded = "store: { url: \"embedded:s.redb\", pepper_files: [pepper] }";
+        let files = |it: &str| format!("{embedded}\nsigning: {{ assertion_key_files: [{it}] }}");
+        for (text, keys) in [
+            (String::new(), 1),
+            (files("ec.pem"), 1),
+            (files("ed.pem, ec.pem"), 2),
+        ] {
+            let config = asserting(folder.path(), &text).unwrap();
+            let set = config.assertion_keys.jwks("p");
+            assert_eq!(set["keys"].as_array().unwrap().len(), keys, "{text}");
+            assert!(config.signing.is_empty(), "{text}");
+        }
+        for (text, key, telling) in [
+            (
+                embedded.to_owned(),
+                "platforms[0].assertion",
+                "assertion_key_files",
+            ),
+            (
+                format!("{embedded}\nsigning: {{ key_files: [rsa.pem] }}"),
+                "platforms[0].assertion",
+                "assertion_key_files",
+            ),
+            (files("rsa.pem"), "signing.assertion_key_files[0]", "P-256"),
+            (
+                files("ec.pem, gone.pem"),
+                "signing.assertion_key_files[1]",
+                "gone.pem",
+            ),
+            (
+                files("ec.pem, ec.pem"),
+                "signing.assertion_key_files[1]",
+                "another file",
+            ),
+            (
+                files("ec.pem, ed.pem, ec.pem, ed.pem, ec.pem"),
+                "signing.assertion_key_files[4]",
+                "at most 4",
+            ),
+            (
+                format!("{embedded}\nsigning: {{ key_files: [ec.pem] }}"),
+                "signing.key_files[0]",
+                "not an RSA key",
+            ),
+        ] {
+            let problems = asserting(folder.path(), &text).unwrap_err();
+            let found = problems.iter().find(|it| it.key == key);
+            let found = found.unwrap_or_else(|| panic!("{text}: {problems:?}"));
+            assert!(found.message.contains(telling), "{text}: {found}");
+        }
+    }
+
+    #[test]
+    fn keys_of_assertions_that_everyone_may_read_that_nobody_uses_or_can_fetch_are_warned_of() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ec.pem");
+        std::fs::write(&path, samples::ec_private_pem()).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let files = "signing: { assertion_key_files: [ec.pem] }";
+        let told = |config: Config| {
+            let told = config.warnings.into_iter().map(|it| it.key);
+            told.filter(|it| it.contains("assert")).collect::<Vec<_>>()
+        };
+        let open = told(asserting(folder.path(), files).unwrap());
+        assert_eq!(open, ["signing.assertion_key_files[0]"]);
+
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(told(asserting(folder.path(), files).unwrap()).is_empty());
+        let unused = told(parse(folder.path(), &format!("{QUIET}\n{files}")).unwrap());
+        assert_eq!(unused, ["signing.assertion_key_files"]);
+
+        let platform = "platforms: [{ name: p, preset: crossbar, assertion: { issuer: us, audience: [them] } }]";
+        let text = format!("{QUIET}\n{files}\n{platform}");
+        let unreached = Config::parse("c.yaml", &text, folder.path(), |_| None).unwrap();
+        assert_eq!(told(unreached), ["platforms[0].assertion"]);
+    }
 }

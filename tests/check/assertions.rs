@@ -206,7 +206,10 @@ impl Clocked {
         ] {
             fs::write(dir.path().join(name), text).expect("a writable directory");
         }
-        let text = CONFIG.replace("{grpc}", "0").replace("{admin}", "0").replace("{issue}", "0");
+        let text = CONFIG
+            .replace("{grpc}", "0")
+            .replace("{admin}", "0")
+            .replace("{issue}", "0");
         let config = Config::parse("c.yaml", &text, dir.path(), |_| None);
         let mut config = config.expect("a configuration");
         change(&mut config);

@@ -88,3 +88,93 @@ pub(super) fn check<'p>(
 fn is_text(text: &str) -> bool {
     !text.trim().is_empty() && !text.chars().any(char::is_control)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use std::path::Path;
+
+    fn parse(assertion: &str) -> Result<AssertionSettings, Vec<Problem>> {
+        let text = format!(
+            r#"
+listen: {{ grpc: ["127.0.0.1:0"] }}
+client_address: {{ from: peer }}
+platforms:
+  - name: p
+    hosts: ["*"]
+    schemes:
+      key: {{ kind: api_key, from: [{{ header: X-Key }}, {{ query: x-query }}, {{ authorization: Key }}] }}
+    unread: [{{ header: x-legacy }}]
+    account_header: X-Account
+    identity_headers: {{ user: X-Caller }}
+    rules: [{{ paths: ["/**"] }}]
+    assertion: {assertion}
+"#
+        );
+        let config = Config::parse("c.yaml", &text, Path::new("."), |_| None)?;
+        let platform = config.platforms.iter().next().unwrap();
+        Ok(platform.assertion.clone().unwrap())
+    }
+
+    #[test]
+    fn who_asserts_to_whom_must_be_said_and_the_rest_may_be() {
+        let least = parse("{ issuer: us, audience: [them] }").unwrap();
+        assert_eq!(
+            (&*least.header, least.lifetime_seconds),
+            ("x-auth-assertion", 60)
+        );
+        let most = "{ issuer: us, audience: [a, b], header: X-Who, lifetime_seconds: 3600 }";
+        assert_eq!(parse(most).unwrap().lifetime_seconds, 3600);
+        for (wrong, key) in [
+            ("{ audience: [them] }", ".issuer"),
+            ("{ issuer: us }", ".audience"),
+            ("{ issuer: us, audience: them }", ".audience"),
+            ("{ issuer: us, audience: [them], heeder: x }", ".heeder"),
+            ("{ issuer: \" \", audience: [them] }", ".issuer"),
+            ("{ issuer: \"a\\nb\", audience: [them] }", ".issuer"),
+            ("{ issuer: us, audience: [] }", ".audience"),
+            ("{ issuer: us, audience: [them, \"\"] }", ".audience"),
+            (
+                "{ issuer: us, audience: [a], lifetime_seconds: 9 }",
+                ".lifetime_seconds",
+            ),
+            (
+                "{ issuer: us, audience: [a], lifetime_seconds: 3601 }",
+                ".lifetime_seconds",
+            ),
+        ] {
+            let problems = parse(wrong).unwrap_err();
+            let keys: Vec<_> = problems.iter().map(|it| &*it.key).collect();
+            assert_eq!(keys, [format!("platforms[0].assertion{key}")], "{wrong}");
+        }
+    }
+
+    #[test]
+    fn its_header_is_no_other_in_any_spelling() {
+        for (header, free) in [
+            ("x-who", true),
+            ("x-query", true),
+            ("x-auth-user", true),
+            ("X_Caller", false),
+            ("X-Auth_Account", false),
+            ("x-auth-expires", false),
+            ("x_key", false),
+            ("Authorization", false),
+            ("x-legacy", false),
+            ("x-account", false),
+            ("X-Portcullis_Context", false),
+            ("x-envoy-who", false),
+            ("content-length", false),
+            ("x who", false),
+            ("", false),
+        ] {
+            let text = format!("{{ issuer: us, audience: [a], header: \"{header}\" }}");
+            let read = parse(&text);
+            assert_eq!(read.is_ok(), free, "{header}: {read:?}");
+            for problem in read.err().iter().flatten() {
+                assert_eq!(problem.key, "platforms[0].assertion.header", "{header}");
+            }
+        }
+    }
+}
