@@ -18,5 +18,6 @@ mod check {
     mod introspection;
     mod key_sets;
     mod neighbours;
+    mod operations;
     mod spoofs;
 }
