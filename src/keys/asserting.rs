@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn the_first_signs_and_what_a_later_one_signed_still_verifies() {
         let [old, new] = [samples::ed_private_pem(), samples::ec_private_pem()];
-        let before = load(&[old.clone()]).unwrap();
+        let before = load(std::slice::from_ref(&old)).unwrap();
         let token = sign(&before, "p");
         let overlapping = load(&[new.clone(), old]).unwrap();
         assert_eq!(header(&sign(&overlapping, "p"))["alg"], "ES256");
