@@ -36,4 +36,5 @@ mod envoy {
     mod tables;
     mod tokens;
     mod twins;
+    mod vectors;
 }

@@ -24,7 +24,7 @@
 //!   test process is killed, and its output is printed when the test that holds it fails.
 //! - [`redis`] starts the Redis and Valkey servers that several servers can share as their store.
 //! - [`standin`] is a server on the internet that is asked, honest or not: [`provider`] publishes the keys of its tokens,
-//!   [`facebook`] is Graph, and [`introspection`] tells of tokens.
+//!   [`google`] is one of them, [`facebook`] is Graph, and [`introspection`] tells of tokens.
 //! - [`sample`] is a configuration and a directory that most tests run on, and [`issuers`] sign the tokens that it takes.
 //! - Nothing here is ever skipped: a missing Envoy, Redis or Valkey fails the test and names `./tests/run`, which
 //!   installs it.
@@ -40,6 +40,7 @@ pub mod check;
 pub mod client;
 pub mod envoy;
 pub mod facebook;
+pub mod google;
 pub mod http;
 pub mod introspection;
 pub mod issuers;
