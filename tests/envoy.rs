@@ -25,6 +25,7 @@ mod envoy {
     mod limits;
     mod lives;
     mod logins;
+    mod mesh;
     mod mine;
     mod opentact;
     mod opentact_auth;

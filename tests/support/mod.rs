@@ -25,6 +25,7 @@
 //! - [`redis`] starts the Redis and Valkey servers that several servers can share as their store.
 //! - [`standin`] is a server on the internet that is asked, honest or not: [`provider`] publishes the keys of its tokens,
 //!   [`google`] is one of them, [`facebook`] is Graph, and [`introspection`] tells of tokens.
+//! - [`tls`] makes certificates, and is a client that presents one to an Envoy.
 //! - [`sample`] is a configuration and a directory that most tests run on, and [`issuers`] sign the tokens that it takes.
 //! - Nothing here is ever skipped: a missing Envoy, Redis or Valkey fails the test and names `./tests/run`, which
 //!   installs it.
@@ -51,6 +52,7 @@ pub mod sample;
 pub mod server;
 pub mod spoofs;
 pub mod standin;
+pub mod tls;
 pub mod upstream;
 
 use std::collections::HashSet;
