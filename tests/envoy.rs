@@ -26,6 +26,7 @@ mod envoy {
     mod limits;
     mod lives;
     mod logins;
+    mod mesh;
     mod mine;
     mod opentact;
     mod opentact_auth;
@@ -37,4 +38,5 @@ mod envoy {
     mod tables;
     mod tokens;
     mod twins;
+    mod vectors;
 }
