@@ -30,6 +30,7 @@ fn settings(url: &str, timeout: Duration) -> Settings {
         timeout,
         url: url.to_owned(),
         username: None,
+        watched: None,
     }
 }
 

@@ -96,6 +96,7 @@ async fn open(redis: &RedisServer) -> Directory {
         timeout: PATIENCE,
         url: redis.url(),
         username: None,
+        watched: None,
     };
     let store = Redis::new(settings).expect("a store");
     let now = UNIX_EPOCH + Duration::from_secs(Clock::system().unix_seconds());
