@@ -101,6 +101,7 @@ async fn show_metrics(State(shown): State<Shown>) -> impl IntoResponse {
     let (identities, denials) = shown.cache.entries();
     shown.metrics.note_cache_entries("identity", identities);
     shown.metrics.note_cache_entries("denial", denials);
+    shown.metrics.note_watch(shown.cache.trouble().is_none());
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     (
         [(header::CONTENT_TYPE, content_type)],
@@ -115,7 +116,15 @@ async fn show_readiness(State(shown): State<Shown>) -> (StatusCode, String) {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    (status, format!("{standing}\n"))
+    let mut text = format!("{standing}\n");
+    if let Some(trouble) = shown.cache.trouble() {
+        // Not a reason to be taken out: all who share the store may be told nothing.
+        let counts = "what is remembered counts for `store.watch_grace_seconds` after the last word, then for a second";
+        text.push_str(&format!(
+            "changes in the store are not told of, so {counts}: {trouble}\n"
+        ));
+    }
+    (status, text)
 }
 
 /// RFC 7517 §8.5.1. Verifiers may keep it for some minutes: a key stands there before it signs.

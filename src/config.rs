@@ -181,6 +181,7 @@ impl Config {
                 ttl: Duration::from_secs(raw.cache.ttl_seconds),
                 denial_capacity: raw.cache.denial_capacity,
                 denial_ttl: Duration::from_secs(raw.cache.denial_ttl_seconds),
+                stale_if_fault: Duration::from_secs(raw.cache.stale_if_fault_seconds),
             },
             proof_capacity: raw.cache.proof_capacity,
             store,

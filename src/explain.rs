@@ -34,6 +34,7 @@ const KEEP_NOTHING: Limits = Limits {
     ttl: Duration::ZERO,
     denial_capacity: 0,
     denial_ttl: Duration::ZERO,
+    stale_if_fault: Duration::ZERO,
 };
 
 /// Explains decisions about a directory, also one that a server has in use.

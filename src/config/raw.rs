@@ -105,6 +105,9 @@ pub struct RawCache {
     pub denial_ttl_seconds: u64,
     /// Proofs kept: that a password matches a hash.
     pub proof_capacity: u64,
+    /// How long an identity counts on while the store fails, beyond `store.watch_grace_seconds` and its own time; never
+    /// beyond its expiry. A revocation meanwhile does not take hold until the store is back.
+    pub stale_if_fault_seconds: u64,
 }
 
 impl Default for RawCache {
@@ -115,6 +118,7 @@ impl Default for RawCache {
             denial_capacity: 20_000,
             denial_ttl_seconds: 5,
             proof_capacity: 100_000,
+            stale_if_fault_seconds: 0,
         }
     }
 }
