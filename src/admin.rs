@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::cache::Cache;
+use crate::current::Current;
 use crate::keys::asserting::AssertionKeys;
 use crate::platform::{Platform, Platforms};
 use crate::telemetry::Metrics;
@@ -70,20 +71,31 @@ struct Shown {
     metrics: Arc<Metrics>,
     cache: Cache,
     readiness: Readiness,
-    key_sets: Arc<HashMap<Arc<str>, String>>,
+    key_sets: Current<KeySets>,
+}
+
+/// The key sets of platforms that assert, as they are shown.
+#[derive(Debug)]
+pub struct KeySets(HashMap<Arc<str>, String>);
+
+impl KeySets {
+    /// Those of each of these platforms that asserts under these keys.
+    #[must_use]
+    pub fn of(platforms: &Platforms, keys: &AssertionKeys) -> Self {
+        let asserting = platforms.iter().filter(|it| it.assertion.is_some());
+        let key_set = |it: &Arc<Platform>| (Arc::clone(&it.name), keys.jwks(&it.name).to_string());
+        Self(asserting.map(key_set).collect())
+    }
 }
 
 /// Gives the endpoints `/metrics`, `/healthz` and `/readyz`, and `/platforms/NAME/jwks.json` for
-/// each of these platforms that asserts under these keys.
+/// each of these key sets.
 pub fn router(
     metrics: Arc<Metrics>,
     cache: Cache,
     readiness: Readiness,
-    (platforms, keys): (&Platforms, &AssertionKeys),
+    key_sets: Current<KeySets>,
 ) -> Router {
-    let asserting = platforms.iter().filter(|it| it.assertion.is_some());
-    let key_set = |it: &Arc<Platform>| (Arc::clone(&it.name), keys.jwks(&it.name).to_string());
-    let key_sets = Arc::new(asserting.map(key_set).collect());
     Router::new()
         .route("/metrics", get(show_metrics))
         .route("/healthz", get(|| async { "alive\n" }))
@@ -129,7 +141,8 @@ async fn show_readiness(State(shown): State<Shown>) -> (StatusCode, String) {
 
 /// RFC 7517 §8.5.1. Verifiers may keep it for some minutes: a key stands there before it signs.
 async fn show_key_set(State(shown): State<Shown>, Path(name): Path<String>) -> Response {
-    let Some(key_set) = shown.key_sets.get(&*name) else {
+    let key_sets = shown.key_sets.get();
+    let Some(key_set) = key_sets.0.get(&*name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let headers = [

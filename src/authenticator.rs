@@ -27,8 +27,9 @@ pub struct Authenticator {
     directory: Directory,
     cache: Cache,
     fingerprinter: Fingerprinter,
-    /// Part of every fingerprint: what was verified under other settings is not found under these.
-    generation: u64,
+    /// Part of every fingerprint, with [`Platform::settled`]: what was verified under other settings is
+    /// not found under these.
+    settled: u64,
     /// `None`: failed attempts are not counted.
     throttle: Option<Throttle>,
 }
@@ -58,20 +59,20 @@ impl Authenticated {
 type Decoded<'p> = Vec<(&'p NamedScheme, Credential)>;
 
 impl Authenticator {
-    /// Makes one for the settings of this generation.
+    /// Makes one for the settings that `settled` tells from others.
     #[must_use]
     pub fn new(
         directory: Directory,
         cache: Cache,
         fingerprinter: Fingerprinter,
-        generation: u64,
+        settled: u64,
         throttle: Option<Throttle>,
     ) -> Self {
         Self {
             directory,
             cache,
             fingerprinter,
-            generation,
+            settled,
             throttle,
         }
     }
@@ -146,7 +147,8 @@ impl Authenticator {
         let key = self.fingerprinter.of(&[
             platform.name.as_bytes(),
             named.name.as_bytes(),
-            &self.generation.to_be_bytes(),
+            &self.settled.to_be_bytes(),
+            &platform.settled.to_be_bytes(),
             credential.name().as_bytes(),
             credential.secret().expose(),
         ]);

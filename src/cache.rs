@@ -111,7 +111,7 @@ struct Inner {
     lineages: Moka<u128, Arc<Known>>,
     /// Those of accounts that stand below nobody: a client may name any number of them.
     strangers: Moka<u128, Arc<Known>>,
-    flights: Mutex<HashMap<u128, watch::Receiver<Option<Landing>>>>,
+    flights: Arc<Mutex<HashMap<u128, watch::Receiver<Option<Landing>>>>>,
     /// The second in which a fault was last told that nobody waited for.
     told: AtomicU64,
 }
@@ -151,7 +151,24 @@ impl Cache {
             denials: kept(limits.denial_capacity, limits.denial_ttl),
             lineages: facts::kept(limits.capacity, limits.ttl),
             strangers: facts::kept(limits.denial_capacity, limits.denial_ttl),
-            flights: Mutex::default(),
+            flights: Arc::default(),
+            told: AtomicU64::new(0),
+            directory,
+        }))
+    }
+
+    /// Gives these caches before the same directory under other peppers; what is known is shared.
+    #[must_use]
+    pub fn before(&self, directory: Directory) -> Self {
+        let known = &*self.0;
+        Self(Arc::new(Inner {
+            limits: known.limits,
+            clock: known.clock.clone(),
+            identities: known.identities.clone(),
+            denials: known.denials.clone(),
+            lineages: known.lineages.clone(),
+            strangers: known.strangers.clone(),
+            flights: Arc::clone(&known.flights),
             told: AtomicU64::new(0),
             directory,
         }))

@@ -4,13 +4,16 @@
 //! that cannot hold nonsense. Each platform and each scheme reads its own settings; this is the
 //! only place that puts them together. It starts nothing.
 
+mod carried;
 mod checked;
 pub mod directory;
+pub mod files;
 mod issuing;
 mod outbound;
 pub mod raw;
 pub mod schema;
 mod signing;
+mod standing;
 pub mod store;
 
 use std::net::SocketAddr;
@@ -18,8 +21,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
+
 use crate::cache::Limits;
+use crate::config::carried::Carried;
 use crate::config::checked::Checked;
+use crate::config::files::Files;
 use crate::config::raw::RawConfig;
 use crate::config::store::StoreSettings;
 use crate::document::{Document, Problem};
@@ -71,6 +78,13 @@ pub struct Config {
     pub warnings: Vec<Problem>,
     /// Everything as it was resolved: presets merged, variables replaced.
     pub resolved: serde_json::Value,
+    /// Differs from that of a configuration under which a credential could come to something else, but
+    /// for what [`Platform::settled`] tells.
+    pub settled: u64,
+    /// Tells this text from another, to operators.
+    pub hash: u64,
+    document: Document,
+    carried: Carried,
 }
 
 /// Where a listener stands.
@@ -101,10 +115,52 @@ impl Config {
     /// # Errors
     /// Every problem, where the configuration cannot be put in force.
     pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
+        Self::load_with(path, Carried::default())
+    }
+
+    /// Reads a configuration file that is to take the place of this configuration: with the keys that
+    /// were made for this run, and what issuers have said.
+    ///
+    /// # Errors
+    /// Every problem, where it cannot take its place.
+    pub fn load_again(&self, path: &Path) -> Result<Self, Vec<Problem>> {
+        let new = Self::load_with(path, self.carried.clone())?;
+        let problems = standing::changed(self, &new);
+        if problems.is_empty() {
+            Ok(new)
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// A problem with the setting at this JSON pointer.
+    #[must_use]
+    pub fn problem(&self, pointer: &str, message: &str) -> Problem {
+        self.document.problem(pointer, message)
+    }
+
+    fn load_with(path: &Path, carried: Carried) -> Result<Self, Vec<Problem>> {
+        let files = Files::look(path);
+        let before = files.digest();
         let source = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|it| vec![unreadable(&source, &it)])?;
         let base = path.parent().unwrap_or(Path::new("."));
-        Self::parse(&source, &text, base, |name| std::env::var(name).ok())
+        let variable = |name: &str| std::env::var(name).ok();
+        let mut config = Self::parse_with(&source, &text, base, variable, carried)?;
+        // Of files that were changed meanwhile, nobody knows what was read.
+        let is_known = files == Files::look(path) && before == files.digest();
+        let of_files = if is_known { before } else { unlike_any() };
+        config.settled = config.settled_with(&of_files);
+        Ok(config)
+    }
+
+    /// Names everything around the platforms that a verdict may stand on, and more.
+    fn settled_with(&self, files: &[u8; 32]) -> u64 {
+        let mut around = self.resolved.clone();
+        if let Some(around) = around.as_object_mut() {
+            around.remove("platforms");
+        }
+        number(&[files, around.to_string().as_bytes()])
     }
 
     /// Reads a configuration from text. Relative paths in it are taken from `base`; `variable`
@@ -118,6 +174,16 @@ impl Config {
         base: &Path,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, Vec<Problem>> {
+        Self::parse_with(source, text, base, variable, Carried::default())
+    }
+
+    fn parse_with(
+        source: &str,
+        text: &str,
+        base: &Path,
+        variable: impl Fn(&str) -> Option<String>,
+        mut carried: Carried,
+    ) -> Result<Self, Vec<Problem>> {
         let mut document = Document::parse(source, text)?;
         let mut problems = document.expand_env(variable);
         let mut resolved = document.value("").unwrap_or_default();
@@ -125,20 +191,27 @@ impl Config {
         rest.take("", "platforms");
         let raw = rest.read_rest::<RawConfig>("", &mut problems);
         let mut warnings = Vec::new();
-        let signing = raw
-            .as_ref()
-            .map(|raw| signing::read(raw, base, &document, &mut problems, &mut warnings));
+        let signing = raw.as_ref().map(|raw| {
+            let carried = &mut carried;
+            signing::read(raw, base, &document, carried, &mut problems, &mut warnings)
+        });
         let signing = signing.unwrap_or_default();
-        let store = raw.as_ref();
-        let store =
-            store.and_then(|it| StoreSettings::read(&it.store, base, &document, &mut problems));
-        let outbound = raw.as_ref();
-        let outbound =
-            outbound.and_then(|it| outbound::read(&it.outbound, base, &document, &mut problems));
+        let store = raw.as_ref().and_then(|raw| {
+            let mut store = StoreSettings::read(&raw.store, base, &document, &mut problems)?;
+            if raw.store.pepper_files.is_empty() {
+                let made = carried.peppers.get_or_insert_with(|| store.peppers.clone());
+                store.peppers = made.clone();
+            }
+            Some(store)
+        });
+        let outbound = raw.as_ref().and_then(|raw| {
+            outbound::read(&raw.outbound, base, &document, &mut carried, &mut problems)
+        });
         let around = Surroundings {
             base,
             signing: &signing,
             outbound: &outbound.unwrap_or_default(),
+            key_sets: &carried.key_sets,
             peppers: store.as_ref().map(|it| &it.peppers),
             issuing: raw.as_ref().is_some_and(|it| it.listen.issue.is_some()),
         };
@@ -164,6 +237,7 @@ impl Config {
             base,
             &document,
             &platforms,
+            &mut carried,
             &mut problems,
             &mut warnings,
         );
@@ -195,8 +269,30 @@ impl Config {
             assertion_keys,
             warnings,
             resolved,
+            settled: 0,
+            hash: number(&[text.as_bytes()]),
+            document,
+            carried,
         })
     }
+}
+
+/// Gives a number that other parts do not give.
+fn number(parts: &[&[u8]]) -> u64 {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(digest.finalize());
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// Gives a digest that no files have; without randomness, what was verified is verified anew once.
+fn unlike_any() -> [u8; 32] {
+    let mut digest = [0; 32];
+    let _ = getrandom::fill(&mut digest);
+    digest
 }
 
 fn unreadable(source: &str, error: &std::io::Error) -> Problem {

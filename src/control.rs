@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
+use crate::current::Current;
 use crate::directory::operations::Operations;
 use crate::directory::operations::words::{Clear, Line, Operation, OperationError};
 use crate::explain::Explainer;
@@ -102,7 +103,8 @@ impl ControlSocket {
     }
 
     /// Serves commands until `end` is over; those that have begun are let finish.
-    pub async fn serve(self, served: Served, end: impl Future<Output = ()>) {
+    pub async fn serve(self, served: impl Into<Current<Served>>, end: impl Future<Output = ()>) {
+        let served = served.into();
         let mut commands = JoinSet::new();
         tokio::pin!(end);
         loop {
@@ -111,7 +113,7 @@ impl ControlSocket {
                 accepted = self.listener.accept(), if commands.len() < COMMANDS_AT_ONCE => {
                     match accepted {
                         Ok((stream, _)) => {
-                            let served = served.clone();
+                            let served = Served::clone(&served.get());
                             commands.spawn(async move { serve_one(stream, &served).await });
                         }
                         Err(error) => {

@@ -194,6 +194,16 @@ impl Directory {
         }))
     }
 
+    /// Gives this directory under other peppers.
+    #[must_use]
+    pub fn under(&self, peppers: Peppers) -> Self {
+        let over = self.over(self.shared_store());
+        Self(Arc::new(Inner {
+            peppers,
+            ..Arc::into_inner(over.0).expect("its only owner")
+        }))
+    }
+
     /// The same, where word of changes may be relied on so long.
     #[cfg(test)]
     pub(crate) fn with_lease(&self, lease: Lease) -> Self {

@@ -20,6 +20,7 @@ use bytes::Bytes;
 use tonic::{Request, Response, Status};
 
 use crate::clock::Clock;
+use crate::current::Current;
 use crate::decision::{Dependency, Failure, Fault};
 use crate::envoy::protos::authorization_server::{Authorization, AuthorizationServer};
 use crate::gate::{Decision, Gate};
@@ -81,15 +82,24 @@ pub struct Door(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    gate: Gate,
+    deciding: Current<Deciding>,
     metrics: Arc<Metrics>,
     clock: Clock,
-    deadline: Duration,
-    on_fault: OnFault,
     /// Random in each process, so that decision ids are unique without drawing one per request.
     instance: u64,
     decisions: AtomicU64,
     told: Told,
+}
+
+/// How Checks are decided: what a reload replaces.
+#[derive(Debug)]
+pub struct Deciding {
+    /// What decides.
+    pub gate: Gate,
+    /// How long it may take.
+    pub deadline: Duration,
+    /// What a fault becomes.
+    pub on_fault: OnFault,
 }
 
 /// When faults were last logged, so that an outage is told and does not flood.
@@ -122,19 +132,33 @@ impl Door {
     ) -> Self {
         let decisions = AtomicU64::new(0);
         Self(Arc::new(Inner {
-            gate,
+            deciding: Current::from(Deciding {
+                gate,
+                deadline,
+                on_fault,
+            }),
             metrics,
             clock,
-            deadline,
-            on_fault,
             instance,
             decisions,
             told: Told::default(),
         }))
     }
 
+    /// Gives what is in force here, for whoever replaces it. A Check that has begun is decided by what
+    /// was in force then.
+    #[must_use]
+    pub fn deciding(&self) -> Current<Deciding> {
+        self.0.deciding.clone()
+    }
+
     /// Decides the message, and writes the answer.
-    async fn answer(&self, message: Bytes, deadline: Duration) -> Result<Bytes, Status> {
+    async fn answer(
+        &self,
+        deciding: &Deciding,
+        message: Bytes,
+        deadline: Duration,
+    ) -> Result<Bytes, Status> {
         let begun = Instant::now();
         let decoded = view::decode(message);
         let request = decoded
@@ -142,7 +166,7 @@ impl Door {
             .map_err(Clone::clone)
             .and_then(|it| it.view());
         let (decision, request) = match request {
-            Ok(request) => (self.decide(&request, deadline).await, request),
+            Ok(request) => (deciding.decide(&request, deadline).await, request),
             Err(denial) => (Decision::early(None, denial), Default::default()),
         };
         self.observe(&decision, begun.elapsed());
@@ -155,27 +179,13 @@ impl Door {
         };
         if let Err(Failure::Fault(fault)) = &decision.verdict {
             self.tell(fault, &decision, &circumstances.decision_id);
-            if self.0.on_fault == OnFault::GrpcError {
+            if deciding.on_fault == OnFault::GrpcError {
                 return Err(Status::unavailable(
                     "the authorization service cannot decide now",
                 ));
             }
         }
         Ok(answer::encode(&decision, &request, &circumstances))
-    }
-
-    async fn decide(
-        &self,
-        request: &crate::request::RequestView<'_>,
-        deadline: Duration,
-    ) -> Decision {
-        match tokio::time::timeout(deadline, self.0.gate.decide(request, &Untraced)).await {
-            Ok(decision) => decision,
-            Err(_) => {
-                let late = Fault::new(Dependency::Deadline, "no decision within the time allowed");
-                Decision::late(self.0.gate.platforms().route(request).ok().cloned(), late)
-            }
-        }
     }
 
     /// Logs a fault: the first of each second and dependency, with how many were left out since.
@@ -219,6 +229,22 @@ impl Door {
     }
 }
 
+impl Deciding {
+    async fn decide(
+        &self,
+        request: &crate::request::RequestView<'_>,
+        deadline: Duration,
+    ) -> Decision {
+        match tokio::time::timeout(deadline, self.gate.decide(request, &Untraced)).await {
+            Ok(decision) => decision,
+            Err(_) => {
+                let late = Fault::new(Dependency::Deadline, "no decision within the time allowed");
+                Decision::late(self.gate.platforms().route(request).ok().cloned(), late)
+            }
+        }
+    }
+}
+
 #[tonic::async_trait]
 impl Authorization for Door {
     async fn check(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Status> {
@@ -229,8 +255,9 @@ impl Authorization for Door {
         let allowed = allowed
             .and_then(parse_timeout)
             .map(|it| it.saturating_sub(HEADROOM));
-        let deadline = allowed.map_or(self.0.deadline, |it| it.min(self.0.deadline));
-        self.answer(request.into_inner(), deadline)
+        let deciding = self.0.deciding.get();
+        let deadline = allowed.map_or(deciding.deadline, |it| it.min(deciding.deadline));
+        self.answer(&deciding, request.into_inner(), deadline)
             .await
             .map(Response::new)
     }

@@ -28,6 +28,7 @@ use axum::response::Response;
 use futures_core::future::BoxFuture;
 
 use crate::context::{self, Context, ContextError};
+use crate::current::Current;
 use crate::decision::{Dependency, Failure, Fault};
 use crate::identity::Identity;
 use crate::issue::answer::Answer;
@@ -128,11 +129,12 @@ impl fmt::Debug for Asked {
 }
 
 /// Gives the endpoints of every platform that has a dialect.
-pub fn router(core: Core) -> Router {
-    Router::new().fallback(answer).with_state(core)
+pub fn router(core: impl Into<Current<Core>>) -> Router {
+    Router::new().fallback(answer).with_state(core.into())
 }
 
-async fn answer(State(core): State<Core>, request: Request) -> Response {
+async fn answer(State(core): State<Current<Core>>, request: Request) -> Response {
+    let core = Core::clone(&core.get());
     let (parts, body) = request.into_parts();
     let mut asked = match admitted(&core, &parts) {
         Ok(asked) => asked,

@@ -14,6 +14,7 @@ mod jwks;
 mod pem;
 pub mod remote;
 mod self_test;
+pub mod sets;
 pub mod signing;
 
 use std::fmt;

@@ -15,7 +15,7 @@
 //! | 3 | [`gate`], [`assertion`], [`authenticator`], [`platform`], [`policy`], [`throttle`], [`cache`], [`context`] | deciding |
 //! | 2 | [`scheme`] | decoding and vouching |
 //! | 1 | [`directory`], [`store`], [`proof`], [`keys`], [`outbound`] | records, proofs, keys, servers that are asked |
-//! | 0 | [`credential`], [`request`], [`identity`], [`decision`], [`document`], [`clock`], [`strict_json`], [`telemetry`], [`trace`] | words |
+//! | 0 | [`credential`], [`request`], [`identity`], [`decision`], [`document`], [`clock`], [`current`], [`strict_json`], [`telemetry`], [`trace`] | words |
 
 // Generated messages name what reads them by a path that also holds where tests include them.
 extern crate self as portcullis;
@@ -30,6 +30,7 @@ pub mod config;
 pub mod context;
 pub mod control;
 pub mod credential;
+pub mod current;
 pub mod decision;
 pub mod directory;
 pub mod document;

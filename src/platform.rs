@@ -56,6 +56,8 @@ pub struct Platform {
     pub challenges: Vec<String>,
     /// Where it is found.
     pub site: Site,
+    /// Differs from that of a platform of this name whose schemes were told something else.
+    pub settled: u64,
 }
 
 /// A scheme under the name that the platform gives it.

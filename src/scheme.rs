@@ -36,6 +36,7 @@ use crate::directory::reads::Reads;
 use crate::document::{Document, Problem};
 use crate::identity::Identity;
 use crate::keys::hmac::HmacKeys;
+use crate::keys::sets::KeySets;
 use crate::keys::signing::SigningKeys;
 use crate::outbound::Outbound;
 use crate::request::RequestView;
@@ -168,6 +169,8 @@ pub struct Context<'a> {
     pub claims: &'a [String],
     /// What asks servers on the internet.
     pub outbound: &'a Outbound,
+    /// The key sets of issuers.
+    pub key_sets: &'a KeySets,
     /// What HS256 tokens that are minted for the platform are signed with.
     pub hmac: &'a HmacKeys,
 }

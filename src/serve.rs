@@ -6,6 +6,7 @@
 
 pub mod listeners;
 pub mod opening;
+pub mod reload;
 
 use std::future::Future;
 use std::io;
@@ -22,10 +23,11 @@ use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use crate::admin::{self, Readiness, Standing};
+use crate::admin::{self, KeySets, Readiness, Standing};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::Served;
+use crate::current::Current;
 use crate::decision::Fault;
 use crate::directory::Directory;
 use crate::directory::check::CheckError;
@@ -35,6 +37,7 @@ use crate::issue;
 use crate::issue::core::Core;
 use crate::serve::listeners::{HttpRouters, Listeners};
 use crate::serve::opening::{Opened, open, read_directory};
+use crate::serve::reload::{Calls, Places, Reloader};
 use crate::store::StoreError;
 use crate::telemetry::Metrics;
 use crate::throttle::Throttle;
@@ -97,8 +100,9 @@ pub struct Running {
     pub listening: Vec<String>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
-    issuing: Core,
+    issuing: Current<Core>,
     state: State,
+    reloader: Option<Reloader>,
     /// Tells that the store, once reached, turned out to be another's.
     refused: mpsc::Receiver<StartError>,
 }
@@ -113,7 +117,8 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let listeners = Listeners::bind(&config).await?;
     let metrics = Arc::new(Metrics::default());
     let (deadline, on_fault) = (config.deadline, config.on_fault);
-    let (platforms, assertion_keys) = (config.platforms.clone(), config.assertion_keys.clone());
+    let key_sets = KeySets::of(&config.platforms, &config.assertion_keys);
+    metrics.note_config(config.hash, clock.unix_seconds());
     let Opened {
         directory,
         cache,
@@ -123,6 +128,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         explainer,
         issuing,
         instance,
+        lasting,
     } = open(config, file, clock.clone(), &metrics).await?;
     let door = Door::new(
         gate,
@@ -131,18 +137,26 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         (deadline, on_fault),
         instance,
     );
+    let places = Places {
+        deciding: door.deciding(),
+        issuing: issuing.into(),
+        control: Served {
+            operations,
+            explainer,
+        }
+        .into(),
+        key_sets: key_sets.into(),
+    };
+    let issuing = places.issuing.clone();
     let readiness = Readiness::default();
     let (health, routes) = routes(door).await?;
-    let control = Served {
-        operations,
-        explainer,
-    };
+    let control = places.control.clone();
     let http = HttpRouters {
         admin: admin::router(
             Arc::clone(&metrics),
             cache,
             readiness.clone(),
-            (&platforms, &assertion_keys),
+            places.key_sets.clone(),
         ),
         issue: issue::router(issuing.clone()),
     };
@@ -167,6 +181,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         tasks,
         issuing,
         state,
+        reloader: Some(Reloader { lasting, places }),
         refused,
     };
     match directory.confirm_peppers().await {
@@ -229,13 +244,22 @@ impl Running {
         let finished = async {
             while self.tasks.join_next().await.is_some() {}
             // Of requests that were still being answered.
-            while self.issuing.write_attempts().await {}
+            let issuing = Core::clone(&self.issuing.get());
+            while issuing.write_attempts().await {}
         };
         if tokio::time::timeout(DRAIN, finished).await.is_err() {
             tracing::warn!("some connections did not finish in time and are closed");
         }
         tracing::info!("stopped");
         ended
+    }
+
+    /// Puts another configuration in force from now on whenever that is called for.
+    pub fn reload_on(&mut self, calls: Calls) {
+        if let Some(reloader) = self.reloader.take() {
+            let stopped = self.stop.subscribe();
+            self.tasks.spawn(reloader.run(calls, stopped));
+        }
     }
 
     /// Asks the store again until it answers. Until then every check that needs it is a fault.
@@ -277,7 +301,7 @@ async fn count_attempts(throttle: Throttle, mut stopped: watch::Receiver<bool>) 
 }
 
 /// Writes attempts to log in each second until the service stops, then all that wait.
-async fn write_attempts(issuing: Core, mut stopped: watch::Receiver<bool>) {
+async fn write_attempts(issuing: Current<Core>, mut stopped: watch::Receiver<bool>) {
     let mut ticks = interval(NOTES_TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -286,8 +310,10 @@ async fn write_attempts(issuing: Core, mut stopped: watch::Receiver<bool>) {
             _ = ticks.tick() => {}
             _ = stopped.wait_for(|it| *it) => break,
         }
+        let issuing = Core::clone(&issuing.get());
         issuing.write_attempts().await;
     }
+    let issuing = Core::clone(&issuing.get());
     while issuing.write_attempts().await {}
 }
 

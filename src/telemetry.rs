@@ -103,6 +103,11 @@ struct IssuedLabels {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ReloadLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct CacheLabels {
     kind: &'static str,
 }
@@ -121,6 +126,9 @@ pub struct Metrics {
     store_durations: Family<OperationLabels, Histogram, fn() -> Histogram>,
     watch_up: Gauge,
     revocation_lag: Histogram,
+    reloads: Family<ReloadLabels, Counter>,
+    config_loaded: Gauge,
+    config_hash: Gauge,
 }
 
 impl Default for Metrics {
@@ -138,6 +146,9 @@ impl Default for Metrics {
             store_durations: Family::new_with_constructor(histogram),
             watch_up: Gauge::default(),
             revocation_lag: Histogram::new(LAG_BUCKETS),
+            reloads: Family::default(),
+            config_loaded: Gauge::default(),
+            config_hash: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register("checks", "Decided checks", metrics.checks.clone());
@@ -185,6 +196,21 @@ impl Default for Metrics {
             "revocation_lag_seconds",
             "How long word of a change in the store took to come here",
             metrics.revocation_lag.clone(),
+        );
+        registry.register(
+            "config_reloads",
+            "Configurations that were to take another's place",
+            metrics.reloads.clone(),
+        );
+        registry.register(
+            "config_loaded_timestamp_seconds",
+            "When the configuration in force was put in force, in Unix seconds",
+            metrics.config_loaded.clone(),
+        );
+        registry.register(
+            "config_hash",
+            "Tells the text of the configuration in force from another",
+            metrics.config_hash.clone(),
         );
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running build", version);
@@ -266,6 +292,20 @@ impl Metrics {
     /// Notes whether changes in the store are told of.
     pub fn note_watch(&self, up: bool) {
         self.watch_up.set(up.into());
+    }
+
+    /// Counts a configuration that was to take another's place, by whether it did.
+    pub fn count_reload(&self, done: bool) {
+        let outcome = if done { "ok" } else { "invalid" };
+        self.reloads.get_or_create(&ReloadLabels { outcome }).inc();
+    }
+
+    /// Notes which configuration is in force, and since when, in Unix seconds.
+    pub fn note_config(&self, hash: u64, now: u64) {
+        self.config_loaded
+            .set(i64::try_from(now).unwrap_or(i64::MAX));
+        // Whoever reads it may hold it in 53 bits.
+        self.config_hash.set((hash >> 16).cast_signed());
     }
 
     /// Notes how many entries a cache holds.

@@ -65,10 +65,10 @@ struct Inner {
     fingerprinter: Fingerprinter,
     capacity: usize,
     known: Cache<u128, Arc<Mutex<Known>>>,
-    tracked: Mutex<Tracked>,
-    turn: tokio::sync::Mutex<Turn>,
+    tracked: Arc<Mutex<Tracked>>,
+    turn: Arc<tokio::sync::Mutex<Turn>>,
     /// Whether the store was told of as not answering.
-    lost: AtomicBool,
+    lost: Arc<AtomicBool>,
 }
 
 /// What is known of attempts from one block of addresses against one target.
@@ -171,9 +171,25 @@ impl Throttle {
             fingerprinter,
             capacity: usize::try_from(capacity).unwrap_or(usize::MAX),
             known: Cache::new(capacity),
-            tracked: Mutex::default(),
-            turn: tokio::sync::Mutex::default(),
-            lost: AtomicBool::new(false),
+            tracked: Arc::default(),
+            turn: Arc::default(),
+            lost: Arc::default(),
+        }))
+    }
+
+    /// Gives one that names counters as the same directory does under other peppers; what is known
+    /// is shared.
+    #[must_use]
+    pub fn before(&self, directory: Directory) -> Self {
+        let known = &*self.0;
+        Self(Arc::new(Inner {
+            directory,
+            fingerprinter: known.fingerprinter.clone(),
+            capacity: known.capacity,
+            known: known.known.clone(),
+            tracked: Arc::clone(&known.tracked),
+            turn: Arc::clone(&known.turn),
+            lost: Arc::clone(&known.lost),
         }))
     }
 

@@ -32,6 +32,7 @@ const FLOORS: [&[&str]; 6] = [
     &[
         "clock",
         "credential",
+        "current",
         "decision",
         "document",
         "identity",

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::config::carried::Carried;
 use crate::config::raw::RawOutbound;
 use crate::credential::Secret;
 use crate::document::{Document, Problem};
@@ -10,11 +11,12 @@ use crate::outbound::Outbound;
 /// The most that may be under way at once.
 const MAX_IN_FLIGHT: usize = 4096;
 
-/// Makes what asks; `None` where the settings have problems, which are added.
+/// Makes what asks, or takes it over; `None` where the settings have problems, which are added.
 pub(super) fn read(
     raw: &RawOutbound,
     base: &Path,
     document: &Document,
+    carried: &mut Carried,
     problems: &mut Vec<Problem>,
 ) -> Option<Outbound> {
     let mut complain = |pointer: &str, message: &str| {
@@ -25,9 +27,7 @@ pub(super) fn read(
         return None;
     }
     let ca = raw.ca_file.as_ref().map(|it| Secret::read(&base.join(it)));
-    let made = ca.transpose().and_then(|ca| {
-        let ca = ca.as_ref().map(|it| it.expose());
-        Outbound::new(raw.in_flight, ca)
-    });
+    let ca = ca.transpose();
+    let made = ca.and_then(|ca| carried.ask_by(raw.in_flight, ca));
     made.map_err(|message| complain("/ca_file", &message)).ok()
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::config::carried::Carried;
 use crate::config::raw::RawConfig;
 use crate::document::{Document, Problem};
 use crate::keys::asserting::AssertionKeys;
@@ -19,6 +20,7 @@ pub(super) fn read(
     raw: &RawConfig,
     base: &Path,
     document: &Document,
+    carried: &mut Carried,
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<Problem>,
 ) -> SigningKeys {
@@ -28,7 +30,12 @@ pub(super) fn read(
         if !for_this_run {
             return SigningKeys::default();
         }
-        return SigningKeys::generate().unwrap_or_else(|message| {
+        let made = carried
+            .signing
+            .take()
+            .map_or_else(SigningKeys::generate, Ok);
+        carried.signing = made.as_ref().ok().cloned();
+        return made.unwrap_or_else(|message| {
             problems.push(document.problem("/signing", &message));
             SigningKeys::default()
         });
@@ -44,6 +51,7 @@ pub(super) fn assertion_keys(
     base: &Path,
     document: &Document,
     platforms: &[Arc<Platform>],
+    carried: &mut Carried,
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<Problem>,
 ) -> AssertionKeys {
@@ -75,7 +83,10 @@ pub(super) fn assertion_keys(
         problems.push(document.problem(&place, message));
         return AssertionKeys::default();
     }
-    AssertionKeys::generate().unwrap_or_else(|message| {
+    let made = carried.assertion_keys.take();
+    let made = made.map_or_else(AssertionKeys::generate, Ok);
+    carried.assertion_keys = made.as_ref().ok().cloned();
+    made.unwrap_or_else(|message| {
         problems.push(document.problem(&place, &message));
         AssertionKeys::default()
     })

@@ -68,7 +68,7 @@ pub struct StoreSettings {
 }
 
 /// A kind of store.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum StoreKind {
     /// In a file of this process.
     Embedded(PathBuf),

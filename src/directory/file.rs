@@ -6,13 +6,14 @@
 //! never leaves half a directory behind. Every platform knows all three lists; what they mean to it
 //! is the business of its schemes.
 //!
-//! It opens no file, and it removes nothing: a record that is no longer in the file stays in the
-//! store.
+//! It opens no file. An import removes nothing: a record that is no longer in the file stays in the
+//! store, unless one file [takes another's place](DirectoryFile::replace).
 
 mod checks;
 mod entries;
 mod import;
 mod references;
+pub mod replace;
 pub mod rows;
 mod stored;
 pub mod written;

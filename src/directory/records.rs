@@ -13,7 +13,7 @@ use crate::directory::pepper::Digest;
 use crate::directory::seal::Sealed;
 
 /// The kinds of records.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordKind {
     /// A platform's customer.

@@ -57,6 +57,12 @@ pub struct Parts {
 #[derive(Debug)]
 struct Inner {
     parts: Parts,
+    lasting: Arc<Lasting>,
+}
+
+/// What goes on from one configuration to the next.
+#[derive(Debug, Default)]
+struct Lasting {
     answered: AtomicU64,
     /// The second in which a request without a context was last told of.
     told: AtomicU64,
@@ -80,19 +86,22 @@ impl Core {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(Inner {
-            parts,
-            answered: AtomicU64::new(0),
-            told: AtomicU64::new(0),
-            notes: Notes::default(),
-            unwritten: AtomicBool::new(false),
-        }))
+        let lasting = Arc::default();
+        Self(Arc::new(Inner { parts, lasting }))
+    }
+
+    /// Gives the core of another configuration: attempts that wait to be written go on waiting
+    /// there, and no id is given twice.
+    #[must_use]
+    pub fn with(&self, parts: Parts) -> Self {
+        let lasting = Arc::clone(&self.0.lasting);
+        Self(Arc::new(Inner { parts, lasting }))
     }
 
     /// Logs why a request was not admitted: the first of each second, since anybody can send them.
     pub(super) fn tell(&self, why: &impl std::fmt::Display) {
         let now = self.clock().unix_seconds();
-        if self.0.told.swap(now, Ordering::Relaxed) != now {
+        if self.0.lasting.told.swap(now, Ordering::Relaxed) != now {
             tracing::warn!("a request to the issue listener was refused: {why}");
         }
     }
@@ -114,7 +123,7 @@ impl Core {
 
     /// Makes an id for a request that came without one.
     pub(super) fn fresh_id(&self) -> String {
-        let number = self.0.answered.fetch_add(1, Ordering::Relaxed);
+        let number = self.0.lasting.answered.fetch_add(1, Ordering::Relaxed);
         format!("{:016x}{number:016x}", self.0.parts.instance)
     }
 
@@ -272,7 +281,7 @@ impl Core {
             account: account.to_owned(),
         };
         let forgotten = match self.directory().attempt(login) {
-            Ok(attempt) => self.0.notes.add(whose, attempt),
+            Ok(attempt) => self.0.lasting.notes.add(whose, attempt),
             Err(_) => 1,
         };
         self.forget(forgotten);
@@ -280,7 +289,7 @@ impl Core {
 
     /// What waits to be written.
     pub(super) fn notes(&self) -> &Notes {
-        &self.0.notes
+        &self.0.lasting.notes
     }
 
     /// Counts attempts that are not written down.
@@ -291,7 +300,10 @@ impl Core {
     /// Logs that attempts cannot be written down, and once they can be again.
     pub(super) fn tell_of_notes(&self, written: Result<(), &Fault>) {
         let failed = written.is_err();
-        match (written, self.0.unwritten.swap(failed, Ordering::Relaxed)) {
+        match (
+            written,
+            self.0.lasting.unwritten.swap(failed, Ordering::Relaxed),
+        ) {
             (Ok(()), true) => tracing::info!("attempts to log in are written down again"),
             (Err(fault), false) => {
                 tracing::error!("attempts to log in wait to be written down: {fault}");
@@ -312,7 +324,7 @@ impl Core {
             decision_id: asked.request_id.clone(),
             instance: self.instance(),
             now: self.clock().now(),
-            number: self.0.answered.fetch_add(1, Ordering::Relaxed),
+            number: self.0.lasting.answered.fetch_add(1, Ordering::Relaxed),
         };
         let refusal = match failure {
             Failure::Denied(denial) => Refusal::of_denial(denial),

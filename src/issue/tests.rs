@@ -209,7 +209,7 @@ async fn log_in(core: &Core, data: serde_json::Value) -> (u16, String, Vec<Strin
         .body(Body::from(json!({ "data": data }).to_string()))
         .unwrap();
     let asked = async {
-        let response = answer(State(core.clone()), request).await;
+        let response = answer(State(core.clone().into()), request).await;
         (response, ASKED_OF_STORE.with(RefCell::take))
     };
     let (response, asked) = ASKED_OF_STORE.scope(RefCell::default(), asked).await;

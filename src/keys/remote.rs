@@ -44,7 +44,7 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const MAX_WAITING: usize = 1024;
 
 /// How one issuer's keys are come by.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
     /// What the log calls it.
     pub issuer: String,
@@ -128,6 +128,11 @@ impl KeySet {
             waiting: Semaphore::new(MAX_WAITING),
             running: OnceLock::new(),
         })
+    }
+
+    /// Tells whether this is how it is come by.
+    pub(super) fn is_come_by(&self, settings: &Settings) -> bool {
+        *self.settings == *settings
     }
 
     /// Gives the key that a token names, or where it names none the only one of the algorithm

@@ -12,10 +12,13 @@ use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::decision::Reason;
 use crate::directory::pepper::Peppers;
 use crate::document::{Document, Problem};
+use crate::keys::sets::KeySets;
 use crate::keys::signing::SigningKeys;
 use crate::outbound::Outbound;
 use crate::platform::errors::{ErrorTable, RawErrorRow};
@@ -110,6 +113,8 @@ pub struct Surroundings<'a> {
     pub signing: &'a SigningKeys,
     /// What asks servers on the internet.
     pub outbound: &'a Outbound,
+    /// The key sets of issuers.
+    pub key_sets: &'a KeySets,
     /// What keys of platforms are derived from; `None` where they have problems, which were told.
     pub peppers: Option<&'a Peppers>,
     /// Whether this process serves endpoints that issue tokens.
@@ -146,6 +151,7 @@ pub fn build(
     problems: &mut Vec<Problem>,
 ) -> Option<Platform> {
     let before = problems.len();
+    let whole = settings.value("").unwrap_or_default();
     let schemes = settings.take("", "schemes");
     let raw: RawPlatform = settings.read_rest("", problems)?;
     check_names(&settings, &raw, problems);
@@ -175,6 +181,7 @@ pub fn build(
         base: around.base,
         signing: around.signing,
         outbound: around.outbound,
+        key_sets: around.key_sets,
         hmac: &hmac,
         claims: &claims,
     };
@@ -232,6 +239,7 @@ pub fn build(
         return None;
     }
     Some(Platform {
+        settled: settled(whole, &claims),
         unread,
         challenges: if raw.challenge {
             challenges(&raw.name, &schemes)
@@ -254,6 +262,19 @@ pub fn build(
             prefix: raw.prefix.unwrap_or_else(|| "/".to_owned()),
         },
     })
+}
+
+/// Names all that schemes were told, and more: of the rules only the claims that they ask about, and
+/// nothing of how denials look and attempts are limited.
+fn settled(mut whole: Value, claims: &[String]) -> u64 {
+    if let Some(whole) = whole.as_object_mut() {
+        for name in ["rules", "errors", "https", "throttle"] {
+            whole.remove(name);
+        }
+    }
+    let digest: [u8; 32] = Sha256::digest(json!([whole, claims]).to_string()).into();
+    let [a, b, c, d, e, f, g, h, ..] = digest;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 fn build_schemes(

@@ -163,7 +163,7 @@ impl App {
         if !secret.expose_str().is_some_and(is_secret) {
             complain("/app_secret_file", "the file holds no app's secret");
         }
-        let limited = Limited::new(id, read.jwks_url.clone(), context.outbound)
+        let limited = Limited::new(id, read.jwks_url.clone(), context)
             .map_err(|message| complain("", message))
             .ok()?;
         Some(Self {

@@ -76,7 +76,7 @@ struct Google {
     name: String,
     places: Vec<Place>,
     reading: Reading,
-    keys: KeySet,
+    keys: Arc<KeySet>,
     demands: Demands,
     hosted_domain: Option<String>,
 }
@@ -114,7 +114,8 @@ fn build(
         keep,
         cool_down,
     };
-    let keys = KeySet::new(keys, context.outbound);
+    let whose = (context.platform, context.name);
+    let keys = context.key_sets.get(whose, keys, context.outbound);
     if let Err(message) = keys {
         complain("", message);
     }

@@ -45,7 +45,7 @@ struct Jwt {
     reading: Reading,
     algorithms: Vec<Algorithm>,
     keys: Keys,
-    key_set: Option<KeySet>,
+    key_set: Option<Arc<KeySet>>,
     minted_here: bool,
     demands: Demands,
     names: Names,
@@ -110,7 +110,7 @@ fn build(
 }
 
 /// Makes what fetches the issuer's key set, where it publishes one.
-fn key_set(read: &Settings, context: &Context<'_>) -> Result<Option<KeySet>, &'static str> {
+fn key_set(read: &Settings, context: &Context<'_>) -> Result<Option<Arc<KeySet>>, &'static str> {
     let Some(issuer) = read.issuer.clone() else {
         return Ok(None);
     };
@@ -130,7 +130,9 @@ fn key_set(read: &Settings, context: &Context<'_>) -> Result<Option<KeySet>, &'s
         keep,
         cool_down,
     };
-    KeySet::new(settings, context.outbound).map(Some)
+    let whose = (context.platform, context.name);
+    let sets = context.key_sets;
+    sets.get(whose, settings, context.outbound).map(Some)
 }
 
 /// What tokens that are minted here are verified with: RS256, unless the scheme takes it not, and

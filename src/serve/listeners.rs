@@ -12,6 +12,7 @@ use tonic::transport::server::{Router, TcpIncoming};
 
 use crate::config::{Config, ListenAddress};
 use crate::control::{ControlSocket, Served};
+use crate::current::Current;
 use crate::serve::StartError;
 
 /// Bound sockets, not yet served.
@@ -104,7 +105,7 @@ impl Listeners {
         self,
         routes: &Router,
         http: HttpRouters,
-        served: Served,
+        served: Current<Served>,
         stopped: &watch::Receiver<bool>,
     ) -> JoinSet<()> {
         let end = || {

@@ -9,9 +9,10 @@ use crate::authenticator::Authenticator;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::config::store::{StoreKind, StoreSettings};
+use crate::config::store::StoreKind;
 use crate::credential::Fingerprinter;
-use crate::directory::file::{DirectoryFile, Existing, Forms};
+use crate::directory::file::replace::Filled;
+use crate::directory::file::{DirectoryFile, Forms};
 use crate::directory::operations::Operations;
 use crate::directory::{self, Directory};
 use crate::explain::Explainer;
@@ -25,7 +26,7 @@ use crate::serve::StartError;
 use crate::store::Store;
 use crate::store::embedded::Embedded;
 use crate::store::metered::Metered;
-use crate::store::redis::{self, Redis, Watched};
+use crate::store::redis::{self, Login, Redis, Watched};
 use crate::telemetry::Metrics;
 use crate::throttle::Throttle;
 
@@ -51,6 +52,111 @@ pub struct Opened {
     pub operations: Operations,
     /// What tells them why something is decided.
     pub explainer: Explainer,
+    /// What another configuration goes on from.
+    pub(super) lasting: Lasting,
+}
+
+/// What outlives configurations.
+#[derive(Debug)]
+pub(super) struct Lasting {
+    /// The configuration in force.
+    pub(super) config: Arc<Config>,
+    pub(super) base: Base,
+    /// How the store is logged in to, where that is so.
+    pub(super) login: Option<Login>,
+    /// What a store that begins empty was filled with.
+    pub(super) filled: Filled,
+}
+
+/// What decides under a configuration stands on this.
+#[derive(Clone, Debug)]
+pub(super) struct Base {
+    pub(super) directory: Directory,
+    pub(super) cache: Cache,
+    pub(super) throttle: Throttle,
+    pub(super) metrics: Arc<Metrics>,
+    fingerprinter: Fingerprinter,
+    instance: u64,
+}
+
+/// What decides under one configuration.
+#[derive(Debug)]
+pub(super) struct Deciders {
+    pub(super) gate: Gate,
+    pub(super) operations: Operations,
+    pub(super) explainer: Explainer,
+    pub(super) issuing: Parts,
+}
+
+impl Base {
+    /// Has the directory kept under the peppers of this configuration.
+    #[must_use]
+    pub(super) fn under(&self, config: &Config) -> Self {
+        let directory = self.directory.under(config.store.peppers.clone());
+        Self {
+            cache: self.cache.before(directory.clone()),
+            throttle: self.throttle.before(directory.clone()),
+            directory,
+            ..self.clone()
+        }
+    }
+
+    /// Puts together what decides.
+    pub(super) fn decide_by(&self, config: &Config) -> Deciders {
+        let Self {
+            directory,
+            cache,
+            throttle,
+            metrics,
+            fingerprinter,
+            instance,
+        } = self.clone();
+        let platforms = &config.platforms;
+        let names = platforms.iter().map(|it| it.name.to_string());
+        let forms = names.map(|it| {
+            let forms = forms(platforms, &it);
+            (it, forms)
+        });
+        let operations = Operations::new(directory.clone(), forms.collect());
+        let explainer = Explainer {
+            directory: directory.clone(),
+            platforms: platforms.clone(),
+            fingerprinter: fingerprinter.clone(),
+            client_address: config.client_address,
+            assertion_keys: config.assertion_keys.clone(),
+            on_fault: config.on_fault,
+        };
+        let assertions = Assertions::new(
+            config.assertion_keys.clone(),
+            fingerprinter.clone(),
+            platforms,
+            config.cache.capacity,
+        );
+        let authenticator = Authenticator::new(
+            directory.clone(),
+            cache,
+            fingerprinter,
+            config.settled,
+            Some(throttle.clone()),
+        );
+        let client_address = config.client_address;
+        let gate = Gate::new(platforms.clone(), authenticator, client_address, assertions);
+        let issuing = Parts {
+            directory,
+            operations: operations.clone(),
+            platforms: platforms.clone(),
+            throttle,
+            signing: config.signing.clone(),
+            metrics,
+            instance,
+        };
+        Deciders {
+            gate,
+            operations,
+            explainer,
+            issuing,
+        }
+    }
 }
 
 /// Reads the directory file of a configuration that names one.
@@ -79,81 +185,51 @@ pub async fn open(
     let fingerprinter = Fingerprinter::random()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let prover = Prover::new(fingerprinter.clone(), config.proof_capacity, cores)?;
-    let StoreSettings {
-        kind,
-        peppers,
-        watch_grace,
-        ..
-    } = config.store;
-    let watched = watch_grace.map(|grace| watched(grace, clock.clone(), metrics));
-    let store = open_store(kind, clock.clone(), watched).await?;
+    let watched = config.store.watch_grace;
+    let watched = watched.map(|grace| watched_by(grace, clock.clone(), metrics));
+    let (store, login) = open_store(config.store.kind.clone(), clock.clone(), watched).await?;
     let store = Arc::new(Metered::new(store, Arc::clone(metrics)));
-    let directory = Directory::new(store, peppers, prover, clock);
+    let directory = Directory::new(store, config.store.peppers.clone(), prover, clock);
+    let mut filled = Filled::new(fingerprinter.clone());
     if let Some(file) = file {
         let forms = |name: &str| forms(&config.platforms, name);
-        let imported = file.import(&directory, Existing::Replace, forms, |_| ());
-        let records = imported.await?.records;
+        let records = file.replace(&directory, &mut filled, forms).await?.records;
         tracing::info!(records, "the directory is filled");
     }
-    let names = config.platforms.iter().map(|it| it.name.to_string());
-    let forms = names.map(|it| {
-        let forms = forms(&config.platforms, &it);
-        (it, forms)
-    });
-    let operations = Operations::new(directory.clone(), forms.collect());
-    let cache = Cache::new(config.cache, directory.clone());
-    let explainer = Explainer {
-        directory: directory.clone(),
-        platforms: config.platforms.clone(),
-        fingerprinter: fingerprinter.clone(),
-        client_address: config.client_address,
-        assertion_keys: config.assertion_keys.clone(),
-        on_fault: config.on_fault,
-    };
-    let throttle = Throttle::new(directory.clone(), fingerprinter.clone(), ATTEMPTS_KNOWN);
-    let assertions = Assertions::new(
-        config.assertion_keys,
-        fingerprinter.clone(),
-        &config.platforms,
-        config.cache.capacity,
-    );
-    let authenticator = Authenticator::new(
-        directory.clone(),
-        cache.clone(),
-        fingerprinter,
-        0,
-        Some(throttle.clone()),
-    );
-    let instance = getrandom::u64()?;
-    let issuing = Core::new(Parts {
-        directory: directory.clone(),
-        operations: operations.clone(),
-        platforms: config.platforms.clone(),
-        throttle: throttle.clone(),
-        signing: config.signing,
+    let base = Base {
+        cache: Cache::new(config.cache, directory.clone()),
+        throttle: Throttle::new(directory.clone(), fingerprinter.clone(), ATTEMPTS_KNOWN),
         metrics: Arc::clone(metrics),
-        instance,
-    });
-    let gate = Gate::new(
-        config.platforms,
-        authenticator,
-        config.client_address,
-        assertions,
-    );
-    Ok(Opened {
+        instance: getrandom::u64()?,
+        fingerprinter,
         directory,
-        cache,
-        throttle,
+    };
+    let Deciders {
         gate,
         operations,
         explainer,
         issuing,
-        instance,
+    } = base.decide_by(&config);
+    Ok(Opened {
+        directory: base.directory.clone(),
+        cache: base.cache.clone(),
+        throttle: base.throttle.clone(),
+        gate,
+        operations,
+        explainer,
+        issuing: Core::new(issuing),
+        instance: base.instance,
+        lasting: Lasting {
+            config: Arc::new(config),
+            base,
+            login,
+            filled,
+        },
     })
 }
 
 /// What a server that several processes share is to tell of.
-fn watched(grace: Duration, clock: Clock, metrics: &Arc<Metrics>) -> Watched {
+fn watched_by(grace: Duration, clock: Clock, metrics: &Arc<Metrics>) -> Watched {
     let metrics = Arc::clone(metrics);
     Watched {
         prefix: directory::TRACKED,
@@ -168,17 +244,21 @@ async fn open_store(
     kind: StoreKind,
     clock: Clock,
     watched: Option<Watched>,
-) -> Result<Arc<dyn Store>, StartError> {
+) -> Result<(Arc<dyn Store>, Option<Login>), StartError> {
     Ok(match kind {
         StoreKind::Embedded(path) => {
             let opened = tokio::task::spawn_blocking(move || Embedded::open(&path, clock)).await;
-            Arc::new(opened.map_err(|_| StartError::Aborted)??)
+            (Arc::new(opened.map_err(|_| StartError::Aborted)??), None)
         }
-        StoreKind::Memory => Arc::new(Embedded::memory(clock)?),
-        StoreKind::Redis(settings) => Arc::new(Redis::new(redis::Settings {
-            watched,
-            ..settings
-        })?),
+        StoreKind::Memory => (Arc::new(Embedded::memory(clock)?), None),
+        StoreKind::Redis(settings) => {
+            let redis = Redis::new(redis::Settings {
+                watched,
+                ..settings
+            })?;
+            let login = redis.login();
+            (Arc::new(redis), Some(login))
+        }
     })
 }
 

@@ -14,6 +14,7 @@
 mod canary;
 mod fault;
 mod link;
+mod login;
 mod reply;
 mod script;
 mod settings;
@@ -30,6 +31,7 @@ use tokio::task;
 
 pub use self::canary::Lag;
 use self::link::Link;
+pub use self::login::{Login, NextLogin};
 use self::script::{Call, Scripts};
 pub use self::settings::Settings;
 pub use self::watch::Watched;
@@ -46,6 +48,7 @@ const PAGE_KEYS: usize = 500;
 /// A store in a Redis or Valkey server. Lifetimes go by the server's clock.
 pub struct Redis {
     link: Arc<Link>,
+    login: Login,
     scripts: Scripts,
     sinks: Arc<Sinks>,
     lease: Lease,
@@ -64,24 +67,31 @@ impl Redis {
     /// Outside of a Tokio runtime, on which the connection then lives.
     pub fn new(settings: Settings) -> Result<Self, StoreError> {
         let (timeout, watched) = (settings.timeout, settings.watched.clone());
-        let client = settings.into_client()?;
-        let link = Arc::new(Link::new(client.clone(), timeout));
+        let login = Login::new(settings.into_client()?);
+        let link = Arc::new(Link::new(login.clone(), timeout));
         let sinks = Arc::<Sinks>::default();
         let lease = Lease::ended("the store was not reached yet");
         let watching = watched.map(|watched| {
             let (sinks, lease) = (Arc::clone(&sinks), lease.clone());
-            let watcher = Watcher::new(client, watched, sinks, lease, Arc::clone(&link));
+            let watcher = Watcher::new(login.clone(), watched, sinks, lease, Arc::clone(&link));
             AbortOnDrop(tokio::spawn(async move {
                 watcher.run().await;
             }))
         });
         Ok(Self {
             link,
+            login,
             scripts: Scripts::new(),
             sinks,
             lease,
             _watching: watching,
         })
+    }
+
+    /// Gives how the server is logged in to, for whoever changes that.
+    #[must_use]
+    pub fn login(&self) -> Login {
+        self.login.clone()
     }
 
     /// Makes a change to the end, even if the caller has gone, and reports it.

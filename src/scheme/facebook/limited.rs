@@ -3,14 +3,15 @@
 //!
 //! Verified with Facebook's key set; Graph is not asked, and knows nothing of it.
 
+use std::sync::Arc;
+
 use crate::decision::{Denial, Failure, Reason};
 use crate::directory::reads::Reads;
 use crate::identity::TokenRef;
 use crate::keys::remote::{KeySet, Settings as KeySetSettings};
 use crate::keys::{Algorithm, Source};
-use crate::outbound::Outbound;
 use crate::scheme::facebook::answer::Vouched;
-use crate::scheme::{Demands, Keeping, Token, check_signed, text_claim, unrevoked};
+use crate::scheme::{Context, Demands, Keeping, Token, check_signed, text_claim, unrevoked};
 
 /// What Facebook calls itself in tokens.
 const ISSUER: &str = "https://www.facebook.com";
@@ -18,7 +19,7 @@ const ISSUER: &str = "https://www.facebook.com";
 /// What verifies the tokens of one app.
 #[derive(Debug)]
 pub(super) struct Limited {
-    keys: KeySet,
+    keys: Arc<KeySet>,
     demands: Demands,
 }
 
@@ -30,7 +31,7 @@ impl Limited {
     pub(super) fn new(
         app_id: &str,
         jwks_url: String,
-        outbound: &Outbound,
+        context: &Context<'_>,
     ) -> Result<Self, &'static str> {
         let usual = Keeping {
             keep: None,
@@ -44,8 +45,9 @@ impl Limited {
             keep,
             cool_down,
         };
+        let whose = (context.platform, context.name);
         Ok(Self {
-            keys: KeySet::new(keys, outbound)?,
+            keys: context.key_sets.get(whose, keys, context.outbound)?,
             demands: Demands {
                 issuers: vec![ISSUER.to_owned()],
                 audience: vec![app_id.to_owned()],

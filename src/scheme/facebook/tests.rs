@@ -8,6 +8,7 @@ use super::*;
 use crate::directory::bench::{Bench, START};
 use crate::directory::records::{Account, Link, User};
 use crate::keys::hmac::HmacKeys;
+use crate::keys::sets::KeySets;
 use crate::keys::signing::SigningKeys;
 use crate::outbound::Reply;
 use crate::request::query::Query;
@@ -24,6 +25,7 @@ fn build_from(settings: &str, base: &Path) -> Result<Arc<dyn Scheme>, Vec<String
         hmac: &HmacKeys::default(),
         claims: &[],
         outbound: &Outbound::default(),
+        key_sets: &KeySets::default(),
     };
     let mut problems = Vec::new();
     let settings = format!("from: [{{ header: x-fb }}, {{ query: fb }}]\n{settings}");

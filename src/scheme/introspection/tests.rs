@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::keys::hmac::HmacKeys;
+use crate::keys::sets::KeySets;
 use crate::keys::signing::SigningKeys;
 use crate::outbound::Reply;
 
@@ -19,6 +20,7 @@ fn build_from(settings: &str, base: &Path) -> Result<Arc<dyn Scheme>, Vec<String
         hmac: &HmacKeys::default(),
         claims: &[],
         outbound: &Outbound::default(),
+        key_sets: &KeySets::default(),
     };
     let mut problems = Vec::new();
     let settings = format!("from: [{{ authorization: Bearer }}]\n{settings}");

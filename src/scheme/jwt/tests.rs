@@ -14,6 +14,7 @@ use crate::directory::pepper::Peppers;
 use crate::directory::records::{Account, User};
 use crate::keys::hmac::{Header, HmacKeys};
 use crate::keys::samples::{Maker, private_pem};
+use crate::keys::sets::KeySets;
 use crate::keys::signing::SigningKeys;
 use crate::outbound::Outbound;
 use crate::scheme::Conflict;
@@ -67,6 +68,7 @@ fn build_with_both(
         },
         base: Path::new("/"),
         outbound: &Outbound::default(),
+        key_sets: &KeySets::default(),
     };
     let mut problems = Vec::new();
     let settings = Document::parse("c.yaml", settings).unwrap();

@@ -18,6 +18,7 @@ use redis::{AsyncConnectionConfig, Client, Pipeline, PushInfo, PushKind, RedisEr
 use tokio::sync::{Notify, watch};
 use tokio::time;
 
+use super::login::Login;
 use super::{fault, reply};
 use crate::store::StoreError;
 
@@ -54,8 +55,8 @@ struct Connected {
 
 impl Link {
     /// Begins to connect, in a task that ends with this value. `timeout` is for one command.
-    pub(super) fn new(client: Client, timeout: Duration) -> Self {
-        let address = client.get_connection_info().addr().to_string();
+    pub(super) fn new(login: Login, timeout: Duration) -> Self {
+        let address = login.client().get_connection_info().addr().to_string();
         let (sender, status) = watch::channel(Status::default());
         let link = Self {
             address: address.clone(),
@@ -65,7 +66,7 @@ impl Link {
         tokio::spawn(async move {
             tokio::select! {
                 () = sender.closed() => {}
-                never = keep_connected(&client, &address, &sender) => match never {},
+                never = keep_connected(&login, &address, &sender) => match never {},
             }
         });
         link
@@ -135,7 +136,7 @@ impl Link {
 /// Connects, waits until the connection is lost, and so on. Each cause of a failure is logged once
 /// until there is a connection again.
 async fn keep_connected(
-    client: &Client,
+    login: &Login,
     address: &str,
     status: &watch::Sender<Status>,
 ) -> Infallible {
@@ -144,7 +145,8 @@ async fn keep_connected(
     loop {
         let lost = Arc::new(Notify::new());
         let on_loss = Arc::clone(&lost);
-        let connected = connect(client, move |push| {
+        let client = login.client();
+        let connected = connect(&client, move |push| {
             if push.kind == PushKind::Disconnection {
                 on_loss.notify_one();
             }
@@ -294,7 +296,10 @@ mod tests {
             watched: None,
         };
         let timeout = settings.timeout;
-        let link = Link::new(settings.into_client().expect("a client"), timeout);
+        let link = Link::new(
+            Login::new(settings.into_client().expect("a client")),
+            timeout,
+        );
 
         for _ in 0..4 {
             // Closed at once.

@@ -15,6 +15,7 @@ use crate::credential::Secret;
 use crate::store::StoreError;
 
 /// How to reach a Redis or Valkey server.
+#[derive(Clone)]
 pub struct Settings {
     /// Certificates in PEM that vouch for the server's; `None` leaves that to those of the system.
     pub ca: Option<Vec<u8>>,

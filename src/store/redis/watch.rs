@@ -17,12 +17,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{Client, Pipeline, PushInfo, PushKind, Value, cmd};
+use redis::{Pipeline, PushInfo, PushKind, Value, cmd};
 use tokio::sync::Notify;
 use tokio::time;
 
 use super::canary::{Canary, Lag};
 use super::link::{self, Link};
+use super::login::Login;
 use super::{fault, reply};
 use crate::clock::Clock;
 use crate::store::lease::Lease;
@@ -66,7 +67,7 @@ impl fmt::Debug for Watched {
 
 /// Follows one server.
 pub(super) struct Watcher {
-    client: Client,
+    login: Login,
     address: String,
     watched: Watched,
     sinks: Arc<Sinks>,
@@ -97,7 +98,7 @@ enum End {
 
 impl Watcher {
     pub(super) fn new(
-        client: Client,
+        login: Login,
         watched: Watched,
         sinks: Arc<Sinks>,
         lease: Lease,
@@ -106,7 +107,7 @@ impl Watcher {
         Self {
             address: link.address().to_owned(),
             canary: Canary::new(watched.canary_prefix, Arc::clone(&watched.lag)),
-            client,
+            login,
             watched,
             sinks,
             lease,
@@ -219,7 +220,8 @@ impl Watcher {
             Arc::clone(&self.sinks),
             self.canary.clone(),
         );
-        let connected = link::connect(&self.client, move |push: PushInfo| match push.kind {
+        let client = self.login.client();
+        let connected = link::connect(&client, move |push: PushInfo| match push.kind {
             PushKind::Invalidate => heed(&push.data, &sinks, |key| canary.heard(key)),
             PushKind::Disconnection => lost.notify_one(),
             _ => {}

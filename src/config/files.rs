@@ -1,0 +1,213 @@
+//! The files that a configuration names, so that a change of one is seen.
+//!
+//! They are found by the names of settings alone (`…_file`, `…_files`), so that none is forgotten,
+//! and looked at by what the system says of them: through symbolic links, since a `ConfigMap` is
+//! changed by turning a link of its folder elsewhere, of which the files themselves tell nothing. To
+//! look costs some microseconds, works on every kind of volume and misses nothing for good.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::document::Document;
+
+/// Settings whose files no verdict stands on: records tell of their changes themselves, and how the
+/// store is reached says nothing of what stands there.
+const APART: [&str; 3] = [
+    "/store/directory_file",
+    "/store/password_file",
+    "/store/ca_file",
+];
+
+/// A configuration file and those that it names, as they were found. Two are equal where nothing was
+/// changed between.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Files(Vec<Named>);
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Named {
+    /// The setting, as a JSON pointer; empty for the configuration itself.
+    setting: String,
+    path: PathBuf,
+    /// `None`: it is not there.
+    stamp: Option<Stamp>,
+}
+
+/// What tells one state of a file from another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Stamp {
+    file: (u64, u64),
+    bytes: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Files {
+    /// Looks at a configuration file and all that it names. Blocks.
+    #[must_use]
+    pub fn look(config: &Path) -> Self {
+        // Before it is read, so that a change meanwhile shows.
+        let mut files = vec![Named::look(String::new(), config.to_owned())];
+        let base = config.parent().unwrap_or(Path::new("."));
+        let text = fs::read_to_string(config).unwrap_or_default();
+        if let Ok(mut document) = Document::parse("", &text) {
+            // What cannot be replaced names no file that there is.
+            let _ = document.expand_env(|it| std::env::var(it).ok());
+            let mut found = Vec::new();
+            find(&document.value("").unwrap_or_default(), "", &mut found);
+            let look = |(setting, file)| Named::look(setting, base.join::<String>(file));
+            files.extend(found.into_iter().map(look));
+        }
+        Self(files)
+    }
+
+    /// Looks at the same files again. Blocks.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let look = |it: &Named| Named::look(it.setting.clone(), it.path.clone());
+        Self(self.0.iter().map(look).collect())
+    }
+
+    /// Digests what stands in those that verdicts depend on. Blocks.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        let depended = self.0.iter().skip(1);
+        for it in depended.filter(|it| !APART.contains(&&*it.setting)) {
+            let mut add = |part: &[u8]| {
+                digest.update((part.len() as u64).to_be_bytes());
+                digest.update(part);
+            };
+            add(it.setting.as_bytes());
+            match fs::read(&it.path) {
+                Ok(bytes) => add(&zeroize::Zeroizing::new(bytes)),
+                Err(_) => add(b""),
+            }
+        }
+        digest.finalize().into()
+    }
+}
+
+impl Named {
+    fn look(setting: String, path: PathBuf) -> Self {
+        let stamp = fs::metadata(&path).ok().map(|it| Stamp {
+            file: (it.dev(), it.ino()),
+            bytes: it.len(),
+            modified: (it.mtime(), it.mtime_nsec()),
+            changed: (it.ctime(), it.ctime_nsec()),
+        });
+        Self {
+            setting,
+            path,
+            stamp,
+        }
+    }
+}
+
+/// Finds the settings that name files.
+fn find(value: &Value, at: &str, found: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                let at = format!("{at}/{key}");
+                match value {
+                    Value::String(file) if key.ends_with("_file") => found.push((at, file.clone())),
+                    Value::Array(files) if key.ends_with("_files") => {
+                        let files = files.iter().filter_map(Value::as_str);
+                        found.extend(files.map(|it| (at.clone(), it.to_owned())));
+                    }
+                    _ => find(value, &at, found),
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                find(item, &format!("{at}/{index}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::config::schema::schema;
+
+    fn write(folder: &Path, files: &[(&str, &str)]) {
+        for (name, text) in files {
+            fs::write(folder.join(name), text).unwrap();
+        }
+    }
+
+    #[test]
+    fn every_setting_that_names_a_file_is_found_wherever_it_stands() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("c.yaml");
+        let text = "store: { pepper_files: [a, b], password_file: /p }\n\
+                    platforms: [{ hmac_key_files: [c], schemes: { s: { keys: [{ secret_file: d }] } } }]";
+        fs::write(&config, text).unwrap();
+        let found = Files::look(&config).0;
+        let found: Vec<_> = found.into_iter().map(|it| it.path).collect();
+        let at = |it: &str| folder.path().join(it);
+        let want = ["c.yaml", "a", "b", "/p", "c", "d"].map(at);
+        assert_eq!(found, want);
+    }
+
+    /// The names alone tell; so they must.
+    #[test]
+    fn no_setting_that_names_a_file_is_called_otherwise() {
+        fn walk(value: &Value, misnamed: &mut Vec<String>) {
+            let properties = value.get("properties").and_then(Value::as_object);
+            for (name, property) in properties.into_iter().flatten() {
+                let told = property.get("description").and_then(Value::as_str);
+                let told = told.unwrap_or_default().to_lowercase();
+                let file = ["a file", "files ", "files with", "pem file", "file of"];
+                let is_file = file.iter().any(|it| told.starts_with(it));
+                if is_file && !name.ends_with("_file") && !name.ends_with("_files") {
+                    misnamed.push(name.clone());
+                }
+            }
+            match value {
+                Value::Object(it) => it.values().for_each(|it| walk(it, misnamed)),
+                Value::Array(it) => it.iter().for_each(|it| walk(it, misnamed)),
+                _ => {}
+            }
+        }
+        let mut misnamed = Vec::new();
+        walk(&schema(), &mut misnamed);
+        assert_eq!(misnamed, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_link_that_is_turned_elsewhere_is_a_change_of_what_stands_behind_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |it: &str| folder.path().join(it);
+        for version in ["..one", "..two"] {
+            fs::create_dir(at(version)).unwrap();
+            write(
+                &at(version),
+                &[("c.yaml", "a_file: key"), ("key", "secret")],
+            );
+        }
+        symlink("..one", at("..data")).unwrap();
+        symlink("..data/c.yaml", at("c.yaml")).unwrap();
+        symlink("..data/key", at("key")).unwrap();
+        let before = Files::look(&at("c.yaml"));
+        assert_eq!(before, before.again());
+        symlink("..two", at("..data_tmp")).unwrap();
+        fs::rename(at("..data_tmp"), at("..data")).unwrap();
+        assert_ne!(before, before.again());
+        // Nothing that a verdict depends on is another.
+        assert_eq!(before.digest(), before.again().digest());
+        write(&at("..two"), &[("key", "another")]);
+        assert_ne!(before.digest(), before.again().digest());
+        let before = before.again();
+        fs::remove_file(at("..two/key")).unwrap();
+        assert_ne!(before, before.again(), "one that has gone");
+    }
+}
