@@ -12,7 +12,7 @@ use portcullis::serve::{Running, start};
 use serde_json::{Value, json};
 
 use super::issuers::END;
-use super::sample::{DIRECTORY, OPENTACT};
+use super::sample::{DIRECTORY, OPENTACT, PEPPER};
 use super::standin::{Asked, Instead, Reply, StandIn};
 
 /// The app that is asked for, and its secret.
@@ -71,17 +71,28 @@ impl Graph {
 /// Starts a server in the test's own process, which asks this Graph and this provider of keys, with files in this
 /// directory; its time is the second that the counter says.
 pub async fn serve(graph: &Graph, jwks_url: &str, directory: &Path) -> (Running, Arc<AtomicU64>) {
+    serve_on("directory_file: directory.yaml", graph, jwks_url, directory).await
+}
+
+/// As [`serve`], with these settings of the store.
+pub async fn serve_on(
+    store: &str,
+    graph: &Graph,
+    jwks_url: &str,
+    directory: &Path,
+) -> (Running, Arc<AtomicU64>) {
     let write = |name: &str, text: &str| {
         std::fs::write(directory.join(name), text).expect("a temporary directory");
     };
     write("facebook.secret", APP_SECRET);
+    write("pepper", PEPPER);
     let (_, users) = DIRECTORY.split_once("\nopentact:\n").expect("opentact");
     let (users, _) = users.split_once("\nopentact-twin:").expect("its twin");
     write("directory.yaml", &format!("opentact:\n{users}"));
     let config = format!(
         r#"
-listen: {{ grpc: ["127.0.0.1:0"] }}
-store: {{ directory_file: directory.yaml }}
+listen: {{ grpc: ["127.0.0.1:0"], admin: "127.0.0.1:0" }}
+store: {{ {store} }}
 client_address: {{ from: peer }}
 platforms:
   - name: opentact
