@@ -201,6 +201,15 @@ impl Denial {
         }
     }
 
+    /// Denies a request for what is not there: 404.
+    #[must_use]
+    pub fn not_found(detail: &'static str) -> Self {
+        Self {
+            status: 404,
+            ..Self::new(Reason::Unknown, detail)
+        }
+    }
+
     /// Denies for too many attempts, until `wait` is over: whole seconds, 1 or more.
     #[must_use]
     pub fn throttled(wait: Duration) -> Self {

@@ -10,6 +10,7 @@ mod answer;
 mod body;
 pub mod core;
 mod crossbar;
+mod infobip;
 mod notes;
 mod opentact;
 mod standing;
@@ -75,7 +76,7 @@ pub enum Signature {
 type Answering = for<'a> fn(&'a Core, &'a Asked) -> BoxFuture<'a, Result<Answer, Failure>>;
 
 /// Every dialect.
-pub const DIALECTS: &[Dialect] = &[crossbar::DIALECT, opentact::DIALECT];
+pub const DIALECTS: &[Dialect] = &[crossbar::DIALECT, infobip::DIALECT, opentact::DIALECT];
 
 /// Gives the dialect of this name.
 #[must_use]
