@@ -115,7 +115,7 @@ pub async fn open(
         config.assertion_keys,
         fingerprinter.clone(),
         &config.platforms,
-        limits.capacity,
+        config.cache.capacity,
     );
     let authenticator = Authenticator::new(
         directory.clone(),
