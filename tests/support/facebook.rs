@@ -21,7 +21,7 @@ pub const FOREIGN: &str = "EAABforeign";
 pub const UNSEEN: &str = "EAABunseen";
 /// Over.
 pub const EXPIRED: &str = "EAABexpired";
-/// O10: Graph says nothing.
+/// O10: Graph says nothing. Nor of those that begin so.
 pub const SILENT: &str = "EAABsilent";
 /// Graph is not well: rate limits of the app, down, gone astray, not Graph at all.
 pub const TROUBLED: [&str; 9] = [
@@ -52,6 +52,13 @@ impl Graph {
     /// What `graph_url` is set to.
     pub fn url(&self) -> String {
         self.0.url("/v23.0")
+    }
+
+    /// How many times it was asked about tokens that begin so.
+    pub fn asked_about(&self, beginning: &str) -> usize {
+        let named = format!("input_token={beginning}");
+        let asked = self.0.asked();
+        asked.iter().filter(|it| it.target.contains(&named)).count()
     }
 
     /// How often it was asked about this token.
@@ -110,6 +117,7 @@ fn answer(asked: &Asked) -> Reply {
         "EAABendless" => Reply::instead(Instead::Endless),
         "EAABclosed" => Reply::instead(Instead::Close),
         "EAABtwofaced" => Reply::ok(TWOFACED),
+        other if other.starts_with(SILENT) => Reply::instead(Instead::Silence),
         _ => json(200, &unknown()),
     }
 }
