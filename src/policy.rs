@@ -265,6 +265,10 @@ impl Policy {
             let detail = "the identity has none of the rule's roles";
             return Err(Denial::new(Reason::Role, detail).into());
         }
+        if rule.scopes_any.is_empty() && identity.only_scopes {
+            let detail = "the credential is good only where one of its scopes is asked for";
+            return Err(Denial::new(Reason::Scope, detail).into());
+        }
         if !rule.scopes_any.is_empty()
             && !rule.scopes_any.iter().any(|it| self.grants(identity, it))
         {
@@ -281,14 +285,19 @@ impl Policy {
         }
     }
 
+    /// Tells whether a rule asks for the scope, or a role grants it.
+    #[must_use]
+    pub fn names_scope(&self, scope: &str) -> bool {
+        let rules = self.rules.iter().flat_map(|it| &it.scopes_any);
+        let granted = self.extras.role_scopes.values().flatten();
+        rules.chain(granted).any(|it| it == scope)
+    }
+
     fn grants(&self, identity: &Identity, scope: &String) -> bool {
         let by_role = |role: &String| self.extras.role_scopes.get(role);
+        let mut roles = identity.roles.iter().filter_map(by_role);
         identity.scopes.contains(scope)
-            || identity
-                .roles
-                .iter()
-                .filter_map(by_role)
-                .any(|it| it.contains(scope))
+            || (!identity.only_scopes && roles.any(|it| it.contains(scope)))
     }
 }
 

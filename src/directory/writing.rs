@@ -15,12 +15,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::decision::{Dependency, Fault};
+use crate::directory::account_keys::MAX_LISTED;
 use crate::directory::decoding::decode;
 use crate::directory::pepper::Digest;
 use crate::directory::records::{Account, ApiKey, RecordKind, User};
 use crate::directory::seal::Sealed;
 use crate::directory::{Directory, Index, MAX_HINTS, store_fault};
-use crate::store::{DeleteIf, PutIf};
+use crate::store::{Change, DeleteIf, PutIf};
 
 /// How often a write that lost a race against another writer is tried again.
 pub(super) const WRITE_ATTEMPTS: usize = 16;
@@ -69,9 +70,10 @@ impl Record for ApiKey {
     }
 
     /// Former secrets as well: whoever still presents one is told that it has ended.
-    fn claims(&self, _: &Directory, _: &str) -> Vec<(Index, Digest)> {
+    fn claims(&self, directory: &Directory, platform: &str) -> Vec<(Index, Digest)> {
         let digests = self.digests().into_iter();
-        digests.map(|it| (Index::ApiKey, it.clone())).collect()
+        let secrets = digests.map(|it| (Index::ApiKey, it.clone()));
+        secrets.chain(directory.listed(platform, self)).collect()
     }
 
     fn digests(&self) -> Vec<&Digest> {
@@ -159,6 +161,8 @@ impl Directory {
                     stale.extend(wanted);
                     continue;
                 }
+                // The store's watch tells of it too, and may be a moment behind.
+                self.0.generations.raise(Change::Key(&key));
                 self.ensure_hints(&wanted, id).await?;
             }
             stale.extend(claimed.unwrap_or_default());
@@ -258,7 +262,9 @@ impl Directory {
         };
         for (hint, value) in hints.iter().zip(found) {
             if !value.as_deref().is_some_and(named) {
-                self.change_hint(hint, |ids| insert_hint(ids, id)).await?;
+                let most = most_hints(hint);
+                self.change_hint(hint, |ids| insert_hint(ids, id, most))
+                    .await?;
             }
         }
         Ok(())
@@ -320,14 +326,34 @@ pub(super) fn encode(value: &impl Serialize) -> Result<Vec<u8>, Fault> {
     serde_json::to_vec(value).map_err(|_| internal("a record cannot be encoded"))
 }
 
-fn insert_hint(ids: &mut Vec<String>, id: &str) -> Result<(), Fault> {
+/// How many records an index entry may name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Most {
+    /// So many, and one more cannot be written.
+    Demanded(usize),
+    /// So many, and one more goes without.
+    Listed(usize),
+}
+
+/// Gives it by the key of the entry.
+pub(super) fn most_hints(hint: &str) -> Most {
+    match hint.rsplit(':').nth(1) {
+        Some(index) if index == Index::KeyAccount.name() => Most::Listed(MAX_LISTED),
+        _ => Most::Demanded(MAX_HINTS),
+    }
+}
+
+fn insert_hint(ids: &mut Vec<String>, id: &str, most: Most) -> Result<(), Fault> {
     if ids.iter().any(|it| it == id) {
         return Ok(());
     }
-    if ids.len() == MAX_HINTS {
-        return Err(internal("more records than can be tried share one name"));
+    match most {
+        Most::Demanded(most) if ids.len() >= most => {
+            return Err(internal("more records than can be tried share one name"));
+        }
+        Most::Listed(most) if ids.len() >= most => {}
+        _ => ids.push(id.to_owned()),
     }
-    ids.push(id.to_owned());
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 //! this is how they read and print.
 
 mod keys;
+mod violations;
 
 use std::time::Duration;
 

@@ -114,8 +114,10 @@ impl Scheme for Key {
                 return Err(Denial::new(Reason::Expired, "the API key has expired").into());
             }
             let opened = self.open(&key, reads).await?;
+            reads.note_use(&key);
             Ok(Verified::vouch(Identity {
                 scopes: key.scopes,
+                only_scopes: key.only_scopes,
                 expires: earlier(key.valid_to, opened.expires),
                 allowed_addresses: key.allowed_addresses,
                 ..opened

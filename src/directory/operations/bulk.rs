@@ -118,10 +118,13 @@ impl Operations {
             "account"
         };
         while let Some(page) = walk.next().await? {
-            for met in page {
-                let row = met
+            let ids: Vec<_> = page.iter().map(|it| it.id.clone()).collect();
+            let uses = self.last_uses::<R>(platform, &ids).await?;
+            for (met, used) in page.into_iter().zip(uses) {
+                let mut row = met
                     .record
                     .map_or_else(|| unreadable(&met.id), |it| it.view());
+                row.extend(used);
                 if account.is_some_and(|it| row.get(key).and_then(Value::as_str) != Some(it)) {
                     continue;
                 }

@@ -24,7 +24,7 @@ use crate::directory::operations::words::{Line, OperationError};
 use crate::directory::pepper::{Digest, Standing};
 use crate::directory::records::{Account, ApiKey, RecordKind, User};
 use crate::directory::walk::Walk;
-use crate::directory::writing::Record;
+use crate::directory::writing::{Most, Record, most_hints};
 use crate::directory::{Directory, Index, store_fault};
 use crate::store::DeleteIf;
 
@@ -258,7 +258,9 @@ impl Visit<'_> {
         let values = self.directory.values(hints).await?;
         let names = |(key, value): (&String, Option<Bytes>)| {
             let ids = value.and_then(|it| decode::<Vec<String>>(key, &it).ok());
-            ids.is_some_and(|ids| ids.iter().any(|it| it == id))
+            let ids = ids.unwrap_or_default();
+            // What does not fit into a list goes without.
+            ids.iter().any(|it| it == id) || most_hints(key) == Most::Listed(ids.len())
         };
         Ok(hints.iter().zip(values).all(names))
     }
