@@ -43,6 +43,10 @@ pub struct Identity {
     /// It is good only where one of its scopes is asked for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub only_scopes: bool,
+    /// The keyed digest of the session's token that was presented, where one was: it names the
+    /// session, and is none.
+    #[serde(default)]
+    pub session: Option<String>,
 }
 
 /// Names a token without being one: enough to revoke it and to tell how it was come by.

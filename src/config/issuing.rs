@@ -1,15 +1,24 @@
 //! What a configuration must say besides, once it serves endpoints that issue tokens.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::raw::RawConfig;
+use crate::directory::sessions::SLACK;
 use crate::document::{Document, Problem};
 use crate::issue::{DIALECTS, Dialect, Signature, dialect};
 use crate::keys::signing::SigningKeys;
 use crate::platform::Platform;
+use crate::platform::settings::{IssueSettings, SessionEnd};
 
 /// The longest lifetime of a token, in seconds: a token that is stolen is good for it.
 const MAX_TOKEN_SECONDS: u32 = 2_592_000;
+
+/// The shortest life of a session, in seconds: what Check remembers of one is good for as long.
+const MIN_SESSION_SECONDS: u64 = SLACK.as_secs();
+
+/// The longest life of a session, in seconds: 30 days.
+const MAX_SESSION_SECONDS: u64 = 2_592_000;
 
 /// Tells what is wrong, and what works and may not be meant so.
 pub(super) fn check(
@@ -53,6 +62,9 @@ pub(super) fn check(
         if issue.token_seconds.is_some() && dialect.lifetime.is_none() {
             let message = "this dialect has a setting of its own for that, which clients set";
             problems.push(document.problem(&at("token_seconds"), message));
+        }
+        for (key, message) in session_problems(issue, dialect) {
+            problems.push(document.problem(&at(key), message));
         }
         speaking.push((&*platform.name, dialect));
     }
@@ -195,4 +207,36 @@ mod tests {
         assert_eq!(told(quiet, ""), 1);
         assert_eq!(told(quiet, ", schemes: { jwt: null }"), 0);
     }
+}
+
+/// Tells what is wrong with what is said about sessions, each with its key.
+fn session_problems(issue: &IssueSettings, dialect: &Dialect) -> Vec<(&'static str, &'static str)> {
+    let mut problems = Vec::new();
+    if !dialect.has_sessions {
+        if issue.mentions_sessions() {
+            problems.push((
+                "dialect",
+                "this dialect has no sessions to say anything about",
+            ));
+        }
+        return problems;
+    }
+    let life = issue.session_life();
+    let within = |it: Duration| (MIN_SESSION_SECONDS..=MAX_SESSION_SECONDS).contains(&it.as_secs());
+    if !within(life.idle.unwrap_or(life.cap)) {
+        problems.push(("session_seconds", "from 60 to 2592000 (30 days)"));
+    }
+    let absolute = issue.session == Some(SessionEnd::Absolute);
+    if absolute && issue.session_cap_seconds.is_some() {
+        let message =
+            "a session that is `absolute` ends after `session_seconds`, and has no other cap";
+        problems.push(("session_cap_seconds", message));
+    } else if !within(life.cap) {
+        problems.push(("session_cap_seconds", "from 60 to 2592000 (30 days)"));
+    } else if life.idle.is_some_and(|it| it > life.cap) {
+        let message =
+            "longer than `session_cap_seconds` (86400 where it is not set), which comes first";
+        problems.push(("session_seconds", message));
+    }
+    problems
 }

@@ -3,9 +3,9 @@
 //! The whole session is one key, named by its user, and its write is the commit: put if absent, or
 //! compared with the dead one it replaces, so of two logins in a race one wins. A token is good
 //! only while that key names its digest; the entry that leads from the token to the user is a hint.
-//! Idleness is another key, which lives as long as the session may idle and is only ever extended,
-//! never brought back. It is named by the token's digest, not by the user, so that it can stand
-//! before the commit and means nothing to any other session.
+//! Idleness is another key, which lives as long as the session may idle, or to its end where it may
+//! idle, and is only ever extended, never brought back. It is named by the token's digest, not by the
+//! user, so that it can stand before the commit and means nothing to any other session.
 //!
 //! A process that dies between two of these writes leaves nothing that locks the user out: before
 //! the commit all is inert, and a session whose creator has not come to the last write ends after
@@ -123,12 +123,42 @@ impl Directory {
                 continue;
             };
             // The record first: without it, what is left is inert.
-            let gone = self.store().delete(&key, DeleteIf::Equal(&value)).await;
-            let gone = gone.map_err(store_fault)?;
-            self.delete_hints(platform, &session).await?;
-            return Ok(gone);
+            return self.destroy(platform, &session, &value).await;
         }
         Ok(false)
+    }
+
+    /// Destroys the user's session if it is the one of this digest, and tells whether it was.
+    ///
+    /// # Errors
+    /// A fault when the store does not answer.
+    pub async fn destroy_session_of(
+        &self,
+        platform: &str,
+        user: &str,
+        token: &Digest,
+    ) -> Result<bool, Fault> {
+        let Some(value) = self.value(&self.session_key(platform, user)).await? else {
+            return Ok(false);
+        };
+        let session: Session = decode(&self.session_key(platform, user), &value)?;
+        if !session.token.matches(token) {
+            return Ok(false);
+        }
+        self.destroy(platform, &session, &value).await
+    }
+
+    async fn destroy(
+        &self,
+        platform: &str,
+        session: &Session,
+        value: &[u8],
+    ) -> Result<bool, Fault> {
+        let key = self.session_key(platform, &session.user);
+        let gone = self.store().delete(&key, DeleteIf::Equal(value)).await;
+        let gone = gone.map_err(store_fault)?;
+        self.delete_hints(platform, session).await?;
+        Ok(gone)
     }
 
     /// Destroys whatever session the user has, and tells whether there was one.
@@ -176,9 +206,6 @@ impl Directory {
         if session.ends <= self.clock().unix_seconds() || session.generations != generations {
             return Ok(false);
         }
-        if session.idle_seconds.is_none() {
-            return Ok(true);
-        }
         let used = self.value(&self.use_key(platform, &session.token)).await?;
         Ok(used.is_some())
     }
@@ -190,13 +217,11 @@ impl Directory {
         let hint = self.token_key(platform, &new.token);
         let put = self.store().put(&hint, &user, PutIf::Always, Some(cap));
         put.await.map_err(store_fault)?;
-        if new.idle_seconds.is_some() {
-            let key = self.use_key(platform, &new.token);
-            let put = self
-                .store()
-                .put(&key, b"1", PutIf::Always, Some(UNCONFIRMED));
-            put.await.map_err(store_fault)?;
-        }
+        let key = self.use_key(platform, &new.token);
+        let put = self
+            .store()
+            .put(&key, b"1", PutIf::Always, Some(UNCONFIRMED));
+        put.await.map_err(store_fault)?;
         Ok(())
     }
 
@@ -211,11 +236,11 @@ impl Directory {
         Ok(())
     }
 
-    /// Lets the session idle anew from now; `false` where it has ended by idleness.
+    /// Lets the session idle anew from now; `false` where it has ended by idleness, or was never
+    /// confirmed.
     async fn extend_session(&self, platform: &str, session: &Session) -> Result<bool, Fault> {
-        let Some(idle) = session.idle_seconds else {
-            return Ok(true);
-        };
+        let left = session.ends.saturating_sub(self.clock().unix_seconds());
+        let idle = session.idle_seconds.unwrap_or(left);
         let ttl = Duration::from_secs(idle).saturating_add(SLACK);
         let key = self.use_key(platform, &session.token);
         self.store().touch(&key, ttl).await.map_err(store_fault)
@@ -239,6 +264,15 @@ impl Directory {
 }
 
 impl Reads {
+    /// Gives the user's session. Whether it has ended is not judged here.
+    ///
+    /// # Errors
+    /// A fault when the store does not answer or the record cannot be read.
+    pub async fn session_of(&self, user: &str) -> Result<Option<Session>, Fault> {
+        let key = self.directory().session_key(self.platform(), user);
+        self.record(key).await
+    }
+
     /// Gives the session that the token names. Whether it has ended is not judged here.
     ///
     /// # Errors
@@ -261,8 +295,8 @@ impl Reads {
         Ok(sessions.into_iter().flatten().find(named))
     }
 
-    /// Lets the session idle anew from now; `false` where it has ended by idleness. Changes no
-    /// verdict that stands on the session, so nothing is noted.
+    /// Lets the session idle anew from now; `false` where it has ended by idleness, or was never
+    /// confirmed. Changes no verdict that stands on the session, so nothing is noted.
     ///
     /// # Errors
     /// A fault when the store does not answer.

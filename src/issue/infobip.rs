@@ -5,6 +5,9 @@
 //! this is how they read and print.
 
 mod keys;
+mod login;
+mod oauth2;
+mod session;
 mod violations;
 
 use std::time::Duration;
@@ -23,6 +26,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     name: "infobip",
     forms: &[StoredForm::Argon2],
     logs_in: true,
+    has_sessions: true,
     signature: Signature::Hs256(Header::Named),
     lifetime: Some(Duration::from_hours(1)),
     answer,
@@ -32,6 +36,9 @@ fn answer<'a>(core: &'a Core, asked: &'a Asked) -> BoxFuture<'a, Result<Answer, 
     Box::pin(async move {
         let segments: Vec<_> = asked.segments.iter().map(String::as_str).collect();
         match (asked.context.method.as_str(), segments.as_slice()) {
+            ("POST", ["auth", "1", "session"]) => session::create(core, asked).await,
+            ("DELETE", ["auth", "1", "session"]) => session::destroy(core, asked).await,
+            ("POST", ["auth", "1", "oauth2", "token"]) => oauth2::token(core, asked).await,
             (method, ["settings", "2", "api-keys", rest @ ..]) => {
                 keys::answer(core, asked, method, rest).await
             }

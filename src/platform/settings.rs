@@ -22,7 +22,7 @@ use crate::platform::errors::{ErrorTable, RawErrorRow};
 use crate::platform::https::{Https, Mode, RawHttps};
 use crate::platform::settings::checks::{check_claims, check_names, check_rules};
 pub use crate::platform::settings::headers::IdentityHeaders;
-pub use crate::platform::settings::issuing::{IssueSettings, Served};
+pub use crate::platform::settings::issuing::{IssueSettings, Served, SessionEnd, SessionLife};
 use crate::platform::{NamedScheme, Platform, Site, presets};
 use crate::policy::tunnel::MethodOverride;
 use crate::policy::{Extras, Policy, RawRule};

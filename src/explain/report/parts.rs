@@ -134,6 +134,7 @@ impl Who {
             generations: _,
             token: _,
             only_scopes: _,
+            session: _,
         } = identity.clone();
         Self {
             account,

@@ -7,10 +7,9 @@
 mod form;
 mod list;
 mod merge;
+mod time;
 mod words;
 
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan as _};
 use serde_json::{Map, Value, json};
 
 use crate::credential::Secret;
@@ -18,10 +17,12 @@ use crate::decision::{Denial, Failure, Fault, Reason};
 use crate::directory::records::ApiKey;
 use crate::issue::Asked;
 use crate::issue::answer::Answer;
-use crate::issue::core::{Core, random_hex};
+use crate::issue::core::Core;
 use crate::issue::infobip::keys::form::Form;
 use crate::issue::infobip::keys::merge::{Change, permissions, platform, unlinked};
+use crate::issue::infobip::keys::time::{a_year_after, written};
 use crate::issue::infobip::violations::Violations;
+use crate::issue::uuid;
 use crate::strict_json;
 
 /// How many keys an account may have: nothing deletes one.
@@ -118,7 +119,7 @@ async fn create(core: &Core, asked: &Asked, account: &str) -> Result<Answer, Sto
     wrong.none()?;
     let secret = secret()?;
     let new = ApiKey {
-        id: random_hex()?.to_uppercase(),
+        id: id()?,
         account: Some(account.to_owned()),
         secret: Some(directory.key_digest(platform, &Secret::new(secret.as_bytes()))),
         valid_from: Some(now),
@@ -192,24 +193,14 @@ fn tell(asked: &Asked, key: &ApiKey, done: &str) {
     tracing::info!(%platform, id, account, user, enabled, "an API key was {done}");
 }
 
-/// Makes a secret as the platform's are: 32 hexadecimal digits, and a UUID.
-fn secret() -> Result<String, Fault> {
-    let [first, second] = [random_hex()?, random_hex()?];
-    let mut uuid = second;
-    for at in [20, 16, 12, 8] {
-        uuid.insert(at, '-');
-    }
-    Ok(format!("{first}-{uuid}"))
+/// Makes an id as the platform's are: 32 hexadecimal digits.
+fn id() -> Result<String, Fault> {
+    Ok(uuid::random()?.replace('-', "").to_uppercase())
 }
 
-/// Gives the same time a year later, in Unix seconds.
-fn a_year_after(seconds: u64) -> u64 {
-    let later = || {
-        let time = Timestamp::from_second(i64::try_from(seconds).ok()?).ok()?;
-        let later = time.to_zoned(TimeZone::UTC).checked_add(1.year()).ok()?;
-        u64::try_from(later.timestamp().as_second()).ok()
-    };
-    later().unwrap_or(seconds)
+/// Makes a secret as the platform's are: 32 hexadecimal digits, and a UUID.
+fn secret() -> Result<String, Fault> {
+    Ok(format!("{}-{}", id()?.to_lowercase(), uuid::random()?))
 }
 
 /// Gives a key as answers show it (`ApiKey` of the OpenAPI documents), with its secret where it was
@@ -243,13 +234,6 @@ fn shown(key: &ApiKey, secret: Option<&str>) -> Map<String, Value> {
         put("platform", json!(platform));
     }
     shown
-}
-
-/// Writes a time as the platform does: in UTC, and without saying so.
-fn written(seconds: u64) -> String {
-    let time = Timestamp::from_second(i64::try_from(seconds).unwrap_or(i64::MAX));
-    let time = time.unwrap_or(Timestamp::MAX);
-    time.strftime("%Y-%m-%dT%H:%M:%S").to_string()
 }
 
 #[cfg(test)]

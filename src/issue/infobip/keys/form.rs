@@ -4,12 +4,10 @@
 //! other is [`super::merge`]'s to say.
 
 use ipnet::IpNet;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
-use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use serde_json::{Map, Value};
 
 use crate::directory::file::checks::parse_net;
+use crate::issue::infobip::keys::time::{self, To};
 use crate::issue::infobip::keys::words::{ACTIONS, PERMISSIONS, PUBLISHED};
 use crate::issue::infobip::violations::Violations;
 use crate::policy::Policy;
@@ -20,7 +18,7 @@ const MAX_NAME_CHARS: usize = 256;
 /// The longest id of an application or an entity, in bytes.
 const MAX_ID_BYTES: usize = 128;
 
-/// The longest text that is an address, a range or a time, in bytes.
+/// The longest text that is an address or a range, in bytes.
 const MAX_TEXT_BYTES: usize = 64;
 
 /// How many addresses and ranges a key may be bound to, and how many applications and entities.
@@ -28,9 +26,6 @@ const MAX_ITEMS: usize = 100;
 
 /// How many scopes a key may have: some more than are published.
 const MAX_SCOPES: usize = 200;
-
-/// The last second that is written with four digits for its year.
-const LAST_SECOND: u64 = 253_402_300_799;
 
 /// What a request says; `None`: it says nothing of it.
 #[derive(Debug, Default, PartialEq)]
@@ -75,8 +70,8 @@ impl Form {
                 ("accountId", value) => form.account = it.text(&value, MAX_ID_BYTES),
                 ("name", value) => form.name = it.text(&value, MAX_NAME_CHARS),
                 ("allowedIPs", value) => form.addresses = it.list(&value, MAX_ITEMS, address),
-                ("validFrom", value) => form.valid_from = it.time(&value, RoundMode::Ceil),
-                ("validTo", value) => form.valid_to = it.time(&value, RoundMode::Trunc),
+                ("validFrom", value) => form.valid_from = it.time(&value, To::Next),
+                ("validTo", value) => form.valid_to = it.time(&value, To::Previous),
                 ("enabled", Value::Bool(enabled)) => form.enabled = Some(enabled),
                 ("enabled", _) => form.enabled = it.is("must be true or false"),
                 ("permissions", value) => {
@@ -149,8 +144,8 @@ impl Field<'_> {
         Some(items)
     }
 
-    fn time(&mut self, value: &Value, mode: RoundMode) -> Option<u64> {
-        match value.as_str().and_then(|it| parse_time(it, mode)) {
+    fn time(&mut self, value: &Value, to: To) -> Option<u64> {
+        match value.as_str().and_then(|it| time::parse(it, to)) {
             Some(time) => Some(time),
             None => self.is(
                 "must be a time from 1970 to 9999, in UTC such as 2030-01-31T10:00:00, or with a \
@@ -158,28 +153,6 @@ impl Field<'_> {
             ),
         }
     }
-}
-
-/// Reads a time, in UTC where it names no zone, in whole seconds.
-fn parse_time(text: &str, mode: RoundMode) -> Option<u64> {
-    // More than RFC 3339 would be understood: a day alone, a week's date, a zone by its name.
-    let shaped = text.len() <= MAX_TEXT_BYTES
-        && text.as_bytes().get(10) == Some(&b'T')
-        && !text.contains('[');
-    if !shaped {
-        return None;
-    }
-    let behind = &text.get(11..)?;
-    let time = match behind.contains(['Z', 'z', '+', '-']) {
-        true => text.parse::<Timestamp>().ok()?,
-        false => {
-            let time: DateTime = text.parse().ok()?;
-            time.to_zoned(TimeZone::UTC).ok()?.timestamp()
-        }
-    };
-    let round = TimestampRound::new().smallest(Unit::Second).mode(mode);
-    let seconds = time.round(round).ok()?.as_second();
-    u64::try_from(seconds).ok().filter(|it| *it <= LAST_SECOND)
 }
 
 fn address(field: &mut Field<'_>, value: &Value) -> Option<IpNet> {

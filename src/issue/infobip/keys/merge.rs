@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::decision::Fault;
 use crate::directory::records::ApiKey;
-use crate::issue::core::random_hex;
 use crate::issue::infobip::keys::form::{Form, Link};
+use crate::issue::infobip::keys::id;
 use crate::issue::infobip::keys::words::{PERMISSIONS, PUBLIC_API, WEB_SDK};
 use crate::issue::infobip::violations::Violations;
 
@@ -139,8 +139,7 @@ impl Change {
     /// A fault where there is no randomness.
     pub(super) fn new(form: Form) -> Result<Self, Fault> {
         let links = form.platform.iter().flatten();
-        let ids = links.map(|_| Ok(random_hex()?.to_uppercase()));
-        let link_ids = ids.collect::<Result<_, Fault>>()?;
+        let link_ids = links.map(|_| id()).collect::<Result<_, Fault>>()?;
         Ok(Self { form, link_ids })
     }
 
