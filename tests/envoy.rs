@@ -26,11 +26,13 @@ mod envoy {
     mod lives;
     mod logins;
     mod mine;
+    mod oauth2;
     mod opentact;
     mod opentact_auth;
     mod paths;
     mod redis;
     mod security;
+    mod sessions;
     mod spoofs;
     mod table;
     mod tables;
