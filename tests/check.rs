@@ -17,5 +17,6 @@ mod check {
     mod introspection;
     mod key_sets;
     mod neighbours;
+    mod operations;
     mod spoofs;
 }

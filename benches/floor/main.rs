@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo bench --bench floor             compares them, in a minute or two, and prints a table
+//! cargo bench --bench floor -- rules    counts what a hit costs with 1, 50 and 943 rules
 //! cargo bench --bench floor -- serve    only starts both, for a generator from outside
 //! ```
 //!
@@ -15,6 +16,7 @@ mod constant;
 mod instructions;
 mod load;
 mod question;
+mod rules;
 mod servers;
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -57,6 +59,7 @@ fn main() {
             let address = address.parse().expect("an address, as `127.0.0.1:9001`");
             constant::serve(address, answer.as_ref());
         }
+        ["rules", ..] => count_with_rules(),
         ["serve", ..] => serve(),
         ["--bench"] => compare(),
         _ => answer(),
@@ -65,7 +68,7 @@ fn main() {
 
 /// Shows that both servers answer rightly under load, and measures nothing.
 fn answer() {
-    let bench = Bench::new();
+    let bench = Bench::new(question::CONFIG.to_owned());
     for which in [Which::Portcullis, Which::Constant] {
         bench
             .start(which, &Wrapping::default())
@@ -75,7 +78,7 @@ fn answer() {
 
 /// Starts both and waits to be interrupted.
 fn serve() {
-    let bench = Bench::new();
+    let bench = Bench::new(question::CONFIG.to_owned());
     let portcullis = bench.start(Which::Portcullis, &Wrapping::default());
     let c = bench.start(Which::Constant, &Wrapping::default());
     let question = bench.dir.path().join("question.bin");
@@ -100,7 +103,7 @@ fn serve() {
 /// Measures both and prints the table.
 fn compare() {
     let (servers, setting) = pin();
-    let bench = Bench::new();
+    let bench = Bench::new(question::CONFIG.to_owned());
     let portcullis = bench.start(Which::Portcullis, &servers);
     let c = bench.start(Which::Constant, &servers);
     let answer = std::fs::metadata(bench.answer()).expect("a file just written");
@@ -138,6 +141,18 @@ fn count(bench: &Bench, servers: &Wrapping) {
             .map(|it| instructions::per_request(bench, it, servers, shape, COUNTED));
         let figure = format!("instructions a request, {name}");
         row(&figure, &[(c, portcullis)], |it| *it, 0);
+    }
+}
+
+/// Counts instructions with few rules and with many, and prints them.
+fn count_with_rules() {
+    assert!(instructions::can_be_counted(), "valgrind is not installed");
+    let (servers, setting) = pin();
+    println!("{setting}\n\n| rules | instructions a request, 4 × 10 |\n|---|---|");
+    for count in rules::COUNTS {
+        let bench = Bench::new(rules::config(count));
+        let cost = instructions::per_request(&bench, Which::Portcullis, &servers, BUSY, COUNTED);
+        println!("| {count} | {cost:.0} |");
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Wrapping(pub Vec<String>);
 pub struct Bench {
     pub runtime: Runtime,
     pub message: Bytes,
+    /// What Portcullis is configured with, but for its ports.
+    config: String,
     pub dir: TempDir,
 }
 
@@ -55,7 +57,7 @@ pub struct Server<'b> {
 }
 
 impl Bench {
-    pub fn new() -> Self {
+    pub fn new(config: String) -> Self {
         // One thread: it stays on the core that the servers leave to it.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -63,6 +65,7 @@ impl Bench {
         Self {
             runtime: runtime.expect("a runtime"),
             message: question::message(),
+            config,
             dir: tempfile::tempdir().expect("a temporary directory"),
         }
     }
@@ -105,7 +108,8 @@ impl Bench {
 
     fn configure(&self, grpc: SocketAddr, admin: SocketAddr) -> PathBuf {
         let path = |name: &str| self.dir.path().join(name);
-        let config = question::CONFIG
+        let config = self
+            .config
             .replace("{grpc}", &grpc.port().to_string())
             .replace("{admin}", &admin.port().to_string());
         // Each its own: the next server may start while this one reads.
