@@ -28,8 +28,9 @@ use crate::store::redis::Redis;
 use crate::telemetry::Metrics;
 use crate::throttle::Throttle;
 
-/// How long an outcome counts where other processes write to the store and nobody tells this one.
-const UNWATCHED: Duration = Duration::from_secs(1);
+/// How long an outcome counts where other processes write to the store and nobody tells this one, a
+/// tenth more or less: a second at most.
+const UNWATCHED: Duration = Duration::from_millis(900);
 
 /// How many clients and targets failed attempts are counted of; a few hundred bytes each.
 const ATTEMPTS_KNOWN: u64 = 50_000;
