@@ -33,6 +33,7 @@ pub mod decoding;
 pub mod failures;
 pub mod file;
 pub mod generations;
+mod hints;
 pub mod names;
 pub mod once;
 pub mod operations;

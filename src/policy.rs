@@ -545,6 +545,41 @@ mod tests {
     }
 
     #[test]
+    fn what_is_good_for_its_scopes_alone_passes_where_one_of_them_is_asked_for() {
+        let with = |scopes: &[&str]| Identity {
+            only_scopes: true,
+            scopes: scopes.iter().map(|it| (*it).to_owned()).collect(),
+            // Of the user that the key acts for.
+            roles: vec!["sender".into(), "admin".into()],
+            ..identity()
+        };
+        for (request, scopes, want) in [
+            ("POST /sms", &["message:send"][..], Ok("rules[3]")),
+            ("POST /sms", &["sms:logs:read"], Err(Reason::Scope)),
+            ("POST /sms", &[], Err(Reason::Scope)),
+            ("GET /any/x", &["message:send"], Err(Reason::Scope)),
+            ("GET /any/x", &[], Err(Reason::Scope)),
+            ("GET /admin/x", &["message:send"], Err(Reason::Scope)),
+            ("GET /public/a", &[], Ok("rules[1]")),
+        ] {
+            check(request, Some(with(scopes)), want);
+        }
+    }
+
+    #[test]
+    fn a_scope_is_named_by_a_rule_or_a_role() {
+        let policy = policy();
+        for (scope, named) in [
+            ("sms:manage", true),
+            ("message:send", true),
+            ("sms", false),
+            ("", false),
+        ] {
+            assert_eq!(policy.names_scope(scope), named, "{scope}");
+        }
+    }
+
+    #[test]
     fn a_permit_says_whether_its_rule_leads_to_the_issue_listener() {
         let rules: Vec<RawRule> = serde_json::from_value(serde_json::json!([
             { "paths": ["/login"], "allow": "public", "issue": true },

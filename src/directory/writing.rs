@@ -15,12 +15,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::decision::{Dependency, Fault};
-use crate::directory::account_keys::MAX_LISTED;
 use crate::directory::decoding::decode;
+use crate::directory::hints::{insert_hint, most_hints};
 use crate::directory::pepper::Digest;
 use crate::directory::records::{Account, ApiKey, RecordKind, User};
 use crate::directory::seal::Sealed;
-use crate::directory::{Directory, Index, MAX_HINTS, store_fault};
+use crate::directory::{Directory, Index, store_fault};
 use crate::store::{Change, DeleteIf, PutIf};
 
 /// How often a write that lost a race against another writer is tried again.
@@ -326,38 +326,7 @@ pub(super) fn encode(value: &impl Serialize) -> Result<Vec<u8>, Fault> {
     serde_json::to_vec(value).map_err(|_| internal("a record cannot be encoded"))
 }
 
-/// How many records an index entry may name.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Most {
-    /// So many, and one more cannot be written.
-    Demanded(usize),
-    /// So many, and one more goes without.
-    Listed(usize),
-}
-
-/// Gives it by the key of the entry.
-pub(super) fn most_hints(hint: &str) -> Most {
-    match hint.rsplit(':').nth(1) {
-        Some(index) if index == Index::KeyAccount.name() => Most::Listed(MAX_LISTED),
-        _ => Most::Demanded(MAX_HINTS),
-    }
-}
-
-fn insert_hint(ids: &mut Vec<String>, id: &str, most: Most) -> Result<(), Fault> {
-    if ids.iter().any(|it| it == id) {
-        return Ok(());
-    }
-    match most {
-        Most::Demanded(most) if ids.len() >= most => {
-            return Err(internal("more records than can be tried share one name"));
-        }
-        Most::Listed(most) if ids.len() >= most => {}
-        _ => ids.push(id.to_owned()),
-    }
-    Ok(())
-}
-
-fn internal(detail: &'static str) -> Fault {
+pub(super) fn internal(detail: &'static str) -> Fault {
     Fault::new(Dependency::Internal, detail)
 }
 

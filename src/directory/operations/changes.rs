@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::directory::Index;
-use crate::directory::file::written::{Row, ToRow, time};
+use crate::directory::file::written::{Row, ToRow};
 use crate::directory::file::{DirectoryFile, Existing};
 use crate::directory::operations::Operations;
 use crate::directory::operations::words::{Clear, OperationError, Outcome};
@@ -264,21 +264,6 @@ impl Operations {
             record: view,
             secret: None,
         })
-    }
-
-    /// Gives what views say besides of when records of a kind were used last, in their order.
-    pub(super) async fn last_uses<R: ToRow>(
-        &self,
-        platform: &str,
-        ids: &[String],
-    ) -> Result<Vec<Option<(String, Value)>>, OperationError> {
-        if R::KIND != RecordKind::Key {
-            return Ok(vec![None; ids.len()]);
-        }
-        let ids: Vec<_> = ids.iter().map(String::as_str).collect();
-        let uses = self.directory.last_uses(platform, &ids).await?;
-        let told = |at: u64| ("last_used_at".to_owned(), json!(time(at)));
-        Ok(uses.into_iter().map(|it| it.map(told)).collect())
     }
 
     /// Changes a record that is there.

@@ -18,13 +18,14 @@ use tokio::sync::mpsc;
 use crate::decision::Fault;
 use crate::directory::check::CheckError;
 use crate::directory::decoding::{decode, key_digest};
+use crate::directory::hints::{Most, most_hints};
 use crate::directory::operations::send;
 use crate::directory::operations::verify::others::Pages;
 use crate::directory::operations::words::{Line, OperationError};
 use crate::directory::pepper::{Digest, Standing};
 use crate::directory::records::{Account, ApiKey, RecordKind, User};
 use crate::directory::walk::Walk;
-use crate::directory::writing::{Most, Record, most_hints};
+use crate::directory::writing::Record;
 use crate::directory::{Directory, Index, store_fault};
 use crate::store::DeleteIf;
 
