@@ -236,7 +236,7 @@ mod tests {
     use super::*;
     use crate::cli::demo::cases::Want;
 
-    /// Nothing issues these tokens and sessions yet, and nobody on the internet is asked from a demo.
+    /// Who gives these is not in the demo: endpoints behind an Envoy, and servers on the internet.
     /// A scheme that is shown does not belong here.
     const NOT_SHOWN_YET: [(&str, &str); 6] = [
         ("crossbar", "jwt"),

@@ -1,4 +1,4 @@
-//! Infobip's endpoints (its OpenAPI documents, 3.210.0): sessions, OAuth 2 tokens, and the API keys of
+//! Infobip's endpoints (as published, 3.210.0): sessions, OAuth 2 tokens, and the API keys of
 //! an account.
 //!
 //! Which of them a caller may reach is the preset's rules, and what a refusal says is its error table;

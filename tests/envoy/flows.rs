@@ -54,6 +54,7 @@ flows! {
         a_user_has_one_session_until_it_is_destroyed
         a_session_is_bound_to_the_clients_address_unless_it_is_unsafe
         of_a_hundred_logins_at_once_one_gets_a_session
+        logins_at_once_from_one_address_are_told_to_wait
         a_session_ends_with_what_it_stands_on
     }
     oauth2 {

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::envoy::infobip::{answer, refused};
 use crate::envoy::issuing::issued;
-use crate::envoy::table::{Row, World, answered, fresh_address, row, to};
+use crate::envoy::table::{Row, World, answered, fresh_address, golden, row, to};
 use crate::support::client::{Client, Request};
 use crate::support::http::Response;
 use crate::support::sample::{ALADDIN, INFOBIP, SENDER_KEY};
@@ -313,6 +313,26 @@ pub(crate) async fn of_a_hundred_logins_at_once_one_gets_a_session(world: &World
     let token = token_of(winner.expect("one"));
     expect(world, &token, HERE, true, "the winner's").await;
     destroy(world, world.last(), HERE, &token).await;
+}
+
+pub(crate) async fn logins_at_once_from_one_address_are_told_to_wait(world: &World) {
+    let from = fresh_address();
+    let mut asked = JoinSet::new();
+    for _ in 0..40 {
+        let address = world.address(0);
+        let request = login("nobody in haste", &json!({})).to_bytes();
+        asked.spawn(async move {
+            let mut client = Client::connect_from(from, address).await;
+            client.exchange(&request).await
+        });
+    }
+    let answers = asked.join_all().await;
+    let many = |status: u16| answers.iter().filter(|it| it.status == status).count();
+    assert_eq!(many(401) + many(429), 40);
+    assert!(many(401) <= 20, "{}", many(401));
+    let limited = answers.iter().find(|it| it.status == 429).expect("one");
+    assert_eq!(limited.text(), golden("infobip/429.json"));
+    assert!(limited.header("retry-after").is_some());
 }
 
 pub(crate) async fn a_session_ends_with_what_it_stands_on(world: &World) {
