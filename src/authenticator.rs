@@ -175,7 +175,13 @@ impl Authenticator {
             Ok(on_denial) => unverified.on_denial = on_denial,
             Err(denial) => return done(Ok(Err(denial)), CacheUse::None),
         }
-        done(self.cache.load(&unverified).await, CacheUse::Miss)
+        match self.cache.load(&unverified).await {
+            Err(fault) => match self.cache.stale(key, &fault) {
+                Some(identity) => done(Ok(Ok(identity)), CacheUse::Stale),
+                None => done(Err(fault), CacheUse::Miss),
+            },
+            loaded => done(loaded, CacheUse::Miss),
+        }
     }
 
     /// Asks whether a client may have a credential verified, and gives what counts a denial.

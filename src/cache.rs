@@ -9,6 +9,7 @@
 
 mod ahead;
 mod facts;
+mod trust;
 mod unverified;
 
 use std::collections::HashMap;
@@ -54,6 +55,8 @@ pub struct Limits {
     pub denial_capacity: u64,
     /// How long a denial is kept.
     pub denial_ttl: Duration,
+    /// How long an identity counts beyond all that, where the store fails.
+    pub stale_if_fault: Duration,
 }
 
 /// What a credential came to.
@@ -75,6 +78,8 @@ pub enum CacheUse {
     Hit,
     /// By verifying.
     Miss,
+    /// From the cache, after its time, as the store fails.
+    Stale,
     /// There was no credential to look up.
     None,
 }
@@ -86,6 +91,7 @@ impl CacheUse {
         match self {
             Self::Hit => "hit",
             Self::Miss => "miss",
+            Self::Stale => "stale",
             Self::None => "none",
         }
     }
@@ -114,8 +120,12 @@ struct Inner {
 struct Entry {
     outcome: Outcome,
     notes: Notes,
+    /// When it was begun to be read, in Unix milliseconds.
+    begun: u64,
     /// The first millisecond in which it counts no more, in Unix milliseconds.
     ends: u64,
+    /// Whether its scheme says how long it may count.
+    is_capped: bool,
     renewal: Renewal,
 }
 
@@ -134,7 +144,10 @@ impl Cache {
         Self(Arc::new(Inner {
             limits,
             clock: directory.clock().clone(),
-            identities: kept(limits.capacity, limits.ttl),
+            identities: kept(
+                limits.capacity,
+                limits.ttl.saturating_add(limits.stale_if_fault),
+            ),
             denials: kept(limits.denial_capacity, limits.denial_ttl),
             lineages: facts::kept(limits.capacity, limits.ttl),
             strangers: facts::kept(limits.denial_capacity, limits.denial_ttl),
@@ -154,7 +167,7 @@ impl Cache {
             .get(&key)
             .or_else(|| self.0.denials.get(&key))?;
         let now = self.now();
-        let is_good = now < entry.ends && self.0.directory.generations().is_current(&entry.notes);
+        let is_good = now < entry.ends && self.is_true(&entry.notes, entry.begun, now);
         is_good.then(|| Hit {
             outcome: entry.outcome.clone(),
             is_due: entry.renewal.is_due(now),
@@ -252,7 +265,7 @@ impl Cache {
     }
 
     async fn fly(&self, it: &Unverified) -> Landing {
-        let (key, scheme) = (it.key.as_u128(), &*it.scheme);
+        let (key, scheme, begun) = (it.key.as_u128(), &*it.scheme, self.now());
         let reads = Reads::begin(&self.0.directory, &it.platform);
         let outcome = match scheme.verify(&it.credential, &reads).await {
             Ok(verified) => Ok(Arc::new(verified.into_identity())),
@@ -267,6 +280,8 @@ impl Cache {
         let entry = Arc::new(Entry {
             outcome,
             notes: reads.finish(),
+            begun,
+            is_capped: scheme.kept_at_most().is_some(),
             ends: now.saturating_add(lifetime),
             renewal,
         });
@@ -291,7 +306,6 @@ impl Cache {
         outcome: &Outcome,
         cap: Option<Duration>,
     ) -> (u64, Renewal) {
-        let milliseconds = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
         let Ok(identity) = outcome else {
             return (milliseconds(self.0.limits.denial_ttl), Renewal::never());
         };
@@ -308,6 +322,10 @@ impl Cache {
             _ => (ttl, Renewal::never()),
         }
     }
+}
+
+fn milliseconds(it: Duration) -> u64 {
+    u64::try_from(it.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Takes a flight off the board when it lands, also by a panic: the next request starts anew.
@@ -337,7 +355,9 @@ mod tests {
     use crate::directory::records::Account;
     use crate::proof::Prover;
     use crate::scheme::scripted::Scripted;
+    use crate::store::Change;
     use crate::store::embedded::Embedded;
+    use crate::store::lease::Lease;
     use std::time::UNIX_EPOCH;
 
     struct Bench {
@@ -347,9 +367,17 @@ mod tests {
         key: Fingerprint,
     }
 
+    /// When a bench begins, in Unix seconds.
+    const START: u64 = 1_000_000;
+
     impl Bench {
         fn new() -> Self {
-            let seconds = Arc::new(AtomicU64::new(1_000_000));
+            Self::told(Lease::endless(), Duration::ZERO)
+        }
+
+        /// One that is told of changes as long as the lease holds.
+        fn told(lease: Lease, stale_if_fault: Duration) -> Self {
+            let seconds = Arc::new(AtomicU64::new(START));
             let shared = Arc::clone(&seconds);
             let clock = Clock::from_fn(move || {
                 UNIX_EPOCH + Duration::from_secs(shared.load(Ordering::SeqCst))
@@ -358,11 +386,13 @@ mod tests {
             let store = Arc::new(Embedded::memory(clock.clone()).unwrap());
             let prover = Prover::new(fingerprinter.clone(), 10, 1).unwrap();
             let directory = Directory::new(store, Peppers::ephemeral().unwrap(), prover, clock);
+            let directory = directory.with_lease(lease);
             let limits = Limits {
                 capacity: 100,
                 ttl: Duration::from_secs(60),
                 denial_capacity: 10,
                 denial_ttl: Duration::from_secs(5),
+                stale_if_fault,
             };
             let cache = Cache::new(limits, directory.clone());
             Self {
@@ -641,5 +671,90 @@ mod tests {
         assert!(bench.cache.hit(bench.key).is_some());
         bench.cache.0.denials.run_pending_tasks();
         assert!(bench.cache.entries().1 <= 10);
+    }
+
+    fn store_fault() -> Fault {
+        Fault::new(Dependency::Store, "away")
+    }
+
+    #[tokio::test]
+    async fn what_nobody_tells_of_counts_for_a_second() {
+        for verdict in [Ok(john()), Err(Denial::new(Reason::Unknown, "").into())] {
+            let bench = Bench::told(Lease::ended("nobody tells"), Duration::ZERO);
+            bench.load(&scripted(vec![verdict])).await.unwrap().ok();
+            assert!(bench.cache.hit(bench.key).is_some());
+            bench.pass(1);
+            assert!(bench.cache.hit(bench.key).is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_told_of_counts_until_the_last_word_is_too_old_and_again_when_word_comes() {
+        let lease = Lease::ended("not yet");
+        let bench = Bench::told(lease.clone(), Duration::ZERO);
+        lease.extend((START + 5) * 1000);
+        bench.load(&scripted(vec![Ok(john())])).await.unwrap().ok();
+        bench.pass(4);
+        assert!(bench.cache.hit(bench.key).is_some());
+        bench.pass(1);
+        assert!(bench.cache.hit(bench.key).is_none());
+        assert!(bench.cache.stale(bench.key, &store_fault()).is_none());
+        lease.extend((START + 10) * 1000);
+        assert!(bench.cache.hit(bench.key).is_some());
+    }
+
+    #[tokio::test]
+    async fn what_is_stale_counts_only_as_long_as_was_chosen_and_while_the_store_fails() {
+        let lease = Lease::ended("not yet");
+        let bench = Bench::told(lease.clone(), Duration::from_secs(100));
+        lease.extend((START + 5) * 1000);
+        bench.load(&scripted(vec![Ok(john())])).await.unwrap().ok();
+        let stale = |fault: &Fault| bench.cache.stale(bench.key, fault).is_some();
+        bench.pass(104);
+        assert!(bench.cache.hit(bench.key).is_none());
+        assert!(stale(&store_fault()));
+        for other in [
+            Dependency::Internal,
+            Dependency::KeySet,
+            Dependency::Deadline,
+        ] {
+            assert!(!stale(&Fault::new(other, "")), "{other:?}");
+        }
+        bench.pass(1);
+        assert!(!stale(&store_fault()));
+    }
+
+    #[tokio::test]
+    async fn what_has_expired_or_changed_or_was_denied_or_is_capped_is_never_stale() {
+        let expiring = Identity {
+            expires: Some(START + 20),
+            ..john()
+        };
+        let capped = Scripted {
+            kept_at_most: Some(Duration::from_secs(20)),
+            ..Scripted::saying(vec![Ok(john())])
+        };
+        let denied = Err(Denial::new(Reason::Unknown, "").into());
+        for (case, scheme, at_first) in [
+            ("expires", scripted(vec![Ok(expiring)]), true),
+            ("capped", Arc::new(capped), true),
+            ("denied", scripted(vec![denied]), false),
+        ] {
+            let bench = Bench::told(Lease::endless(), Duration::from_secs(1000));
+            bench.load(&scheme).await.unwrap().ok();
+            let stale = || bench.cache.stale(bench.key, &store_fault()).is_some();
+            bench.pass(10);
+            assert_eq!(stale(), at_first, "{case}");
+            bench.pass(10);
+            assert!(!stale(), "{case}");
+        }
+
+        let bench = Bench::told(Lease::endless(), Duration::from_secs(1000));
+        bench.load(&scripted(vec![Ok(john())])).await.unwrap().ok();
+        bench.directory.generations().raise(Change::Everything);
+        assert!(
+            bench.cache.stale(bench.key, &store_fault()).is_none(),
+            "changed"
+        );
     }
 }

@@ -9,6 +9,7 @@ mod support;
 
 /// In `tests/envoy/`.
 mod envoy {
+    mod assertions;
     mod attacks;
     mod bad_logins;
     mod crossbar;
@@ -26,6 +27,7 @@ mod envoy {
     mod limits;
     mod lives;
     mod logins;
+    mod mesh;
     mod mine;
     mod oauth2;
     mod opentact;
@@ -39,4 +41,5 @@ mod envoy {
     mod tables;
     mod tokens;
     mod twins;
+    mod vectors;
 }

@@ -1,16 +1,29 @@
 //! Facebook's tokens at opentact: O9 and O10 of its contract, and what else Graph can come to.
 
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use crate::envoy::opentact::refused;
 use crate::envoy::table::{Row, World, fresh_address, golden, reached, row, to};
-use crate::support::client::Request;
+use crate::support::client::{Request, exchange};
+use crate::support::envoy::Envoy;
 use crate::support::facebook::{
-    APP_SECRET, CALLIFYS, EXPIRED, FOREIGN, GRAPH, SILENT, STRANGERS, TROUBLED, UNSEEN,
+    APP_SECRET, CALLIFYS, EXPIRED, FOREIGN, GRAPH, Graph, SILENT, STRANGERS, TROUBLED, UNSEEN,
+    serve,
 };
+use crate::support::redis::{Product, RedisServer};
 use crate::support::sample::{
-    AS_CALLIFY, AS_CALLIFY_BY_FACEBOOK, CALLIFY, OPENTACT, OPENTACT_TWIN,
+    AS_CALLIFY, AS_CALLIFY_BY_FACEBOOK, CALLIFY, DIRECTORY, OPENTACT, OPENTACT_TWIN, files,
+    on_store,
 };
+use crate::support::server::Server;
+use crate::support::upstream::Upstream;
+
+/// How long a slow Graph takes. A Check has 150 ms: whoever waits for it is a 503.
+const SLOW: Duration = Duration::from_millis(400);
+
+/// How long what Graph said is kept, in seconds.
+const KEPT: u64 = 60;
 
 fn https(target: &str) -> Request {
     to(OPENTACT, "GET", target).header("x-forwarded-proto", "https")
@@ -135,4 +148,71 @@ pub(crate) async fn junk_from_one_address_is_asked_about_so_often_and_no_more(wo
             .status,
         200
     );
+}
+
+/// Sends the first request with a token to a server that has a slow Graph, and then the same until somebody is let in.
+async fn first_late_then_in_time(envoy: &Envoy, graph: &Graph) {
+    let first = exchange(envoy.plain(), &presents(CALLIFYS)).await;
+    assert_eq!(first.status, 503);
+    assert_eq!(first.text(), golden("opentact/503.json"));
+    let begun = Instant::now();
+    while exchange(envoy.plain(), &presents(CALLIFYS)).await.status == 503 {
+        assert!(begun.elapsed() < Duration::from_secs(1), "still no answer");
+    }
+    assert_eq!(graph.asked(CALLIFYS), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_slow_graph_the_first_check_is_late_a_retry_is_not_and_no_later_one_waits() {
+    let graph = Graph::start(SLOW);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (server, seconds) = serve(&graph, "http://127.0.0.1:1/", directory.path()).await;
+    let upstream = Upstream::start();
+    let envoy = Envoy::builder(server.grpc[0], upstream.address()).start();
+    first_late_then_in_time(&envoy, &graph).await;
+
+    // Three lifetimes, second by second, as a user does who goes on. None is a 503, so none has waited.
+    let passes = async |second: u64| {
+        let later = exchange(envoy.plain(), &presents(CALLIFYS)).await;
+        assert_eq!(later.status, 200, "second {second}: {}", later.text());
+    };
+    for second in 1..=3 * KEPT {
+        seconds.fetch_add(1, Ordering::SeqCst);
+        passes(second).await;
+        if graph.asked(CALLIFYS) > graph.0.answered() {
+            while graph.asked(CALLIFYS) > graph.0.answered() {
+                passes(second).await;
+            }
+            // What Graph said is there a moment later, and has a fifth of a lifetime for that.
+            for _ in 0..100 {
+                passes(second).await;
+            }
+        }
+    }
+    // Anew when four fifths of 54 to 60 seconds were over, each time.
+    let asked = graph.asked(CALLIFYS);
+    assert!((1 + 3..=1 + 4).contains(&asked), "asked {asked} times");
+
+    // Who does not come is not asked about, and waits when he comes again.
+    seconds.fetch_add(KEPT, Ordering::SeqCst);
+    assert_eq!(graph.asked(CALLIFYS), asked);
+    let late = exchange(envoy.plain(), &presents(CALLIFYS)).await;
+    assert_eq!(late.status, 503);
+    server.until(async {}).await.expect("an end");
+}
+
+/// As in memory, but for the later ones: on a Redis an outcome counts for one second, until changes are announced there,
+/// so whoever comes after that second waits for Graph again.
+#[tokio::test]
+async fn at_a_slow_graph_on_a_redis_the_first_check_is_late_and_a_retry_is_not() {
+    let graph = Graph::start(SLOW);
+    let redis = RedisServer::start(Product::Redis);
+    let config = on_store(&redis.url())
+        .replace(&GRAPH.url(), &graph.url())
+        .replace("check: { deadline_ms: 20000 }", "");
+    let server = Server::start_with(&config, &files());
+    server.command("import -", DIRECTORY);
+    let upstream = Upstream::start();
+    let envoy = Envoy::builder(server.grpc(), upstream.address()).start();
+    first_late_then_in_time(&envoy, &graph).await;
 }
