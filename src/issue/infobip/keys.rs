@@ -203,7 +203,7 @@ fn secret() -> Result<String, Fault> {
     Ok(format!("{}-{}", id()?.to_lowercase(), uuid::random()?))
 }
 
-/// Gives a key as answers show it (`ApiKey` of the OpenAPI documents), with its secret where it was
+/// Gives a key as answers show it (`ApiKey` of the published schema), with its secret where it was
 /// just made.
 fn shown(key: &ApiKey, secret: Option<&str>) -> Map<String, Value> {
     let mut shown = Map::new();

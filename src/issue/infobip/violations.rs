@@ -1,5 +1,5 @@
 //! What is wrong with a request, field by field, as the newer family of Infobip's errors tells it
-//! (`ApiErrorViolation` of its OpenAPI documents).
+//! (`ApiErrorViolation` of its published schema).
 
 use serde_json::json;
 
