@@ -9,7 +9,7 @@
 //! It opens no file. An import removes nothing: a record that is no longer in the file stays in the
 //! store, unless one file [takes another's place](DirectoryFile::replace).
 
-mod checks;
+pub mod checks;
 mod entries;
 mod import;
 mod references;

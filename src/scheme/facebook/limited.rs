@@ -24,13 +24,14 @@ pub(super) struct Limited {
 }
 
 impl Limited {
-    /// Makes one, which asks nobody yet.
+    /// Makes one, which asks nobody yet. `leeway` is in seconds.
     ///
     /// # Errors
     /// That the cryptography of this build does not work.
     pub(super) fn new(
         app_id: &str,
         jwks_url: String,
+        leeway: u64,
         context: &Context<'_>,
     ) -> Result<Self, &'static str> {
         let usual = Keeping {
@@ -52,7 +53,7 @@ impl Limited {
                 issuers: vec![ISSUER.to_owned()],
                 audience: vec![app_id.to_owned()],
                 required: ["iss", "aud", "sub"].map(str::to_owned).to_vec(),
-                leeway: 0,
+                leeway,
             },
         })
     }

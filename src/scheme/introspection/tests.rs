@@ -8,7 +8,7 @@ use super::*;
 use crate::keys::hmac::HmacKeys;
 use crate::keys::sets::KeySets;
 use crate::keys::signing::SigningKeys;
-use crate::outbound::Reply;
+use crate::outbound::{Outbound, Reply};
 
 fn build_from(settings: &str, base: &Path) -> Result<Arc<dyn Scheme>, Vec<String>> {
     let context = Context {
@@ -42,6 +42,10 @@ fn an_endpoint_is_asked_as_somebody_over_https() {
         (format!("{url}bearer_token_file: s\n"), ""),
         (format!("{url}{client}keep_seconds: 0\n"), ""),
         (format!("{url}{client}keep_seconds: 3601\n"), "keep_seconds"),
+        (
+            format!("{url}{client}throttle: {{ failures: 0 }}\n"),
+            "throttle.failures",
+        ),
         (url.to_owned(), ""),
         (format!("{url}client_id: me\n"), ""),
         (format!("{url}{client}bearer_token_file: s\n"), ""),
