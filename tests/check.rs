@@ -19,5 +19,6 @@ mod check {
     mod key_sets;
     mod neighbours;
     mod operations;
+    mod reload;
     mod spoofs;
 }
