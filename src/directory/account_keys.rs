@@ -1,6 +1,6 @@
 //! The API keys of an account, for whoever manages them.
 //!
-//! An account's keys are found by index entries, over [`PARTS`] of which they are spread by their id,
+//! An account's keys are found by index entries, several of which share them by their ids,
 //! so that an import that writes many at a time does not wait for one entry. No verdict stands on
 //! what is listed here.
 
