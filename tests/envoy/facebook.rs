@@ -1,7 +1,9 @@
 //! Facebook's tokens at opentact: O9 and O10 of its contract, and what else Graph can come to.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use portcullis::serve::Running;
 
 use crate::envoy::opentact::refused;
 use crate::envoy::table::{Row, World, fresh_address, golden, reached, row, to};
@@ -9,8 +11,9 @@ use crate::support::client::{Request, exchange};
 use crate::support::envoy::Envoy;
 use crate::support::facebook::{
     APP_SECRET, CALLIFYS, EXPIRED, FOREIGN, GRAPH, Graph, SILENT, STRANGERS, TROUBLED, UNSEEN,
-    serve,
+    serve, serve_on,
 };
+use crate::support::http::fetch;
 use crate::support::redis::{Product, RedisServer};
 use crate::support::sample::{
     AS_CALLIFY, AS_CALLIFY_BY_FACEBOOK, CALLIFY, DIRECTORY, OPENTACT, OPENTACT_TWIN, files,
@@ -21,6 +24,9 @@ use crate::support::upstream::Upstream;
 
 /// How long a slow Graph takes. A Check has 150 ms: whoever waits for it is a 503.
 const SLOW: Duration = Duration::from_millis(400);
+
+/// Where nobody gives the keys of Limited Login.
+const NO_KEYS: &str = "jwks_url: \"http://127.0.0.1:1/\"";
 
 /// How long what Graph said is kept, in seconds.
 const KEPT: u64 = 60;
@@ -162,16 +168,11 @@ async fn first_late_then_in_time(envoy: &Envoy, graph: &Graph) {
     assert_eq!(graph.asked(CALLIFYS), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn at_a_slow_graph_the_first_check_is_late_a_retry_is_not_and_no_later_one_waits() {
-    let graph = Graph::start(SLOW);
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let (server, seconds) = serve(&graph, "http://127.0.0.1:1/", directory.path()).await;
+/// Three lifetimes, second by second, as a user has them who goes on. None is a 503, so none has waited.
+async fn no_later_one_waits(running: Running, seconds: &AtomicU64, graph: &Graph) {
     let upstream = Upstream::start();
-    let envoy = Envoy::builder(server.grpc[0], upstream.address()).start();
-    first_late_then_in_time(&envoy, &graph).await;
-
-    // Three lifetimes, second by second, as a user does who goes on. None is a 503, so none has waited.
+    let envoy = Envoy::builder(running.grpc[0], upstream.address()).start();
+    first_late_then_in_time(&envoy, graph).await;
     let passes = async |second: u64| {
         let later = exchange(envoy.plain(), &presents(CALLIFYS)).await;
         assert_eq!(later.status, 200, "second {second}: {}", later.text());
@@ -198,21 +199,38 @@ async fn at_a_slow_graph_the_first_check_is_late_a_retry_is_not_and_no_later_one
     assert_eq!(graph.asked(CALLIFYS), asked);
     let late = exchange(envoy.plain(), &presents(CALLIFYS)).await;
     assert_eq!(late.status, 503);
-    server.until(async {}).await.expect("an end");
+    running.until(async {}).await.expect("an end");
 }
 
-/// As in memory, but for the later ones: on a Redis an outcome counts for one second, until changes are announced there,
-/// so whoever comes after that second waits for Graph again.
-#[tokio::test]
-async fn at_a_slow_graph_on_a_redis_the_first_check_is_late_and_a_retry_is_not() {
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_slow_graph_the_first_check_is_late_a_retry_is_not_and_no_later_one_waits() {
     let graph = Graph::start(SLOW);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (running, seconds) = serve(&graph, NO_KEYS, directory.path()).await;
+    no_later_one_waits(running, &seconds, &graph).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_redis_no_later_check_waits_for_a_slow_graph_either() {
+    let graph = Graph::start(SLOW);
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let redis = RedisServer::start(Product::Redis);
-    let config = on_store(&redis.url())
-        .replace(&GRAPH.url(), &graph.url())
-        .replace("check: { deadline_ms: 20000 }", "");
-    let server = Server::start_with(&config, &files());
-    server.command("import -", DIRECTORY);
-    let upstream = Upstream::start();
-    let envoy = Envoy::builder(server.grpc(), upstream.address()).start();
-    first_late_then_in_time(&envoy, &graph).await;
+    Server::start_with(&on_store(&redis.url()), &files()).command("import -", DIRECTORY);
+    // The grace goes by the set clock, which runs far ahead of the heartbeats.
+    let store = format!(
+        "url: \"{}\", pepper_files: [pepper], watch_grace_seconds: 3600",
+        redis.url()
+    );
+    let serving = serve_on(&store, &graph, NO_KEYS, directory.path());
+    let (running, seconds) = serving.await;
+    let admin = running.admin.expect("an admin listener");
+    let begun = Instant::now();
+    while !fetch(admin, "/metrics").is_ok_and(|it| it.text().contains("store_watch_up 1")) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "never told of changes"
+        );
+        tokio::task::yield_now().await;
+    }
+    no_later_one_waits(running, &seconds, &graph).await;
 }

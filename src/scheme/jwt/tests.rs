@@ -385,6 +385,7 @@ async fn claims_are_demanded_as_the_settings_say() {
     let fixture = Fixture::new(KAZOO).await;
     let (bad, expired) = (Some(Reason::Malformed), Some(Reason::Expired));
     let (early, unknown) = (Some(Reason::NotYetValid), Some(Reason::Unknown));
+    let wrong = Some(Reason::Wrong);
     let cases = [
         ("honest", json!({}), None),
         ("ends in a second", json!({ "exp": START + 1 }), None),
@@ -429,6 +430,13 @@ async fn claims_are_demanded_as_the_settings_say() {
             json!({ "identity_sig": "" }),
             bad,
         ),
+        ("bound to a key", json!({ "cnf": { "jkt": "0ZcO" } }), wrong),
+        (
+            "bound to a certificate",
+            json!({ "cnf": { "x5t#S256": "bwcK" } }),
+            wrong,
+        ),
+        ("bound to what is unclear", json!({ "cnf": "" }), wrong),
         ("meant for somebody", json!({ "aud": "somebody" }), unknown),
         (
             "an account that is a number",

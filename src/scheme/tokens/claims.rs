@@ -89,6 +89,7 @@ impl Demands {
         if self.required.iter().any(absent) {
             return Err(malformed("a claim that the scheme requires is not there"));
         }
+        check_unbound(claims)?;
         self.check_issuer(claims)?;
         self.check_audience(claims)?;
         let ends = self.check_times(claims, now)?;
@@ -181,6 +182,21 @@ impl Names {
             scopes: claim(&self.scopes).map_or(Ok(Vec::new()), words)?,
             roles: claim(&self.roles).map_or(Ok(Vec::new()), roles)?,
         })
+    }
+}
+
+/// Demands that whoever bears the token may use it. One with `cnf` (RFC 7800 §3.1, RFC 8705 §3, RFC 9449
+/// §6) is for whoever has a key besides, which nobody proves to have here.
+///
+/// # Errors
+/// A denial where it is bound to a key or a certificate.
+pub(crate) fn check_unbound(claims: &Map<String, Value>) -> Result<(), Denial> {
+    match claims.get("cnf") {
+        None | Some(Value::Null) => Ok(()),
+        Some(_) => {
+            let detail = "the token is bound to a key (`cnf`), which is not proven here";
+            Err(Denial::new(Reason::Wrong, detail))
+        }
     }
 }
 
