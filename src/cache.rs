@@ -105,7 +105,7 @@ impl CacheUse {
 #[derive(Clone, Debug)]
 pub struct Cache(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     limits: Limits,
     directory: Directory,
@@ -117,7 +117,7 @@ struct Inner {
     strangers: Moka<u128, Arc<Known>>,
     flights: Arc<Mutex<HashMap<u128, watch::Receiver<Option<Landing>>>>>,
     /// The second in which a fault was last told that nobody waited for.
-    told: AtomicU64,
+    told: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -156,7 +156,7 @@ impl Cache {
             lineages: facts::kept(limits.capacity, limits.ttl),
             strangers: facts::kept(limits.denial_capacity, limits.denial_ttl),
             flights: Arc::default(),
-            told: AtomicU64::new(0),
+            told: Arc::default(),
             directory,
         }))
     }
@@ -164,18 +164,8 @@ impl Cache {
     /// Gives these caches before the same directory under other peppers; what is known is shared.
     #[must_use]
     pub fn before(&self, directory: Directory) -> Self {
-        let known = &*self.0;
-        Self(Arc::new(Inner {
-            limits: known.limits,
-            clock: known.clock.clone(),
-            identities: known.identities.clone(),
-            denials: known.denials.clone(),
-            lineages: known.lineages.clone(),
-            strangers: known.strangers.clone(),
-            flights: Arc::clone(&known.flights),
-            told: AtomicU64::new(0),
-            directory,
-        }))
+        let known = Inner::clone(&self.0);
+        Self(Arc::new(Inner { directory, ..known }))
     }
 
     /// Gives what the credential came to, if that is known and still true.

@@ -4,7 +4,8 @@
 //! that a client sends ever becomes a label. This room counts; it does not decide what is worth
 //! counting, and it opens no port.
 
-use std::io::IsTerminal;
+mod log;
+
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -16,6 +17,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::decision::{Denial, Fault};
+
+pub use log::{LogFormat, check_filter, start_log};
 
 /// Upper bounds of the duration buckets, in seconds: from a hit to Envoy's default timeout.
 const BUCKETS: [f64; 12] = [
@@ -326,56 +329,6 @@ impl Metrics {
     }
 }
 
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One JSON object a line.
-    #[default]
-    Json,
-    /// For people.
-    Text,
-}
-
-/// Tells why a filter is not a level or `tracing` directives. A misspelt level would silently be
-/// taken for the name of a module.
-///
-/// # Errors
-/// What is wrong.
-pub fn check_filter(filter: &str) -> Result<(), String> {
-    let levels = ["error", "warn", "info", "debug", "trace", "off"];
-    for directive in filter.split(',') {
-        let level = directive.rsplit('=').next().unwrap_or_default();
-        if !levels.contains(&level) {
-            return Err(format!(
-                "a level is one of {}, alone or as TARGET=LEVEL",
-                levels.join(", ")
-            ));
-        }
-    }
-    let parsed = tracing_subscriber::EnvFilter::try_new(filter);
-    parsed.map(drop).map_err(|it| it.to_string())
-}
-
-/// Begins to log to standard error. `filter` is a level, or `tracing` directives.
-///
-/// # Errors
-/// Where the filter cannot be read, or the process logs already.
-pub fn start_log(
-    filter: &str,
-    format: LogFormat,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter)?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match format {
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-        LogFormat::Text => builder.try_init(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -396,6 +349,9 @@ mod tests {
         metrics.count_denial("mine", &Denial::new(Reason::Wrong, "wrong password"));
         metrics.count_fault(&Fault::new(Dependency::Store, "down"));
         metrics.count_forgotten(3);
+        metrics.count_reload(true);
+        metrics.count_reload(false);
+        metrics.note_config(u64::MAX, 1_700_000_000);
         metrics.note_cache_entries("identity", 7);
         metrics.note_store_operation("get", took);
         let text = metrics.render();
@@ -407,6 +363,10 @@ mod tests {
             "portcullis_attempts_forgotten_total 3",
             r#"portcullis_cache_entries{kind="identity"} 7"#,
             r#"portcullis_store_duration_seconds_count{operation="get"} 1"#,
+            r#"portcullis_config_reloads_total{outcome="ok"} 1"#,
+            r#"portcullis_config_reloads_total{outcome="invalid"} 1"#,
+            "portcullis_config_loaded_timestamp_seconds 1700000000",
+            "portcullis_config_hash 281474976710655",
             r#"portcullis_build_info{version=""#,
         ] {
             assert!(text.contains(line), "{line} in\n{text}");

@@ -62,6 +62,7 @@ pub struct Trying {
 #[derive(Clone)]
 pub struct Throttle(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     directory: Directory,
     fingerprinter: Fingerprinter,
@@ -186,16 +187,8 @@ impl Throttle {
     /// is shared.
     #[must_use]
     pub fn before(&self, directory: Directory) -> Self {
-        let known = &*self.0;
-        Self(Arc::new(Inner {
-            directory,
-            fingerprinter: known.fingerprinter.clone(),
-            capacity: known.capacity,
-            known: known.known.clone(),
-            tracked: Arc::clone(&known.tracked),
-            turn: Arc::clone(&known.turn),
-            lost: Arc::clone(&known.lost),
-        }))
+        let known = Inner::clone(&self.0);
+        Self(Arc::new(Inner { directory, ..known }))
     }
 
     /// Lets an attempt begin, or refuses it. Under a bucket, what is let pass has taken its cost. What

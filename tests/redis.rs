@@ -203,3 +203,46 @@ fn is_stale(server: &Server) -> bool {
     let metrics = fetch(server.admin(), "/metrics").expect("an admin listener");
     metrics.text().contains(r#"outcome="allow",cache="stale""#)
 }
+
+#[tokio::test]
+async fn a_password_that_changed_counts_from_the_next_connection_on_without_a_restart() {
+    let redis = RedisServer::start_with(Product::Redis, &["--requirepass", "one"]);
+    let config = sample::on_store(&redis.url());
+    let config = config.replace(
+        "timeout_ms: 10000",
+        "timeout_ms: 10000, password_file: redis.password",
+    );
+    let files = sample::files();
+    let files = [&files[..], &[("redis.password", "one")]].concat();
+    let server = Server::start_with(&config, &files);
+    server.command("import -", sample::DIRECTORY);
+    let upstream = Upstream::start();
+    let envoy = Envoy::builder(server.grpc(), upstream.address()).start();
+
+    let url = redis.url().replace("redis://", "redis://:one@");
+    let client = redis::Client::open(url).expect("a client");
+    let mut admin = client
+        .get_multiplexed_async_connection()
+        .await
+        .expect("a connection");
+    let mut tell = async |words: &[&str]| {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        let told = command.query_async::<redis::Value>(&mut admin).await;
+        told.unwrap_or_else(|it| panic!("{words:?}: {it}"));
+    };
+    tell(&["CONFIG", "SET", "requirepass", "two"]).await;
+    server.write("redis.password", "two");
+    server.await_log("another configuration is in force", PATIENCE);
+    tell(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
+
+    let unknown = Request::new("GET", "/orders/7")
+        .header("host", sample::MINE)
+        .header("x-my-key", sample::MY_BARE_KEY);
+    let deadline = Instant::now() + PATIENCE;
+    let mut answer = exchange(envoy.plain(), &unknown).await;
+    while answer.status != 200 && Instant::now() < deadline {
+        answer = exchange(envoy.plain(), &unknown).await;
+    }
+    assert_eq!(answer.status, 200, "{}", server.log());
+}

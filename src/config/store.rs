@@ -30,7 +30,7 @@ pub struct RawStore {
     /// Files with the peppers that the store is written under, newest first, 32 bytes or more each.
     /// `memory:` makes its own.
     pub pepper_files: Vec<String>,
-    /// What a `memory:` store is filled with at start.
+    /// What a `memory:` store is filled with, at start and again when it changes.
     pub directory_file: Option<String>,
     /// How long what is remembered counts after the last word of the Redis server, which tells what
     /// others change in it.
