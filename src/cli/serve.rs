@@ -40,7 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     }
     block_on(async {
         let end = asked_to_end()?;
-        let hangups = signal(SignalKind::hangup()).map_err(no_signals)?;
+        let hangups = signal(SignalKind::hangup()).map_err(|it| no_signals(&it))?;
         let running = start(config, Clock::system()).await;
         let mut running = running.map_err(start_error)?;
         running.reload_on(Calls {
@@ -59,8 +59,8 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
 
 /// Listens for SIGTERM and SIGINT from now on, and gives a wait for the first, which it names.
 pub(crate) fn asked_to_end() -> Result<impl Future<Output = &'static str>, CommandError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(|it| no_signals(&it))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|it| no_signals(&it))?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => "SIGTERM",
@@ -69,7 +69,7 @@ pub(crate) fn asked_to_end() -> Result<impl Future<Output = &'static str>, Comma
     })
 }
 
-fn no_signals(error: std::io::Error) -> CommandError {
+fn no_signals(error: &std::io::Error) -> CommandError {
     CommandError::failed(format!("cannot listen for signals: {error}"))
 }
 

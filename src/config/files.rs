@@ -6,11 +6,13 @@
 //! look costs some microseconds, works on every kind of volume and misses nothing for good.
 
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use crate::document::Document;
 
@@ -21,6 +23,9 @@ const APART: [&str; 3] = [
     "/store/password_file",
     "/store/ca_file",
 ];
+
+/// How much of a file is looked at, in bytes: far more than any that verdicts depend on may have.
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A configuration file and those that it names, as they were found. Two are equal where nothing was
 /// changed between.
@@ -81,10 +86,7 @@ impl Files {
                 digest.update(part);
             };
             add(it.setting.as_bytes());
-            match fs::read(&it.path) {
-                Ok(bytes) => add(&zeroize::Zeroizing::new(bytes)),
-                Err(_) => add(b""),
-            }
+            add(&contents(&it.path).unwrap_or_default());
         }
         digest.finalize().into()
     }
@@ -104,6 +106,16 @@ impl Named {
             stamp,
         }
     }
+}
+
+/// Reads what a key, a secret or certificates can have; a pipe or a device is none, and might not end.
+fn contents(path: &Path) -> Option<Zeroizing<Vec<u8>>> {
+    let bytes = fs::metadata(path).ok().filter(fs::Metadata::is_file)?.len();
+    // As large as it becomes, so that no part of a secret is left behind by growing.
+    let mut contents = Zeroizing::new(Vec::with_capacity(bytes.min(MAX_BYTES) as usize + 1));
+    let file = fs::File::open(path).ok()?;
+    file.take(MAX_BYTES).read_to_end(&mut contents).ok()?;
+    Some(contents)
 }
 
 /// Finds the settings that name files.
