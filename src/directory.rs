@@ -10,16 +10,18 @@
 //! pc:u:PLATFORM:ID            user
 //! pc:k:PLATFORM:ID            API key          pc:t:PLATFORM:DIGEST        a session's user, as a hint
 //! pc:s:PLATFORM:USER          session          pc:x:PLATFORM:DIGEST        a revoked token
-//! pc:p:PLATFORM               the platform itself: its generation
+//! pc:p:PLATFORM               the platform     pc:n:NAME                  a call to all processes
 //! pc:m:peppers                ids of the peppers it was written under, as a JSON list
 //! pc:c:PLATFORM:ACCOUNT       what an account says about ways to log in
 //! pcu:s:PLATFORM:DIGEST       is there while a session is in use
 //! pcu:o:PLATFORM:DIGEST       a claim that was granted, once
 //! pcu:f:PLATFORM:DIGEST:END   how many attempts of one client against one target failed
 //! pcu:a:PLATFORM:ACCOUNT      the latest attempts to log in to an account
+//! pcu:w                       there for a second, so that replicas confirm all before it
+//! pcw:NAME                    canary of a process that watches: the calls it has heard
 //! ```
 //!
-//! What begins with `pcu:` changes no verdict and is untracked; so is `pcw:`, the canaries of processes that watch.
+//! What begins with `pcu:` or `pcw:` changes no verdict and is untracked.
 //!
 //! It decides nothing; schemes do, reading through [`reads::Reads`].
 
@@ -42,6 +44,7 @@ pub mod revocations;
 pub mod seal;
 pub mod security;
 pub mod sessions;
+pub mod spread;
 pub mod totp;
 pub mod walk;
 pub mod writing;
@@ -70,9 +73,6 @@ const UNTRACKED: &str = "pcu:";
 
 /// What the names of records and hints begin with: whose changes change verdicts.
 pub const TRACKED: &str = "pc:";
-
-/// What the name of a process's canary begins with.
-pub const CANARIES: &str = "pcw:";
 
 /// What records are found by, besides their id.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use portcullis::credential::Secret;
 use portcullis::store::redis::{Redis, Settings};
-use portcullis::store::{Change, DeleteIf, PutIf, Store, StoreError, VALUE_BYTES_MAX};
+use portcullis::store::{Change, DeleteIf, PutIf, Replicas, Store, StoreError, VALUE_BYTES_MAX};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, cmd};
@@ -288,6 +288,17 @@ fn documented_rights() -> Vec<&'static str> {
     rights.expect("a line of access rules").split(' ').collect()
 }
 
+/// Waits until a replica has what is written; until it is connected, nobody is waited for.
+async fn await_replica(store: &Redis) {
+    let mut tick = interval(Duration::from_millis(10));
+    let confirmed = timeout(PATIENCE, async {
+        while store.confirm("pcu:w").await.expect("an answer") == Replicas::default() {
+            tick.tick().await;
+        }
+    });
+    confirmed.await.expect("a replica that is connected");
+}
+
 async fn obey_access_rules(product: Product) {
     let mut options = vec!["--user", "default", "off"];
     options.extend(["--user", "admin", "on", ">right", "~*", "+@all"]);
@@ -306,7 +317,12 @@ async fn obey_access_rules(product: Product) {
     };
     let login = |username: &str, password: &str| login_at(&server.url(), username, password);
 
+    let port = server.address().port().to_string();
+    let mut options = vec!["--replicaof", "127.0.0.1", &port];
+    options.extend(["--masteruser", "admin", "--masterauth", "right"]);
+    let _replica = RedisServer::start_with(product, &options);
     let clerk = login_at(&format!("{}/1", server.url()), "clerk", "right");
+    await_replica(&clerk).await;
     for prefix in ["pc:", "pcu:"] {
         use_everything(&clerk, prefix).await;
     }
@@ -354,6 +370,46 @@ async fn use_everything(store: &Redis, prefix: &str) {
     assert_eq!(page, Ok(2));
     assert_eq!(store.delete(&key, DeleteIf::Equal(b"1")).await, Ok(true));
     assert_eq!(store.delete(&counter, DeleteIf::Always).await, Ok(true));
+}
+
+#[tokio::test]
+async fn replicas_are_waited_for_a_moment_while_everything_else_is_answered() {
+    let server = RedisServer::start(Product::Redis);
+    let store = open(&server);
+    assert_eq!(store.confirm("w").await, Ok(Replicas::default()));
+    assert_eq!(
+        get(&store, "w").await,
+        Ok(None),
+        "nothing is written for nobody"
+    );
+    let port = server.address().port().to_string();
+    let replica = RedisServer::start_with(Product::Redis, &["--replicaof", "127.0.0.1", &port]);
+    await_replica(&store).await;
+    let both = Replicas {
+        connected: 1,
+        confirmed: 1,
+    };
+    assert_eq!(store.confirm("w").await, Ok(both));
+
+    replica.pause();
+    let neither = Replicas {
+        confirmed: 0,
+        ..both
+    };
+    let waits = store.confirm("w");
+    tokio::pin!(waits);
+    let mut answered = 0;
+    let waited = loop {
+        tokio::select! {
+            waited = &mut waits => break waited,
+            read = get(&store, "k") => {
+                assert_eq!(read, Ok(None));
+                answered += 1;
+            }
+        }
+    };
+    assert_eq!(waited, Ok(neither));
+    assert!(answered > 10, "{answered} reads in a tenth of a second");
 }
 
 /// Makes an authority, and a certificate of it for `localhost` with its key, all in PEM.

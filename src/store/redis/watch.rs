@@ -47,6 +47,8 @@ pub struct Watched {
     /// What the name of this process's canary begins with: a key that it writes to see how long word
     /// of that takes. Apart from `prefix`, so that nobody else is told.
     pub canary_prefix: &'static str,
+    /// What the name of a call begins with, within `prefix`: a key whose name, less this, the canary then holds.
+    pub call_prefix: &'static str,
     /// How long what was read counts after the last word.
     pub grace: Duration,
     /// The time.
@@ -105,7 +107,7 @@ impl Watcher {
     ) -> Self {
         Self {
             address: link.address().to_owned(),
-            canary: Canary::new(watched.canary_prefix, Arc::clone(&watched.lag)),
+            canary: Canary::new(&watched),
             client,
             watched,
             sinks,
@@ -183,14 +185,16 @@ impl Watcher {
                 "changes in the store are told of again"
             );
         }
+        self.canary.wake();
         let mut missed = 0;
         for beat in 0_u64.. {
-            tokio::select! {
+            let is_called = tokio::select! {
                 () = lost.notified() => return Err(self.lost("the connection was closed")),
-                () = time::sleep(HEARTBEAT) => {}
-            }
+                () = self.canary.called() => true,
+                () = time::sleep(HEARTBEAT) => false,
+            };
             let asked = (self.now(), Instant::now());
-            let beat = self.beat(&mut connection, beat % CANARY_BEATS == 0);
+            let beat = self.beat(&mut connection, is_called || beat % CANARY_BEATS == 0);
             match time::timeout(PATIENCE, beat).await {
                 // Word comes in order: what changed before the answer was told before it.
                 Ok(answer) => {
@@ -220,7 +224,7 @@ impl Watcher {
             self.canary.clone(),
         );
         let connected = link::connect(&self.client, move |push: PushInfo| match push.kind {
-            PushKind::Invalidate => heed(&push.data, &sinks, |key| canary.heard(key)),
+            PushKind::Invalidate => heed(&push.data, &sinks, &canary),
             PushKind::Disconnection => lost.notify_one(),
             _ => {}
         });
@@ -308,8 +312,8 @@ impl Watcher {
     }
 }
 
-/// Passes on what a push says has changed, but for what `is_own`.
-fn heed(data: &[Value], sinks: &Sinks, is_own: impl Fn(&str) -> bool) {
+/// Passes on what a push says has changed, but for the canary, which is told of calls last.
+fn heed(data: &[Value], sinks: &Sinks, canary: &Canary) {
     let Some(Value::Array(keys)) = data.first() else {
         // Nil: the whole database was emptied. Whatever else it may be, it says that something changed.
         return sinks.report(Change::Everything);
@@ -317,8 +321,11 @@ fn heed(data: &[Value], sinks: &Sinks, is_own: impl Fn(&str) -> bool) {
     for key in keys {
         match key {
             Value::BulkString(key) => match str::from_utf8(key) {
-                Ok(key) if is_own(key) => {}
-                Ok(key) => sinks.report(Change::Key(key)),
+                Ok(key) if canary.heard(key) => {}
+                Ok(key) => {
+                    sinks.report(Change::Key(key));
+                    canary.heed_call(key);
+                }
                 // None of ours.
                 Err(_) => {}
             },
