@@ -20,6 +20,8 @@ use tokio::time::{interval, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const MINUTE: Duration = Duration::from_secs(60);
+/// Has a server begin with a replica at once, and not after five seconds.
+const AT_ONCE: [&str; 2] = ["--repl-diskless-sync-delay", "0"];
 /// The timeout of commands where none is to be seen.
 const AMPLE: Duration = Duration::from_secs(10);
 
@@ -292,7 +294,7 @@ fn documented_rights() -> Vec<&'static str> {
 async fn await_replica(store: &Redis) {
     let mut tick = interval(Duration::from_millis(10));
     let confirmed = timeout(PATIENCE, async {
-        while store.confirm("pcu:w").await.expect("an answer") == Replicas::default() {
+        while store.confirm("pcw:w").await.expect("an answer") == Replicas::default() {
             tick.tick().await;
         }
     });
@@ -300,7 +302,7 @@ async fn await_replica(store: &Redis) {
 }
 
 async fn obey_access_rules(product: Product) {
-    let mut options = vec!["--user", "default", "off"];
+    let mut options = vec![AT_ONCE[0], AT_ONCE[1], "--user", "default", "off"];
     options.extend(["--user", "admin", "on", ">right", "~*", "+@all"]);
     options.extend(["--user", "clerk", "on", ">right"]);
     options.extend(documented_rights());
@@ -374,7 +376,7 @@ async fn use_everything(store: &Redis, prefix: &str) {
 
 #[tokio::test]
 async fn replicas_are_waited_for_a_moment_while_everything_else_is_answered() {
-    let server = RedisServer::start(Product::Redis);
+    let server = RedisServer::start_with(Product::Redis, &AT_ONCE);
     let store = open(&server);
     assert_eq!(store.confirm("w").await, Ok(Replicas::default()));
     assert_eq!(

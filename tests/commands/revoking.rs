@@ -167,7 +167,7 @@ async fn a_process_that_hangs_is_told_of_as_missing_and_notices_later() {
 #[tokio::test]
 async fn a_replica_confirms_a_revocation_or_it_is_told_that_none_has() {
     for product in [Product::Redis, Product::Valkey] {
-        let redis = RedisServer::start(product);
+        let redis = RedisServer::start_with(product, &["--repl-diskless-sync-delay", "0"]);
         let [server] = start::<1>(&redis).await;
         let port = redis.address().port().to_string();
         let options = ["--replicaof", "127.0.0.1", &port];
