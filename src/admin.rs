@@ -1,16 +1,20 @@
-//! What operators look at: metrics, liveness, readiness. Plain HTTP on a listener of its own, on
-//! loopback unless told otherwise; it changes nothing and shows no secret.
+//! What operators look at: metrics, liveness, readiness; and the keys with which upstreams verify
+//! assertions. Plain HTTP on a listener of its own, on loopback unless told otherwise; it changes
+//! nothing and shows no secret.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::cache::Cache;
+use crate::keys::asserting::AssertionKeys;
+use crate::platform::{Platform, Platforms};
 use crate::telemetry::Metrics;
 
 /// Whether Checks may be sent here, and why not.
@@ -66,18 +70,30 @@ struct Shown {
     metrics: Arc<Metrics>,
     cache: Cache,
     readiness: Readiness,
+    key_sets: Arc<HashMap<Arc<str>, String>>,
 }
 
-/// Gives the endpoints `/metrics`, `/healthz` and `/readyz`.
-pub fn router(metrics: Arc<Metrics>, cache: Cache, readiness: Readiness) -> Router {
+/// Gives the endpoints `/metrics`, `/healthz` and `/readyz`, and `/platforms/NAME/jwks.json` for
+/// each of these platforms that asserts under these keys.
+pub fn router(
+    metrics: Arc<Metrics>,
+    cache: Cache,
+    readiness: Readiness,
+    (platforms, keys): (&Platforms, &AssertionKeys),
+) -> Router {
+    let asserting = platforms.iter().filter(|it| it.assertion.is_some());
+    let key_set = |it: &Arc<Platform>| (Arc::clone(&it.name), keys.jwks(&it.name).to_string());
+    let key_sets = Arc::new(asserting.map(key_set).collect());
     Router::new()
         .route("/metrics", get(show_metrics))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(show_readiness))
+        .route("/platforms/{name}/jwks.json", get(show_key_set))
         .with_state(Shown {
             metrics,
             cache,
             readiness,
+            key_sets,
         })
 }
 
@@ -85,6 +101,7 @@ async fn show_metrics(State(shown): State<Shown>) -> impl IntoResponse {
     let (identities, denials) = shown.cache.entries();
     shown.metrics.note_cache_entries("identity", identities);
     shown.metrics.note_cache_entries("denial", denials);
+    shown.metrics.note_watch(shown.cache.trouble().is_none());
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     (
         [(header::CONTENT_TYPE, content_type)],
@@ -99,5 +116,25 @@ async fn show_readiness(State(shown): State<Shown>) -> (StatusCode, String) {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    (status, format!("{standing}\n"))
+    let mut text = format!("{standing}\n");
+    if let Some(trouble) = shown.cache.trouble() {
+        // Not a reason to be taken out: all who share the store may be told nothing.
+        let counts = "what is remembered counts for `store.watch_grace_seconds` after the last word, then for a second";
+        text.push_str(&format!(
+            "changes in the store are not told of, so {counts}: {trouble}\n"
+        ));
+    }
+    (status, text)
+}
+
+/// RFC 7517 §8.5.1. Verifiers may keep it for some minutes: a key stands there before it signs.
+async fn show_key_set(State(shown): State<Shown>, Path(name): Path<String>) -> Response {
+    let Some(key_set) = shown.key_sets.get(&*name) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let headers = [
+        (header::CONTENT_TYPE, "application/jwk-set+json"),
+        (header::CACHE_CONTROL, "public, max-age=300"),
+    ];
+    (headers, key_set.clone()).into_response()
 }

@@ -9,6 +9,8 @@
 
 mod ahead;
 mod facts;
+mod lifetime;
+mod trust;
 mod unverified;
 
 use std::collections::HashMap;
@@ -58,6 +60,8 @@ pub struct Limits {
     pub denial_capacity: u64,
     /// How long a denial is kept.
     pub denial_ttl: Duration,
+    /// How long an identity counts beyond all that, where the store fails.
+    pub stale_if_fault: Duration,
 }
 
 /// What a credential came to.
@@ -79,6 +83,8 @@ pub enum CacheUse {
     Hit,
     /// By verifying.
     Miss,
+    /// From the cache, after its time, as the store fails.
+    Stale,
     /// There was no credential to look up.
     None,
 }
@@ -90,6 +96,7 @@ impl CacheUse {
         match self {
             Self::Hit => "hit",
             Self::Miss => "miss",
+            Self::Stale => "stale",
             Self::None => "none",
         }
     }
@@ -118,8 +125,12 @@ struct Inner {
 struct Entry {
     outcome: Outcome,
     notes: Notes,
+    /// When it was begun to be read, in Unix milliseconds.
+    begun: u64,
     /// The first millisecond in which it counts no more, in Unix milliseconds.
     ends: u64,
+    /// Whether its scheme says how long it may count.
+    is_capped: bool,
     renewal: Renewal,
 }
 
@@ -138,7 +149,10 @@ impl Cache {
         Self(Arc::new(Inner {
             limits,
             clock: directory.clock().clone(),
-            identities: kept(limits.capacity, limits.ttl),
+            identities: kept(
+                limits.capacity,
+                limits.ttl.saturating_add(limits.stale_if_fault),
+            ),
             denials: kept(limits.denial_capacity, limits.denial_ttl),
             lineages: facts::kept(limits.capacity, limits.ttl),
             strangers: facts::kept(limits.denial_capacity, limits.denial_ttl),
@@ -158,7 +172,7 @@ impl Cache {
             .get(&key)
             .or_else(|| self.0.denials.get(&key))?;
         let now = self.now();
-        let is_good = now < entry.ends && self.0.directory.generations().is_current(&entry.notes);
+        let is_good = now < entry.ends && self.is_true(&entry.notes, entry.begun, now);
         is_good.then(|| Hit {
             outcome: entry.outcome.clone(),
             is_due: entry.renewal.is_due(now),
@@ -263,7 +277,7 @@ impl Cache {
     }
 
     async fn fly(&self, it: &Unverified, again: bool) -> Landing {
-        let (key, scheme) = (it.key.as_u128(), &*it.scheme);
+        let (key, scheme, begun) = (it.key.as_u128(), &*it.scheme, self.now());
         let begin = if again {
             Reads::begin_again
         } else {
@@ -280,6 +294,8 @@ impl Cache {
         let entry = Arc::new(Entry {
             outcome,
             notes: reads.finish(),
+            begun,
+            is_capped: scheme.kept_at_most().is_some(),
             ends: now.saturating_add(lifetime),
             renewal,
         });
@@ -292,34 +308,6 @@ impl Cache {
             into.insert(key, Arc::clone(&entry));
         }
         Ok(entry)
-    }
-
-    /// How long an outcome is good, in milliseconds, and when it is verified anew before. What was
-    /// learnt together must not end together, so an identity's lifetime is spread over a tenth
-    /// either side, by its key.
-    fn lifetime(
-        &self,
-        now: u64,
-        key: u128,
-        outcome: &Outcome,
-        cap: Option<Duration>,
-    ) -> (u64, Renewal) {
-        let milliseconds = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
-        let Ok(identity) = outcome else {
-            return (milliseconds(self.0.limits.denial_ttl), Renewal::never());
-        };
-        let spread = 900 + u64::try_from(key % 201).expect("below 201");
-        let ttl = milliseconds(self.0.limits.ttl) * spread / 1000;
-        let ttl = cap.map_or(ttl, |it| milliseconds(it).min(ttl));
-        let left = identity
-            .expires
-            .map(|it| it.saturating_mul(1000).saturating_sub(now));
-        match left {
-            // To ask anew would not make it last longer.
-            Some(left) if left <= ttl => (left, Renewal::never()),
-            _ if cap.is_some() => (ttl, Renewal::ahead_of(now, ttl)),
-            _ => (ttl, Renewal::never()),
-        }
     }
 }
 
@@ -350,7 +338,9 @@ mod tests {
     use crate::directory::records::Account;
     use crate::proof::Prover;
     use crate::scheme::scripted::Scripted;
+    use crate::store::Change;
     use crate::store::embedded::Embedded;
+    use crate::store::lease::Lease;
     use std::time::UNIX_EPOCH;
 
     struct Bench {
@@ -360,9 +350,17 @@ mod tests {
         key: Fingerprint,
     }
 
+    /// When a bench begins, in Unix seconds.
+    const START: u64 = 1_000_000;
+
     impl Bench {
         fn new() -> Self {
-            let seconds = Arc::new(AtomicU64::new(1_000_000));
+            Self::told(Lease::endless(), Duration::ZERO)
+        }
+
+        /// One that is told of changes as long as the lease holds.
+        fn told(lease: Lease, stale_if_fault: Duration) -> Self {
+            let seconds = Arc::new(AtomicU64::new(START));
             let shared = Arc::clone(&seconds);
             let clock = Clock::from_fn(move || {
                 UNIX_EPOCH + Duration::from_secs(shared.load(Ordering::SeqCst))
@@ -371,11 +369,13 @@ mod tests {
             let store = Arc::new(Embedded::memory(clock.clone()).unwrap());
             let prover = Prover::new(fingerprinter.clone(), 10, 1).unwrap();
             let directory = Directory::new(store, Peppers::ephemeral().unwrap(), prover, clock);
+            let directory = directory.with_lease(lease);
             let limits = Limits {
                 capacity: 100,
                 ttl: Duration::from_secs(60),
                 denial_capacity: 10,
                 denial_ttl: Duration::from_secs(5),
+                stale_if_fault,
             };
             let cache = Cache::new(limits, directory.clone());
             Self {
@@ -692,5 +692,90 @@ mod tests {
         assert!(bench.cache.hit(bench.key).is_some());
         bench.cache.0.denials.run_pending_tasks();
         assert!(bench.cache.entries().1 <= 10);
+    }
+
+    fn store_fault() -> Fault {
+        Fault::new(Dependency::Store, "away")
+    }
+
+    #[tokio::test]
+    async fn what_nobody_tells_of_counts_for_a_second() {
+        for verdict in [Ok(john()), Err(Denial::new(Reason::Unknown, "").into())] {
+            let bench = Bench::told(Lease::ended("nobody tells"), Duration::ZERO);
+            bench.load(&scripted(vec![verdict])).await.unwrap().ok();
+            assert!(bench.cache.hit(bench.key).is_some());
+            bench.pass(1);
+            assert!(bench.cache.hit(bench.key).is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_told_of_counts_until_the_last_word_is_too_old_and_again_when_word_comes() {
+        let lease = Lease::ended("not yet");
+        let bench = Bench::told(lease.clone(), Duration::ZERO);
+        lease.extend((START + 5) * 1000);
+        bench.load(&scripted(vec![Ok(john())])).await.unwrap().ok();
+        bench.pass(4);
+        assert!(bench.cache.hit(bench.key).is_some());
+        bench.pass(1);
+        assert!(bench.cache.hit(bench.key).is_none());
+        assert!(bench.cache.stale(bench.key, &store_fault()).is_none());
+        lease.extend((START + 10) * 1000);
+        assert!(bench.cache.hit(bench.key).is_some());
+    }
+
+    #[tokio::test]
+    async fn what_is_stale_counts_only_as_long_as_was_chosen_and_while_the_store_fails() {
+        let lease = Lease::ended("not yet");
+        let bench = Bench::told(lease.clone(), Duration::from_secs(100));
+        lease.extend((START + 5) * 1000);
+        bench.load(&scripted(vec![Ok(john())])).await.unwrap().ok();
+        let stale = |fault: &Fault| bench.cache.stale(bench.key, fault).is_some();
+        bench.pass(104);
+        assert!(bench.cache.hit(bench.key).is_none());
+        assert!(stale(&store_fault()));
+        for other in [
+            Dependency::Internal,
+            Dependency::KeySet,
+            Dependency::Deadline,
+        ] {
+            assert!(!stale(&Fault::new(other, "")), "{other:?}");
+        }
+        bench.pass(1);
+        assert!(!stale(&store_fault()));
+    }
+
+    #[tokio::test]
+    async fn what_has_expired_or_changed_or_was_denied_or_is_capped_is_never_stale() {
+        let expiring = Identity {
+            expires: Some(START + 20),
+            ..john()
+        };
+        let capped = Scripted {
+            kept_at_most: Some(Duration::from_secs(20)),
+            ..Scripted::saying(vec![Ok(john())])
+        };
+        let denied = Err(Denial::new(Reason::Unknown, "").into());
+        for (case, scheme, at_first) in [
+            ("expires", scripted(vec![Ok(expiring)]), true),
+            ("capped", Arc::new(capped), true),
+            ("denied", scripted(vec![denied]), false),
+        ] {
+            let bench = Bench::told(Lease::endless(), Duration::from_secs(1000));
+            bench.load(&scheme).await.unwrap().ok();
+            let stale = || bench.cache.stale(bench.key, &store_fault()).is_some();
+            bench.pass(10);
+            assert_eq!(stale(), at_first, "{case}");
+            bench.pass(10);
+            assert!(!stale(), "{case}");
+        }
+
+        let bench = Bench::told(Lease::endless(), Duration::from_secs(1000));
+        bench.load(&scripted(vec![Ok(john())])).await.unwrap().ok();
+        bench.directory.generations().raise(Change::Everything);
+        assert!(
+            bench.cache.stale(bench.key, &store_fault()).is_none(),
+            "changed"
+        );
     }
 }

@@ -24,6 +24,7 @@ use crate::config::raw::RawConfig;
 use crate::config::store::StoreSettings;
 use crate::document::{Document, Problem};
 use crate::envoy::OnFault;
+use crate::keys::asserting::AssertionKeys;
 use crate::keys::signing::SigningKeys;
 use crate::platform::settings::{Surroundings, build, with_preset};
 use crate::platform::{Platform, Platforms};
@@ -64,6 +65,8 @@ pub struct Config {
     pub platforms: Platforms,
     /// What tokens that are minted here are signed with; empty where nothing was said.
     pub signing: SigningKeys,
+    /// What assertions for upstreams are signed with; empty where no platform has any.
+    pub assertion_keys: AssertionKeys,
     /// What works and may not be meant so.
     pub warnings: Vec<Problem>,
     /// Everything as it was resolved: presets merged, variables replaced.
@@ -156,6 +159,14 @@ impl Config {
             &mut problems,
             &mut warnings,
         );
+        let assertion_keys = signing::assertion_keys(
+            &raw,
+            base,
+            &document,
+            &platforms,
+            &mut problems,
+            &mut warnings,
+        );
         let Some(store) = store.filter(|_| problems.is_empty()) else {
             problems.sort_by_key(|it| it.line);
             return Err(problems);
@@ -170,6 +181,7 @@ impl Config {
                 ttl: Duration::from_secs(raw.cache.ttl_seconds),
                 denial_capacity: raw.cache.denial_capacity,
                 denial_ttl: Duration::from_secs(raw.cache.denial_ttl_seconds),
+                stale_if_fault: Duration::from_secs(raw.cache.stale_if_fault_seconds),
             },
             proof_capacity: raw.cache.proof_capacity,
             store,
@@ -180,6 +192,7 @@ impl Config {
             log_format: raw.telemetry.log_format,
             platforms: Platforms::new(platforms, raw.platform_from),
             signing,
+            assertion_keys,
             warnings,
             resolved,
         })

@@ -292,6 +292,7 @@ mod tests {
     use crate::directory::pepper::Peppers;
     use crate::directory::records::RecordKind;
     use crate::envoy::OnFault;
+    use crate::keys::asserting::AssertionKeys;
     use crate::platform::Platforms;
     use crate::proof::Prover;
     use crate::store::embedded::Embedded;
@@ -330,6 +331,7 @@ mod tests {
                 platforms: Platforms::default(),
                 fingerprinter: Fingerprinter::random().unwrap(),
                 client_address: None,
+                assertion_keys: AssertionKeys::default(),
                 on_fault: OnFault::Deny,
             };
             let served = Served {

@@ -19,7 +19,7 @@
 //! pcu:a:PLATFORM:ACCOUNT      the latest attempts to log in to an account
 //! ```
 //!
-//! What begins with `pcu:` changes no verdict and is untracked.
+//! What begins with `pcu:` changes no verdict and is untracked; so is `pcw:`, the canaries of processes that watch.
 //!
 //! It decides nothing; schemes do, reading through [`reads::Reads`].
 
@@ -59,6 +59,7 @@ use crate::directory::names::{account_names, with_parts};
 use crate::directory::pepper::{Digest, Peppers};
 use crate::directory::records::{Account, RecordKind, User};
 use crate::proof::Prover;
+use crate::store::lease::Lease;
 use crate::store::{Store, StoreError};
 
 /// How many records one index entry may name: enough for namesakes, few enough to try them all.
@@ -66,6 +67,12 @@ pub const MAX_HINTS: usize = 4;
 
 /// What the keys begin with that change no verdict.
 const UNTRACKED: &str = "pcu:";
+
+/// What the names of records and hints begin with: whose changes change verdicts.
+pub const TRACKED: &str = "pc:";
+
+/// What the name of a process's canary begins with.
+pub const CANARIES: &str = "pcw:";
 
 /// What records are found by, besides their id.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -145,6 +152,7 @@ struct Inner {
     prover: Prover,
     clock: Clock,
     generations: Arc<Generations>,
+    lease: Lease,
 }
 
 impl Directory {
@@ -155,6 +163,7 @@ impl Directory {
         let raised = Arc::clone(&generations);
         store.watch(Arc::new(move |change| raised.raise(change)));
         Self(Arc::new(Inner {
+            lease: store.lease(),
             store,
             peppers,
             prover,
@@ -173,6 +182,7 @@ impl Directory {
             prover,
             clock,
             generations,
+            lease,
         } = &*self.0;
         Self(Arc::new(Inner {
             store,
@@ -180,6 +190,17 @@ impl Directory {
             prover: prover.clone(),
             clock: clock.clone(),
             generations: Arc::clone(generations),
+            lease: lease.clone(),
+        }))
+    }
+
+    /// The same, where word of changes may be relied on so long.
+    #[cfg(test)]
+    pub(crate) fn with_lease(&self, lease: Lease) -> Self {
+        let over = self.over(self.shared_store());
+        Self(Arc::new(Inner {
+            lease,
+            ..Arc::into_inner(over.0).expect("its only owner")
         }))
     }
 
@@ -217,6 +238,12 @@ impl Directory {
     #[must_use]
     pub fn generations(&self) -> &Generations {
         &self.0.generations
+    }
+
+    /// Until when every change is heard of, so that what was read counts as long as its generation does.
+    #[must_use]
+    pub fn lease(&self) -> &Lease {
+        &self.0.lease
     }
 
     /// Gives an account by its id, for whoever is about to change it. Verdicts read through

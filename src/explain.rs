@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::assertion::Assertions;
 use crate::authenticator::Authenticator;
 use crate::cache::{Cache, Limits};
 use crate::credential::Fingerprinter;
@@ -21,6 +22,7 @@ use crate::envoy::OnFault;
 use crate::envoy::view::{self, Decoded};
 use crate::explain::report::{Report, Setting};
 use crate::gate::{Decision, Gate};
+use crate::keys::asserting::AssertionKeys;
 use crate::platform::Platforms;
 use crate::request::{ClientAddress, RequestView};
 use crate::store::recorded::{Read, Recorded};
@@ -32,6 +34,7 @@ const KEEP_NOTHING: Limits = Limits {
     ttl: Duration::ZERO,
     denial_capacity: 0,
     denial_ttl: Duration::ZERO,
+    stale_if_fault: Duration::ZERO,
 };
 
 /// Explains decisions about a directory, also one that a server has in use.
@@ -45,6 +48,8 @@ pub struct Explainer {
     pub fingerprinter: Fingerprinter,
     /// How the client's address is known.
     pub client_address: Option<ClientAddress>,
+    /// What assertions are signed with.
+    pub assertion_keys: AssertionKeys,
     /// What a fault becomes.
     pub on_fault: OnFault,
 }
@@ -79,8 +84,11 @@ impl Explainer {
         let directory = self.directory.over(store.clone());
         let cache = Cache::new(KEEP_NOTHING, directory.clone());
         let fingerprinter = self.fingerprinter.clone();
+        let keys = self.assertion_keys.clone();
+        let platforms = self.platforms.clone();
+        let assertions = Assertions::new(keys, fingerprinter.clone(), &platforms, 0);
         let authenticator = Authenticator::new(directory, cache, fingerprinter, 0, None);
-        let gate = Gate::new(self.platforms.clone(), authenticator, self.client_address);
+        let gate = Gate::new(platforms, authenticator, self.client_address, assertions);
         let written = Mutex::default();
         (gate, Minutes { store, written })
     }

@@ -7,9 +7,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::assertion::Assertions;
 use crate::authenticator::{Authenticated, Authenticator};
 use crate::cache::CacheUse;
 use crate::context::Context;
+use crate::credential::Secret;
 use crate::decision::{Denial, Dependency, Failure, Fault, Reason};
 use crate::identity::{Identity, Lineage};
 use crate::platform::https;
@@ -25,6 +27,7 @@ pub struct Gate {
     platforms: Platforms,
     authenticator: Authenticator,
     client_address: Option<ClientAddress>,
+    assertions: Assertions,
 }
 
 /// What was decided, and how.
@@ -40,6 +43,9 @@ pub struct Decision {
     pub scheme: Option<Arc<str>>,
     /// What the issue listener is told, where the request goes there.
     pub context: Option<String>,
+    /// What the upstream is told so that it can verify it, where the platform has that and it is
+    /// somebody's request.
+    pub assertion: Option<Arc<Secret>>,
 }
 
 impl Gate {
@@ -49,11 +55,13 @@ impl Gate {
         platforms: Platforms,
         authenticator: Authenticator,
         client_address: Option<ClientAddress>,
+        assertions: Assertions,
     ) -> Self {
         Self {
             platforms,
             authenticator,
             client_address,
+            assertions,
         }
     }
 
@@ -91,6 +99,14 @@ impl Gate {
             }
             Err(failure) => Err(failure),
         };
+        let asserted = verdict.and_then(|it| {
+            let assertion = self.assert(&platform, &it)?;
+            Ok((it, assertion))
+        });
+        let (verdict, assertion) = match asserted {
+            Ok((permit, assertion)) => (Ok(permit), assertion),
+            Err(failure) => (Err(failure), None),
+        };
         let issues = verdict.as_ref().ok().filter(|it| it.issues());
         let context = issues.map(|it| self.context(&platform, request, client, it));
         Decision {
@@ -98,8 +114,18 @@ impl Gate {
             cache,
             scheme,
             context,
+            assertion,
             platform: Some(platform),
         }
+    }
+
+    /// Signs what the upstream is told of an admitted request, where the platform has that.
+    fn assert(&self, platform: &Platform, permit: &Permit) -> Result<Option<Arc<Secret>>, Fault> {
+        let (Some(settings), Some(identity)) = (&platform.assertion, permit.identity()) else {
+            return Ok(None);
+        };
+        let now = self.authenticator.now();
+        self.assertions.of(identity, settings, now).map(Some)
     }
 
     /// Seals what the issue listener is told of an admitted request.
@@ -191,6 +217,7 @@ impl Decision {
             cache: CacheUse::None,
             scheme: None,
             context: None,
+            assertion: None,
         }
     }
 
@@ -203,6 +230,7 @@ impl Decision {
             cache: CacheUse::None,
             scheme: None,
             context: None,
+            assertion: None,
         }
     }
 }

@@ -6,6 +6,7 @@
 //! [`Keys`] can be had only after a self-test has passed, so a build whose cryptography does not
 //! work refuses its configuration instead of a request.
 
+pub mod asserting;
 mod fetch;
 mod files;
 pub mod hmac;
@@ -27,6 +28,7 @@ use crate::credential::Secret;
 use crate::keys::files::load;
 
 pub use fetch::Source;
+pub use files::{Loaded, MAX_SIGNING_KEYS};
 pub use jwks::MAX_SET_KEYS;
 
 /// How many keys a scheme may have: what a token without `kid` costs at most.

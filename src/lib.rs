@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | 5 | [`cli`], [`serve`], [`control`], [`config`] | commands, listeners, settings |
 //! | 4 | [`envoy`], [`admin`], [`explain`], [`issue`] | the edges: Envoy's protobuf, HTTP for operators and clients, one decision step by step |
-//! | 3 | [`gate`], [`authenticator`], [`platform`], [`policy`], [`throttle`], [`cache`], [`context`] | deciding |
+//! | 3 | [`gate`], [`assertion`], [`authenticator`], [`platform`], [`policy`], [`throttle`], [`cache`], [`context`] | deciding |
 //! | 2 | [`scheme`] | decoding and vouching |
 //! | 1 | [`directory`], [`store`], [`proof`], [`keys`], [`outbound`] | records, proofs, keys, servers that are asked |
 //! | 0 | [`credential`], [`request`], [`identity`], [`decision`], [`document`], [`clock`], [`strict_json`], [`telemetry`], [`trace`] | words |
@@ -21,6 +21,7 @@
 extern crate self as portcullis;
 
 pub mod admin;
+pub mod assertion;
 pub mod authenticator;
 pub mod cache;
 pub mod cli;

@@ -19,7 +19,7 @@ use crate::decision::{Denial, Reason};
 use crate::keys::hmac::HmacKeys;
 use crate::platform::errors::ErrorTable;
 use crate::platform::https::Https;
-use crate::platform::settings::{IdentityHeaders, IssueSettings};
+use crate::platform::settings::{AssertionSettings, IdentityHeaders, IssueSettings};
 use crate::policy::Policy;
 use crate::request::RequestView;
 use crate::scheme::{Conflict, Scheme};
@@ -42,6 +42,8 @@ pub struct Platform {
     pub errors: ErrorTable,
     /// What its upstream is told.
     pub identity_headers: IdentityHeaders,
+    /// What its upstream is told so that it can verify it; `None`: nothing.
+    pub assertion: Option<AssertionSettings>,
     /// What its endpoints that issue tokens speak; `None`: it has none.
     pub issue: Option<IssueSettings>,
     /// What HS256 tokens of its own are signed with; empty where it issues nothing.

@@ -113,6 +113,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let listeners = Listeners::bind(&config).await?;
     let metrics = Arc::new(Metrics::default());
     let (deadline, on_fault) = (config.deadline, config.on_fault);
+    let (platforms, assertion_keys) = (config.platforms.clone(), config.assertion_keys.clone());
     let Opened {
         directory,
         cache,
@@ -137,7 +138,12 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         explainer,
     };
     let http = HttpRouters {
-        admin: admin::router(Arc::clone(&metrics), cache, readiness.clone()),
+        admin: admin::router(
+            Arc::clone(&metrics),
+            cache,
+            readiness.clone(),
+            (&platforms, &assertion_keys),
+        ),
         issue: issue::router(issuing.clone()),
     };
     let state = State {

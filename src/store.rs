@@ -6,6 +6,7 @@
 //! Values are opaque bytes here, except that a counter reads as its decimal digits.
 
 pub mod embedded;
+pub mod lease;
 pub mod metered;
 pub mod recorded;
 pub mod redis;
@@ -18,6 +19,8 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
+
+use crate::store::lease::Lease;
 
 /// The longest key, and the longest prefix of a scan, in bytes.
 pub const KEY_BYTES_MAX: usize = 512;
@@ -94,6 +97,11 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// made through this very value, an embedded store reports it before the writing call returns.
     /// The sink runs in the way of writes: it must be quick and must not panic.
     fn watch(&self, sink: Sink);
+
+    /// Tells until when those who [watch](Store::watch) hear of every change, whoever makes it.
+    fn lease(&self) -> Lease {
+        Lease::endless()
+    }
 
     /// Tells whether the store has answered at least once since it was made, whatever became of it
     /// then. One inside the process always has.

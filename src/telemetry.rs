@@ -22,6 +22,11 @@ const BUCKETS: [f64; 12] = [
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2,
 ];
 
+/// The same for word of a change, which is quicker.
+const LAG_BUCKETS: [f64; 10] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.25,
+];
+
 /// What a check came to: the label `outcome`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Outcome {
@@ -114,6 +119,8 @@ pub struct Metrics {
     forgotten: Counter,
     cache_entries: Family<CacheLabels, Gauge>,
     store_durations: Family<OperationLabels, Histogram, fn() -> Histogram>,
+    watch_up: Gauge,
+    revocation_lag: Histogram,
 }
 
 impl Default for Metrics {
@@ -129,6 +136,8 @@ impl Default for Metrics {
             forgotten: Counter::default(),
             cache_entries: Family::default(),
             store_durations: Family::new_with_constructor(histogram),
+            watch_up: Gauge::default(),
+            revocation_lag: Histogram::new(LAG_BUCKETS),
             registry: Registry::default(),
         };
         registry.register("checks", "Decided checks", metrics.checks.clone());
@@ -166,6 +175,16 @@ impl Default for Metrics {
             "store_duration_seconds",
             "How long operations of the store took",
             metrics.store_durations.clone(),
+        );
+        registry.register(
+            "store_watch_up",
+            "Whether changes in the store are told of",
+            metrics.watch_up.clone(),
+        );
+        registry.register(
+            "revocation_lag_seconds",
+            "How long word of a change in the store took to come here",
+            metrics.revocation_lag.clone(),
         );
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running build", version);
@@ -237,6 +256,16 @@ impl Metrics {
         self.store_durations
             .get_or_create(&labels)
             .observe(took.as_secs_f64());
+    }
+
+    /// Notes how long word of a change took.
+    pub fn note_revocation_lag(&self, lag: Duration) {
+        self.revocation_lag.observe(lag.as_secs_f64());
+    }
+
+    /// Notes whether changes in the store are told of.
+    pub fn note_watch(&self, up: bool) {
+        self.watch_up.set(up.into());
     }
 
     /// Notes how many entries a cache holds.

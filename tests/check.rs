@@ -9,6 +9,7 @@ mod support;
 mod check {
     mod answers;
     mod asking;
+    mod assertions;
     mod bad_input;
     mod captured;
     mod facebook;

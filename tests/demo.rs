@@ -38,7 +38,9 @@ fn every_scheme_and_every_denial_is_decided_as_expected() {
         .filter(|it| it.starts_with(['✔', '✘']))
         .map(|it| it.split_whitespace().collect())
         .collect();
-    for scheme in ["basic", "api_key", "key", "login"] {
+    for scheme in [
+        "basic", "api_key", "ha1b", "google", "facebook", "bearer", "key", "login",
+    ] {
         // The columns behind the scheme: cache, time, unit.
         let shown = |row: &Vec<&str>| row[1] == "allow" && row[row.len() - 4] == scheme;
         assert!(rows.iter().any(shown), "{scheme}: {log}");
@@ -80,6 +82,8 @@ fn output_that_is_no_terminal_gets_no_colour_and_no_credential() {
         "003026bbc133714df1834b8638bb496e",
         "sample-reader",
         "4e704e98102feb915109fe2ff0cef5da",
+        "EAABsample",
+        "eyJhbGciOi",
     ] {
         assert!(!log.contains(secret), "{secret}: {log}");
     }

@@ -9,6 +9,7 @@ mod support;
 
 /// In `tests/envoy/`.
 mod envoy {
+    mod assertions;
     mod attacks;
     mod bad_logins;
     mod crossbar;
@@ -25,6 +26,7 @@ mod envoy {
     mod limits;
     mod lives;
     mod logins;
+    mod mesh;
     mod mine;
     mod opentact;
     mod opentact_auth;
@@ -36,4 +38,5 @@ mod envoy {
     mod tables;
     mod tokens;
     mod twins;
+    mod vectors;
 }

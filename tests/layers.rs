@@ -18,6 +18,7 @@ const FLOORS: [&[&str]; 6] = [
     &["cli", "config", "control", "serve"],
     &["admin", "envoy", "explain", "issue"],
     &[
+        "assertion",
         "authenticator",
         "cache",
         "context",

@@ -5,12 +5,17 @@ mod support;
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use portcullis::decision::Reason;
+use serde_json::{Value, json};
 use support::client::{Request, exchange};
-use support::envoy::Configured;
+use support::envoy::{Configured, Envoy};
 use support::http::{Response, fetch};
+use support::issuers::{END, Issuer, changed};
+use support::provider::Provider;
 use support::server::Server;
+use support::upstream::Upstream;
 use support::{free_port, loopback};
 
 /// The ports that the files name.
@@ -18,6 +23,8 @@ const EDGE: &str = "8080";
 const STAND_IN: &str = "8000";
 const GRPC: &str = "9001";
 const ADMIN: &str = "9003";
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -170,6 +177,121 @@ async fn the_requests_of_the_readme_get_its_answers() {
         let got = exchange(loopback(edge), &example.request).await;
         check(&example.answer, &got);
     }
+}
+
+/// The issuer that the README takes tokens of.
+const IDP: &str = "https://idp.example.com";
+
+/// Gives the configuration of a platform with an issuer, with the ports of the tests and this as the issuer's metadata.
+fn with_an_issuer(metadata_url: &str) -> String {
+    let blocks = blocks("yaml");
+    let block = blocks.iter().find(|it| it.contains("discovery:"));
+    let block = block.expect("README.md sets up an issuer");
+    assert_eq!(block.lines().count(), 10, "ten lines:\n{block}");
+    let filled = block
+        .replace(&format!(":{GRPC}\""), ":{grpc}\"")
+        .replace(&format!(":{ADMIN}\""), ":{admin}\"")
+        .replace(
+            &format!("{IDP}/.well-known/openid-configuration"),
+            metadata_url,
+        );
+    assert!(filled.contains(metadata_url), "{filled}");
+    filled
+}
+
+/// The claims of a token as the issuer makes them, but for changes; null takes one away.
+fn adas(changes: Value) -> Value {
+    let claims = json!({
+        "iss": IDP, "aud": "api", "sub": "ada", "org": "acme", "scope": "orders reports", "exp": END, "iat": 1_700_000_000,
+    });
+    changed(claims, changes)
+}
+
+#[tokio::test]
+async fn ten_lines_of_the_readme_set_up_a_platform_whose_users_come_from_an_issuer() {
+    let issuer = Provider::start(IDP, "k1");
+    let server = Server::start(&with_an_issuer(&issuer.metadata_url()));
+    let upstream = Upstream::start();
+    let envoy = Envoy::builder(server.grpc(), upstream.address()).start();
+    let ask = async |token: &str| {
+        let request = Request::new("GET", "/orders/7")
+            .header("host", "api.example.com")
+            .header("x-forwarded-proto", "https")
+            .header("authorization", format!("Bearer {token}"));
+        let before = upstream.seen().len();
+        let answer = exchange(envoy.plain(), &request).await;
+        (answer, upstream.seen().split_off(before))
+    };
+    let token = |changes: Value| issuer.token(&adas(changes));
+
+    // Its keys are fetched now, which may take longer than a Check waits.
+    let begun = Instant::now();
+    let (answer, seen) = loop {
+        match ask(&token(json!({}))).await {
+            (late, _) if late.status == 503 && begun.elapsed() < PATIENCE => {}
+            answered => break answered,
+        }
+    };
+    assert_eq!(answer.status, 200, "{answer:?} {}", server.log());
+    for (header, want) in [
+        ("x-auth-platform", "mine"),
+        ("x-auth-scheme", "oidc"),
+        ("x-auth-account", "acme"),
+        ("x-auth-user", "ada"),
+        ("x-auth-scopes", "orders reports"),
+        ("x-auth-expires", &END.to_string()),
+    ] {
+        assert_eq!(seen[0].headers_named(header), [want], "{header}");
+    }
+    assert_eq!(seen[0].headers_named("authorization"), [""; 0]);
+
+    let stranger = Provider::start(IDP, "k1");
+    let key = issuer.jwk()["n"].to_string();
+    let header = r#"{"alg":"HS256","kid":"k1","typ":"JWT"}"#;
+    let confused = Issuer::hmac("", key.trim_matches('"').as_bytes());
+    for (what, token, want) in [
+        ("another's key", stranger.token(&adas(json!({}))), 401),
+        (
+            "a public key for a secret",
+            confused.sign(header, &adas(json!({})).to_string()),
+            401,
+        ),
+        (
+            "for another audience",
+            token(json!({ "aud": "other" })),
+            401,
+        ),
+        ("for no audience", token(json!({ "aud": null })), 401),
+        (
+            "of another issuer",
+            token(json!({ "iss": "https://idp.example.com.evil" })),
+            401,
+        ),
+        ("over", token(json!({ "exp": 1_700_000_600 })), 401),
+        ("without an end", token(json!({ "exp": null })), 401),
+        ("no token", "a.b.c".to_owned(), 401),
+        (
+            "without the scope",
+            token(json!({ "scope": "reports" })),
+            403,
+        ),
+    ] {
+        let (answer, seen) = ask(&token).await;
+        assert_eq!((answer.status, seen.len()), (want, 0), "{what}: {answer:?}");
+    }
+
+    issuer.server.set_away(true);
+    let (answer, seen) = ask(&token(json!({ "sub": "bob" }))).await;
+    assert_eq!(answer.status, 200, "its keys are kept: {answer:?}");
+    assert_eq!(seen[0].headers_named("x-auth-user"), ["bob"]);
+    assert_eq!(
+        ask(&stranger.token(&adas(json!({ "sub": "bob" }))))
+            .await
+            .0
+            .status,
+        401
+    );
+    assert_eq!(fetch(server.admin(), "/readyz").expect("alive").status, 200);
 }
 
 #[test]

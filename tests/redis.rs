@@ -100,3 +100,106 @@ async fn a_store_that_is_not_there_at_start_is_told_once_and_by_readiness_until_
     assert_eq!(log.matches("\"ERROR\"").count(), 1, "{log}");
     assert!(server.stop().success());
 }
+
+#[tokio::test]
+async fn what_one_server_changes_holds_at_another_that_remembers_otherwise() {
+    let redis = RedisServer::start(Product::Redis);
+    let one = sample::start(&sample::on_store(&redis.url()));
+    one.command("import -", sample::DIRECTORY);
+    let other = start(&redis);
+    let upstream = Upstream::start();
+    let envoy = Envoy::builder(other.grpc(), upstream.address()).start();
+    let mine = Request::new("GET", "/orders/7")
+        .header("host", sample::MINE)
+        .header("x-my-key", sample::MY_KEY);
+    let told = || {
+        let metrics = fetch(other.admin(), "/metrics").expect("an admin listener");
+        metrics.text().contains("portcullis_store_watch_up 1")
+    };
+    let deadline = Instant::now() + PATIENCE;
+    while !told() {
+        assert!(Instant::now() < deadline, "never told of changes");
+    }
+    for (command, status) in [
+        ("key disable --platform mine k-1", 401),
+        ("key enable --platform mine k-1", 200),
+        ("key revoke --platform mine k-1", 401),
+    ] {
+        let before = if status == 401 { 200 } else { 401 };
+        for _ in 0..2 {
+            assert_eq!(
+                exchange(envoy.plain(), &mine).await.status,
+                before,
+                "{command}"
+            );
+        }
+        one.command(command, "");
+        let begun = Instant::now();
+        while exchange(envoy.plain(), &mine).await.status != status {
+            // What is remembered counts for a minute, a denial for five seconds.
+            assert!(begun.elapsed() < Duration::from_secs(1), "{command}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn whom_a_server_knows_passes_for_the_grace_after_the_redis_has_gone_and_then_as_chosen() {
+    for (stale, then) in [(0, 503), (3600, 200)] {
+        let redis = RedisServer::start(Product::Redis);
+        let config = sample::on_store(&redis.url());
+        sample::start(&config).command("import -", sample::DIRECTORY);
+        let config = config.replace(
+            "timeout_ms: 10000",
+            "timeout_ms: 50, watch_grace_seconds: 1",
+        ) + &format!("\ncache: {{ stale_if_fault_seconds: {stale} }}");
+        let server = sample::start(&config);
+        let upstream = Upstream::start();
+        let envoy = Envoy::builder(server.grpc(), upstream.address()).start();
+        let with = |key: &str| {
+            Request::new("GET", "/orders/7")
+                .header("host", sample::MINE)
+                .header("x-my-key", key)
+        };
+        let (known, unknown) = (with(sample::MY_KEY), with(sample::MY_BARE_KEY));
+        assert_eq!(exchange(envoy.plain(), &known).await.status, 200);
+        redis.pause();
+        assert_eq!(
+            exchange(envoy.plain(), &known).await.status,
+            200,
+            "within the grace"
+        );
+        assert_eq!(
+            exchange(envoy.plain(), &unknown).await.status,
+            503,
+            "not remembered"
+        );
+        let shown = || fetch(server.admin(), "/readyz").expect("an admin listener");
+        let deadline = Instant::now() + PATIENCE;
+        while !shown().text().contains("not told of") {
+            assert!(Instant::now() < deadline, "{}", shown().text());
+        }
+        assert_eq!(
+            shown().status,
+            200,
+            "others that share the Redis are no better"
+        );
+        // The grace ends within seconds, and what follows does not end.
+        let mut last = 200;
+        while last == 200 && !is_stale(&server) && Instant::now() < deadline {
+            last = exchange(envoy.plain(), &known).await.status;
+        }
+        assert_eq!((last, is_stale(&server)), (then, then == 200));
+        redis.resume();
+        let mut answer = exchange(envoy.plain(), &unknown).await;
+        while answer.status != 200 && Instant::now() < deadline {
+            answer = exchange(envoy.plain(), &unknown).await;
+        }
+        assert_eq!(answer.status, 200, "no restart");
+    }
+}
+
+/// Whether somebody was let in from memory, after its time.
+fn is_stale(server: &Server) -> bool {
+    let metrics = fetch(server.admin(), "/metrics").expect("an admin listener");
+    metrics.text().contains(r#"outcome="allow",cache="stale""#)
+}

@@ -103,6 +103,7 @@ impl Backend {
             timeout: 10 * SECOND,
             url: server.url(),
             username: None,
+            watched: None,
         };
         let client = ::redis::Client::open(server.url()).expect("a client");
         Self {

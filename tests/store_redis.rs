@@ -30,6 +30,7 @@ fn settings(url: &str, timeout: Duration) -> Settings {
         timeout,
         url: url.to_owned(),
         username: None,
+        watched: None,
     }
 }
 
@@ -194,14 +195,19 @@ async fn an_unwilling_server_is_a_fault_with_its_reason() {
             "replica",
             &orphan,
             put,
-            "a replica, which takes no writes (READONLY)",
+            "it is a replica, which may lag behind its primary",
         ),
-        ("replica", &orphan, get, ""),
+        (
+            "replica",
+            &orphan,
+            get,
+            "it is a replica, which may lag behind its primary",
+        ),
         (
             "orphan",
             &mute,
             get,
-            "a replica that has lost its primary (MASTERDOWN)",
+            "it is a replica, which may lag behind its primary",
         ),
         // The server's own message repeats what was to be written.
         (

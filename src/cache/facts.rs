@@ -21,6 +21,8 @@ use crate::identity::Lineage;
 pub(super) struct Known {
     lineage: Arc<Lineage>,
     notes: Notes,
+    /// When it was begun to be read, in Unix milliseconds.
+    begun: u64,
     /// The first millisecond in which it counts no more, in Unix milliseconds.
     ends: u64,
 }
@@ -45,15 +47,14 @@ impl Cache {
     ) -> Result<Arc<Lineage>, Fault> {
         let key = key.as_u128();
         let directory = &self.0.directory;
-        let is_good =
-            |it: &Known| self.now() < it.ends && directory.generations().is_current(&it.notes);
+        let now = self.now();
+        let is_good = |it: &Known| now < it.ends && self.is_true(&it.notes, it.begun, now);
         let known = self.0.lineages.get(&key);
         let known = known.or_else(|| self.0.strangers.get(&key));
         if let Some(known) = known.filter(|it| is_good(it)) {
             return Ok(Arc::clone(&known.lineage));
         }
-        let begun = self.now();
-        let reads = Reads::begin(directory, platform);
+        let (begun, reads) = (now, Reads::begin(directory, platform));
         let line = reads.lineage(account).await?;
         let lineage = Arc::new(Lineage {
             account: account.to_owned(),
@@ -71,6 +72,7 @@ impl Cache {
             let known = Known {
                 lineage: Arc::clone(&lineage),
                 notes,
+                begun,
                 ends,
             };
             let into = if lineage.ancestors.is_empty() {

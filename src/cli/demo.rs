@@ -3,10 +3,11 @@
 //!
 //! It starts what `serve` starts, through the same door, and asks as Envoy does; only the
 //! configuration and the directory are its own. What it asks and what must come of it stands in
-//! [`cases`].
+//! [`cases`]; whom the service asks on its part is played by [`stand_ins`].
 
 pub mod cases;
 pub mod exchange;
+pub mod stand_ins;
 pub mod table;
 
 use std::collections::BTreeSet;
@@ -17,8 +18,9 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use tonic::transport::Channel;
 
-use crate::cli::demo::cases::Case;
+use crate::cli::demo::cases::{Case, Section};
 use crate::cli::demo::exchange::{Verdict, ask};
+use crate::cli::demo::stand_ins::StandIns;
 use crate::cli::demo::table::{Table, Tone};
 use crate::cli::serve::{asked_to_end, start_error};
 use crate::cli::{CommandError, block_on, say};
@@ -66,13 +68,15 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     // Silent unless something is wrong; another log in the process is as good.
     let _ = start_log("warn", LogFormat::Text);
     let default = if arguments.once { 0 } else { DEFAULT_PORT_BASE };
-    let config = config(arguments.port_base.unwrap_or(default))?;
     block_on(async {
         let end = asked_to_end()?;
+        let stand_ins = StandIns::start().await?;
+        let config = config(arguments.port_base.unwrap_or(default), &stand_ins)?;
+        let sections = cases::all(&stand_ins.tokens()?);
         let running = start(config, Clock::system()).await.map_err(with_hint)?;
         let (grpc, admin) = addresses(&running)?;
         let table = Table::new(|name| std::env::var(name).ok());
-        let all_expected = check(table, grpc).await;
+        let all_expected = check(table, grpc, &sections).await;
         if arguments.once {
             running.until(async {}).await.map_err(start_error)?;
         } else {
@@ -87,8 +91,14 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
 }
 
 /// The demo's configuration, on loopback ports from this one on; from 0, any that are free.
-fn config(port: u16) -> Result<Config, CommandError> {
-    let parsed = Config::parse("the demo's configuration", CONFIG, Path::new("."), |_| None);
+fn config(port: u16, stand_ins: &StandIns) -> Result<Config, CommandError> {
+    let secret = stand_ins.secret_file()?;
+    let variable = |name: &str| match name {
+        "STAND_INS" => Some(stand_ins.url()),
+        "APP_SECRET_FILE" => Some(secret.path()),
+        _ => None,
+    };
+    let parsed = Config::parse("the demo's configuration", CONFIG, Path::new("."), variable);
     let mut config = parsed.map_err(|it| CommandError::problems(&it))?;
     let admin = if port == 0 { 0 } else { port + ADMIN_OFFSET };
     config.grpc = vec![ListenAddress::Tcp(loopback(port))];
@@ -130,7 +140,7 @@ struct Tally {
 }
 
 /// Sends every Check, and writes the table.
-async fn check(table: Table, grpc: SocketAddr) -> Result<(), CommandError> {
+async fn check(table: Table, grpc: SocketAddr, sections: &[Section]) -> Result<(), CommandError> {
     let client = AuthorizationClient::connect(format!("http://{grpc}")).await;
     let mut client =
         client.map_err(|it| CommandError::failed(format!("cannot connect to {grpc}: {it}")))?;
@@ -144,8 +154,8 @@ async fn check(table: Table, grpc: SocketAddr) -> Result<(), CommandError> {
          what the client is answered (>)."
     ));
     let mut tally = Tally::default();
-    for section in cases::all() {
-        table.section(&section);
+    for section in sections {
+        table.section(section);
         for case in &section.cases {
             tally.add(table, &mut client, section.host, case).await;
         }
@@ -236,21 +246,20 @@ mod tests {
     use super::*;
     use crate::cli::demo::cases::Want;
 
-    /// Nothing issues these tokens and sessions yet, and nobody on the internet is asked from a demo.
-    /// A scheme that is shown does not belong here.
-    const NOT_SHOWN_YET: [(&str, &str); 6] = [
+    /// Nothing issues these tokens and sessions in the demo yet. A scheme that is shown does not
+    /// belong here.
+    const NOT_SHOWN_YET: [(&str, &str); 4] = [
         ("crossbar", "jwt"),
-        ("opentact", "facebook"),
-        ("opentact", "google"),
         ("opentact", "jwt"),
         ("infobip", "session"),
         ("infobip", "oauth2"),
     ];
 
-    #[test]
-    fn every_scheme_of_every_platform_is_allowed_once() {
-        let config = config(0).expect("a configuration without problems");
-        let sections = cases::all();
+    #[tokio::test]
+    async fn every_scheme_of_every_platform_is_allowed_once() {
+        let stand_ins = StandIns::start().await.expect("a loopback port");
+        let config = config(0, &stand_ins).expect("a configuration without problems");
+        let sections = cases::all(&stand_ins.tokens().expect("tokens"));
         let identities: Vec<_> = sections
             .iter()
             .flat_map(|it| &it.cases)

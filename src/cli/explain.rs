@@ -162,7 +162,7 @@ fn ask(socket: &Path, message: &[u8]) -> Result<Option<Report>, CommandError> {
 
 /// Opens the store as a server does, and stays a reader: no store is made, and nothing is changed in
 /// one.
-async fn explain(config: Config, message: Bytes) -> Result<Report, CommandError> {
+async fn explain(mut config: Config, message: Bytes) -> Result<Report, CommandError> {
     if let StoreKind::Embedded(path) = &config.store.kind
         && !path.exists()
     {
@@ -170,6 +170,7 @@ async fn explain(config: Config, message: Bytes) -> Result<Report, CommandError>
         return Err(CommandError::failed(format!("there is no store at {path}")));
     }
     let file = read_directory(&config).map_err(start_error)?;
+    config.store.watch_grace = None;
     let metrics = Arc::new(Metrics::default());
     let opened = open(config, file, Clock::system(), &metrics).await;
     let opened = opened.map_err(start_error)?;

@@ -136,6 +136,7 @@ async fn perform(
     if let StoreKind::Redis(settings) = &mut config.store.kind {
         settings.timeout = settings.timeout.max(PATIENCE);
     }
+    config.store.watch_grace = None;
     let metrics = Arc::new(Metrics::default());
     let opened = open(config, None, Clock::system(), &metrics).await;
     let opened = opened.map_err(start_error)?;

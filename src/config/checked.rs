@@ -100,6 +100,11 @@ impl Checked {
         for (pointer, seconds) in [
             ("/cache/ttl_seconds", raw.cache.ttl_seconds),
             ("/cache/denial_ttl_seconds", raw.cache.denial_ttl_seconds),
+            (
+                "/cache/stale_if_fault_seconds",
+                raw.cache.stale_if_fault_seconds,
+            ),
+            ("/store/watch_grace_seconds", raw.store.watch_grace_seconds),
         ] {
             if seconds > MAX_TTL_SECONDS {
                 complain(pointer, "at most 2592000 (30 days)");

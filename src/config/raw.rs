@@ -18,7 +18,7 @@ pub struct RawConfig {
     /// Where the directory is kept.
     #[serde(default)]
     pub store: RawStore,
-    /// What tokens that are minted here are signed with.
+    /// What tokens that are minted here, and assertions, are signed with.
     #[serde(default)]
     pub signing: RawSigning,
     /// How servers on the internet are asked, such as those that publish key sets.
@@ -66,6 +66,10 @@ pub struct RawSigning {
     /// Files with private RSA keys (PEM, 2048 bits or more), 4 at most: tokens are signed with the
     /// first, and good under each. A `memory:` store with `listen.issue` makes its own.
     pub key_files: Vec<String>,
+    /// Files with private keys on P-256 or of Ed25519 (PEM, PKCS#8), 4 at most: assertions for
+    /// upstreams are signed with the first, as ES256 or `EdDSA`, and each stands in the key sets. A
+    /// `memory:` store makes its own.
+    pub assertion_key_files: Vec<String>,
 }
 
 /// Asking servers on the internet.
@@ -101,6 +105,9 @@ pub struct RawCache {
     pub denial_ttl_seconds: u64,
     /// Proofs kept: that a password matches a hash.
     pub proof_capacity: u64,
+    /// How long an identity counts on while the store fails, beyond `store.watch_grace_seconds` and its own time; never
+    /// beyond its expiry. A revocation meanwhile does not take hold until the store is back.
+    pub stale_if_fault_seconds: u64,
 }
 
 impl Default for RawCache {
@@ -111,6 +118,7 @@ impl Default for RawCache {
             denial_capacity: 20_000,
             denial_ttl_seconds: 5,
             proof_capacity: 100_000,
+            stale_if_fault_seconds: 0,
         }
     }
 }

@@ -32,6 +32,9 @@ pub struct RawStore {
     pub pepper_files: Vec<String>,
     /// What a `memory:` store is filled with at start.
     pub directory_file: Option<String>,
+    /// How long what is remembered counts after the last word of the Redis server, which tells what
+    /// others change in it.
+    pub watch_grace_seconds: u64,
 }
 
 impl Default for RawStore {
@@ -44,6 +47,7 @@ impl Default for RawStore {
             timeout_ms: 50,
             pepper_files: Vec::new(),
             directory_file: None,
+            watch_grace_seconds: 5,
         }
     }
 }
@@ -58,6 +62,9 @@ pub struct StoreSettings {
     pub peppers: Peppers,
     /// What a `memory:` store is filled with.
     pub directory: Option<DirectorySource>,
+    /// How long what is remembered counts after the last word of changes; `None`: nobody remembers anything, so changes
+    /// need not be heard of.
+    pub watch_grace: Option<Duration>,
 }
 
 /// A kind of store.
@@ -144,6 +151,7 @@ impl StoreSettings {
             kind,
             peppers,
             directory,
+            watch_grace: Some(Duration::from_secs(raw.watch_grace_seconds)),
         })
     }
 }
@@ -184,5 +192,6 @@ fn redis_settings(
         timeout: Duration::from_millis(raw.timeout_ms),
         url: raw.url.clone(),
         username: raw.username.clone(),
+        watched: None,
     })
 }

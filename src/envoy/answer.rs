@@ -43,9 +43,7 @@ pub fn encode(
     let refuse =
         |refusal: &Refusal<'_>, platform| refusal::write(refusal, platform, request, circumstances);
     let mut response = match (&decision.verdict, &decision.platform) {
-        (Ok(permit), Some(platform)) => {
-            allow(permit, platform, request, decision.context.as_deref())
-        }
+        (Ok(permit), Some(platform)) => allow(permit, platform, request, decision),
         (Err(Failure::Denied(denial)), platform) => {
             refuse(&Refusal::of_denial(denial), platform.as_deref())
         }
@@ -67,7 +65,7 @@ fn allow(
     permit: &Permit,
     platform: &Platform,
     request: &RequestView<'_>,
-    context: Option<&str>,
+    decision: &Decision,
 ) -> CheckResponse {
     let names = platform.identity_headers.names();
     let values = identity_values(permit, platform);
@@ -87,8 +85,13 @@ fn allow(
     {
         headers.push(overwrite(name, account));
     }
-    if let Some(context) = context {
+    if let Some(context) = &decision.context {
         headers.push(overwrite(context::HEADER, context));
+    }
+    let assertion_header = platform.assertion.as_ref().map(|it| &*it.header);
+    let assertion = decision.assertion.as_ref();
+    if let (Some(name), Some(text)) = (assertion_header, assertion.and_then(|it| it.expose_str())) {
+        headers.push(overwrite(name, text));
     }
     let mut remove = |name: &str| {
         // Envoy removes after it has set: what is set must not be removed.
@@ -114,6 +117,7 @@ fn allow(
         .map(|it| it.1)
         .chain(credential_headers)
         .chain(account_header)
+        .chain(assertion_header)
         .collect();
     for name in &hidden {
         // Many upstreams read `_` as `-` (RFC 3875 §4.1.18). The twin is named even where it was

@@ -7,10 +7,12 @@ mod parts;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use crate::credential::Secret;
 use crate::decision::{Denial, Failure};
 use crate::envoy::OnFault;
 use crate::envoy::answer;
@@ -239,7 +241,7 @@ fn fault<T>(outcome: &Result<T, Failure>) -> Option<String> {
 
 /// Writes the answer as the RPC does, and reads it back. Only the target of a redirect is masked
 /// before: the query goes with it, and whatever credential a client left there by mistake; and the
-/// context, which is one.
+/// context and the assertion, which are as good as one.
 fn reply(mut decision: Decision, request: &RequestView<'_>, setting: Setting) -> Option<Reply> {
     if setting.on_fault == OnFault::GrpcError && fault(&decision.verdict).is_some() {
         return None;
@@ -259,6 +261,10 @@ fn reply(mut decision: Decision, request: &RequestView<'_>, setting: Setting) ->
     // What the issue listener would be told opens it for a while.
     if let Some(context) = &mut decision.context {
         *context = format!("({} bytes)", context.len());
+    }
+    if let Some(assertion) = &mut decision.assertion {
+        let masked = format!("({} bytes)", assertion.expose().len());
+        *assertion = Arc::new(Secret::new(masked.into_bytes()));
     }
     Reply::read(answer::encode(&decision, request, &circumstances))
 }

@@ -3,13 +3,16 @@
 
 use std::fs::{File, Metadata};
 use std::io::Read as _;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use jsonwebtoken::DecodingKey;
 use zeroize::Zeroizing;
 
 use crate::credential::Secret;
-use crate::keys::{Algorithm, Key, MAX_KID_BYTES, MIN_SECRET_BYTES, RawKey, Signer, pem};
+use crate::keys::{
+    Algorithm, Key, KeyProblem, MAX_KID_BYTES, MIN_SECRET_BYTES, RawKey, Signer, pem,
+};
 
 /// The longest file that is read for a key, in bytes; an RSA key of 8192 bits has under 2 KiB.
 const MAX_FILE_BYTES: u64 = 16 * 1024;
@@ -53,6 +56,64 @@ pub(super) fn load(raw: &RawKey, base: &Path) -> Result<Key, Wrong> {
         material,
         signer: Signer::Issuer,
     })
+}
+
+/// How many files with private keys are taken: the current key, and those whose tokens have not ended.
+pub const MAX_SIGNING_KEYS: usize = 4;
+
+/// Keys that were loaded, and what of their files works and may not be meant so.
+#[derive(Debug)]
+pub struct Loaded<K> {
+    /// The keys.
+    pub keys: K,
+    /// Files that others may read.
+    pub warnings: Vec<KeyProblem>,
+}
+
+/// Loads private keys, one a file and each once; `read` makes a key of a file, `name` tells it from others.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub(super) fn load_private<K>(
+    files: &[PathBuf],
+    read: impl Fn(&Secret) -> Result<K, String>,
+    name: impl Fn(&K) -> [u8; 32],
+) -> Result<Loaded<Vec<K>>, Vec<KeyProblem>> {
+    let problem = |index, message: String| KeyProblem::new(index, "", message);
+    let mut keys: Vec<K> = Vec::new();
+    let (mut warnings, mut problems) = (Vec::new(), Vec::new());
+    for (index, path) in files.iter().enumerate().take(MAX_SIGNING_KEYS) {
+        let loaded = read_file_and_metadata(path).and_then(|(file, metadata)| {
+            let key = read(&file).map_err(|it| format!("{}: {it}", path.display()))?;
+            Ok((key, metadata.permissions().mode() & 0o004 != 0))
+        });
+        match loaded {
+            Ok((key, _)) if keys.iter().any(|it| name(it) == name(&key)) => {
+                problems.push(problem(index, "another file holds this key".to_owned()));
+            }
+            Ok((key, open)) => {
+                keys.push(key);
+                if open {
+                    let message = format!(
+                        "{} can be read by everyone on this machine; `chmod 600` it",
+                        path.display()
+                    );
+                    warnings.push(problem(index, message));
+                }
+            }
+            Err(message) => problems.push(problem(index, message)),
+        }
+    }
+    if files.len() > MAX_SIGNING_KEYS {
+        let message =
+            format!("at most {MAX_SIGNING_KEYS} keys; leave out those whose tokens have all ended");
+        problems.push(problem(MAX_SIGNING_KEYS, message));
+    }
+    if problems.is_empty() {
+        Ok(Loaded { keys, warnings })
+    } else {
+        Err(problems)
+    }
 }
 
 fn read_file(path: &Path) -> Result<Secret, String> {

@@ -20,8 +20,8 @@ use crate::credential::Secret;
 use crate::decision::{Dependency, Fault};
 use crate::directory::pepper::Peppers;
 use crate::keys::files::read_secret;
-use crate::keys::signing::{MAX_SIGNING_KEYS, compact};
-use crate::keys::{Algorithm, Key, KeyProblem, Signer, self_test};
+use crate::keys::signing::compact;
+use crate::keys::{Algorithm, Key, KeyProblem, MAX_SIGNING_KEYS, Signer, self_test};
 
 /// What the keys are derived from the peppers for.
 const PURPOSE: &[u8] = b"HS256 tokens";

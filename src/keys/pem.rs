@@ -5,6 +5,7 @@
 //! meant, since it has no business on a machine that only verifies.
 
 use aws_lc_rs::rsa::KeyPair;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jsonwebtoken::DecodingKey;
@@ -40,6 +41,12 @@ const RSA_LENGTH: &str = "an RSA key has 2048 to 8192 bits (RFC 7518 §3.3)";
 const RSA_OID: [u8; 11] = [
     0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01,
 ];
+
+/// `secp256r1` (RFC 5480 §2.1.1.1), alike.
+const P256_OID: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+
+/// `id-Ed25519` (RFC 8410 §3), alike.
+const ED25519_OID: [u8; 5] = [0x06, 0x03, 0x2b, 0x65, 0x70];
 
 /// Gives the key, and the bytes that tell it from any other of its algorithm.
 ///
@@ -119,11 +126,44 @@ fn decode(file: &Secret) -> Result<Vec<u8>, &'static str> {
     Ok(der.expose().to_vec())
 }
 
-/// Gives the private RSA key of a file: PKCS#8 (RFC 5208) or PKCS#1 (RFC 8017 §A.1.2).
+/// A private key on a curve.
+pub(super) enum CurvePair {
+    /// On P-256, for ES256.
+    P256(EcdsaKeyPair),
+    /// On Ed25519, for `EdDSA`.
+    Ed25519(Ed25519KeyPair),
+}
+
+/// Gives the private key on a curve of a file: PKCS#8 (RFC 5958).
 ///
 /// # Errors
 /// What is wrong with the file.
-pub(super) fn private_rsa_key(file: &Secret) -> Result<KeyPair, &'static str> {
+pub(super) fn private_curve_key(file: &Secret) -> Result<CurvePair, &'static str> {
+    let text = private_text(file)?;
+    if text.contains("BEGIN EC ") {
+        return Err("not in PKCS#8; `openssl pkcs8 -topk8 -nocrypt -in KEY` writes it so");
+    }
+    if text.contains("BEGIN RSA ") {
+        return Err(NOT_ON_A_CURVE);
+    }
+    let der = block(text, "PRIVATE KEY").ok_or("not one PEM block `PRIVATE KEY`")?;
+    let damaged = "not a private key, or a damaged one";
+    if names(&der, &P256_OID) {
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.expose());
+        return pair.map(CurvePair::P256).map_err(|_| damaged);
+    }
+    if names(&der, &ED25519_OID) {
+        let pair = Ed25519KeyPair::from_pkcs8(der.expose());
+        return pair.map(CurvePair::Ed25519).map_err(|_| damaged);
+    }
+    Err(NOT_ON_A_CURVE)
+}
+
+const NOT_ON_A_CURVE: &str = "neither a key on the curve P-256 nor an Ed25519 key; make one with `openssl \
+                              genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`";
+
+/// Gives the text of a file that can hold a private key.
+fn private_text(file: &Secret) -> Result<&str, &'static str> {
     let text = file.expose_str().ok_or("not a PEM file")?.trim();
     if text.contains("ENCRYPTED") {
         return Err(
@@ -137,12 +177,26 @@ pub(super) fn private_rsa_key(file: &Secret) -> Result<KeyPair, &'static str> {
     if text.contains("BEGIN CERTIFICATE-----") {
         return Err("this is a certificate; signing takes the private key of it");
     }
+    Ok(text)
+}
+
+/// Tells whether PKCS#8 names this algorithm or curve near its beginning.
+fn names(der: &Secret, oid: &[u8]) -> bool {
+    let head = der.expose().get(..48).unwrap_or(der.expose());
+    head.windows(oid.len()).any(|it| it == oid)
+}
+
+/// Gives the private RSA key of a file: PKCS#8 (RFC 5208) or PKCS#1 (RFC 8017 §A.1.2).
+///
+/// # Errors
+/// What is wrong with the file.
+pub(super) fn private_rsa_key(file: &Secret) -> Result<KeyPair, &'static str> {
+    let text = private_text(file)?;
     if text.contains("BEGIN EC ") {
         return Err(NOT_RSA);
     }
     let read = if let Some(der) = block(text, "PRIVATE KEY") {
-        let head = der.expose().get(..48).unwrap_or(der.expose());
-        if !head.windows(RSA_OID.len()).any(|it| it == RSA_OID) {
+        if !names(&der, &RSA_OID) {
             return Err(NOT_RSA);
         }
         KeyPair::from_pkcs8(der.expose())

@@ -69,6 +69,22 @@ pub(crate) fn ec_private_pem() -> String {
     pem("PRIVATE KEY", &BASE64_STANDARD.encode(der.as_ref()))
 }
 
+/// Gives one of Ed25519, as OpenSSL writes it (RFC 8410 §7).
+pub(crate) fn ed_private_pem() -> String {
+    let mut der = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
+    let mut seed = [0; 32];
+    rand::fill(&mut seed).unwrap();
+    der.extend(seed);
+    pem("PRIVATE KEY", &BASE64_STANDARD.encode(der))
+}
+
+/// Gives one on a curve that is not taken.
+pub(crate) fn p384_private_pem() -> String {
+    let pair = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap();
+    let der = pair.to_pkcs8v1().unwrap();
+    pem("PRIVATE KEY", &BASE64_STANDARD.encode(der.as_ref()))
+}
+
 /// Puts a block together.
 pub(crate) fn pem(label: &str, body: &str) -> String {
     format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")

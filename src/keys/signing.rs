@@ -6,8 +6,7 @@
 //! elsewhere.
 
 use std::fmt;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_lc_rs::encoding::AsDer as _;
@@ -17,17 +16,15 @@ use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::credential::Secret;
 use crate::decision::{Dependency, Fault};
-use crate::keys::files::read_file_and_metadata;
+use crate::keys::files::load_private;
 use crate::keys::pem::{RsaNumbers, private_rsa_key};
-use crate::keys::{Algorithm, Key, KeyProblem, Signer, self_test};
-
-/// How many files are taken: the current key, and those whose tokens have not ended.
-pub const MAX_SIGNING_KEYS: usize = 4;
+use crate::keys::{Algorithm, Key, KeyProblem, Loaded, Signer, self_test};
 
 /// Digits of a key's name, of 6 bits each.
 const KID_DIGITS: usize = 22;
@@ -43,15 +40,6 @@ impl fmt::Debug for SigningKeys {
     }
 }
 
-/// Keys that were loaded, and what of their files works and may not be meant so.
-#[derive(Debug)]
-pub struct Loaded {
-    /// The keys.
-    pub keys: SigningKeys,
-    /// Files that others may read.
-    pub warnings: Vec<KeyProblem>,
-}
-
 struct SigningKey {
     pair: KeyPair,
     public: RsaNumbers,
@@ -65,37 +53,9 @@ impl SigningKeys {
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub fn load(files: &[PathBuf]) -> Result<Loaded, Vec<KeyProblem>> {
-        let problem = |index, message: String| KeyProblem::new(index, "", message);
-        let mut keys: Vec<SigningKey> = Vec::new();
-        let (mut warnings, mut problems) = (Vec::new(), Vec::new());
-        for (index, file) in files.iter().enumerate().take(MAX_SIGNING_KEYS) {
-            match SigningKey::load(file) {
-                Ok((key, _)) if keys.iter().any(|it| it.thumbprint == key.thumbprint) => {
-                    problems.push(problem(index, "another file holds this key".to_owned()));
-                }
-                Ok((key, open)) => {
-                    keys.push(key);
-                    if open {
-                        let message = format!(
-                            "{} can be read by everyone on this machine; `chmod 600` it",
-                            file.display()
-                        );
-                        warnings.push(problem(index, message));
-                    }
-                }
-                Err(message) => problems.push(problem(index, message)),
-            }
-        }
-        if files.len() > MAX_SIGNING_KEYS {
-            let message = format!(
-                "at most {MAX_SIGNING_KEYS} keys; leave out those whose tokens have all ended"
-            );
-            problems.push(problem(MAX_SIGNING_KEYS, message));
-        }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
+    pub fn load(files: &[PathBuf]) -> Result<Loaded<Self>, Vec<KeyProblem>> {
+        let read = |file: &Secret| SigningKey::new(private_rsa_key(file)?);
+        let Loaded { keys, warnings } = load_private(files, read, |it| it.thumbprint)?;
         let keys = Self(keys.into());
         Ok(Loaded { keys, warnings })
     }
@@ -159,7 +119,7 @@ impl SigningKeys {
 /// Puts a token together (RFC 7515 §7.1); `sign` gives the signature of a message in base64url.
 pub(super) fn compact(
     header: &str,
-    claims: &Map<String, Value>,
+    claims: &impl Serialize,
     sign: impl FnOnce(&[u8]) -> Option<String>,
 ) -> Result<String, Fault> {
     let fault = |detail| Fault::new(Dependency::Internal, detail);
@@ -171,15 +131,6 @@ pub(super) fn compact(
 }
 
 impl SigningKey {
-    /// Loads a key, and tells whether everyone may read its file.
-    fn load(path: &Path) -> Result<(Self, bool), String> {
-        let (file, metadata) = read_file_and_metadata(path)?;
-        let in_file = |it: &str| format!("{}: {it}", path.display());
-        let pair = private_rsa_key(&file).map_err(in_file)?;
-        let key = Self::new(pair).map_err(|it| in_file(&it))?;
-        Ok((key, metadata.permissions().mode() & 0o004 != 0))
-    }
-
     /// Takes a key after it has signed something that its public half then verified.
     fn new(pair: KeyPair) -> Result<Self, String> {
         self_test::passed()?;
@@ -224,18 +175,22 @@ impl SigningKey {
         }
     }
 
-    /// Names the key as tokens of this platform do. Each part has its length before it, so that no
-    /// two run together.
     fn kid(&self, platform: &str) -> String {
-        let mut hash = Sha256::new_with_prefix(b"portcullis kid");
-        for part in [&self.thumbprint[..], platform.as_bytes()] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-        let mut kid = BASE64_URL_SAFE_NO_PAD.encode(hash.finalize());
-        kid.truncate(KID_DIGITS);
-        kid
+        kid(&self.thumbprint, platform)
     }
+}
+
+/// Names a key as tokens of this platform do. Each part has its length before it, so that no two
+/// run together.
+pub(super) fn kid(thumbprint: &[u8; 32], platform: &str) -> String {
+    let mut hash = Sha256::new_with_prefix(b"portcullis kid");
+    for part in [&thumbprint[..], platform.as_bytes()] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let mut kid = BASE64_URL_SAFE_NO_PAD.encode(hash.finalize());
+    kid.truncate(KID_DIGITS);
+    kid
 }
 
 /// RFC 7638 §3: the required members in the order of their names, without white space.
@@ -248,7 +203,7 @@ fn thumbprint(public: &RsaNumbers) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::samples;
+    use crate::keys::{MAX_SIGNING_KEYS, samples};
 
     fn written(pems: &[String]) -> (tempfile::TempDir, Vec<PathBuf>) {
         let folder = tempfile::tempdir().unwrap();

@@ -2,6 +2,7 @@
 //!
 //! Each part is read by its own type, and each problem is told at its key, all at once.
 
+mod assertion;
 mod checks;
 mod headers;
 mod issuing;
@@ -15,13 +16,14 @@ use serde::Deserialize;
 use crate::decision::Reason;
 use crate::directory::pepper::Peppers;
 use crate::document::{Document, Problem};
-use crate::keys::hmac::HmacKeys;
 use crate::keys::signing::SigningKeys;
 use crate::outbound::Outbound;
 use crate::platform::errors::{ErrorTable, RawErrorRow};
 use crate::platform::https::{Https, Mode, RawHttps};
+pub use crate::platform::settings::assertion::AssertionSettings;
 use crate::platform::settings::checks::{check_claims, check_names, check_rules};
 pub use crate::platform::settings::headers::IdentityHeaders;
+use crate::platform::settings::issuing::hmac_keys;
 pub use crate::platform::settings::issuing::{IssueSettings, Served};
 use crate::platform::{NamedScheme, Platform, Site, presets};
 use crate::policy::tunnel::MethodOverride;
@@ -55,6 +57,8 @@ pub struct RawPlatform {
     /// Names of the headers that tell the upstream who is calling.
     #[serde(default)]
     identity_headers: IdentityHeaders,
+    /// A signed assertion of who was admitted, for the upstream; absent: none.
+    assertion: Option<AssertionSettings>,
     /// What is made of plain HTTP: `off`, `deny`, `redirect`.
     https: Option<RawHttps>,
     /// What several credentials on one request mean.
@@ -179,6 +183,14 @@ pub fn build(
     if problems.len() == found {
         check_claims(&settings, &raw.rules, &schemes, problems);
     }
+    let unread = parse_places(&raw.unread).unwrap_or_else(|message| {
+        if !raw.unread.is_empty() {
+            problems.push(settings.problem("/unread", message));
+        }
+        Vec::new()
+    });
+    let places = schemes.iter().flat_map(|it| it.scheme.places());
+    assertion::check(&settings, &raw, places.chain(&unread), problems);
     let https: Https = raw.https.map_or(
         Https {
             mode: Mode::Off,
@@ -219,14 +231,6 @@ pub fn build(
     if problems.len() > before {
         return None;
     }
-    let unread = match parse_places(&raw.unread) {
-        _ if raw.unread.is_empty() => Vec::new(),
-        Ok(places) => places,
-        Err(message) => {
-            problems.push(settings.problem("/unread", message));
-            return None;
-        }
-    };
     Some(Platform {
         unread,
         challenges: if raw.challenge {
@@ -240,6 +244,7 @@ pub fn build(
         policy: policy?,
         errors: errors?,
         identity_headers: raw.identity_headers,
+        assertion: raw.assertion,
         issue: raw.issue,
         hmac,
         throttle: throttle.into(),
@@ -248,37 +253,6 @@ pub fn build(
             hosts: raw.hosts.iter().map(|it| it.to_ascii_lowercase()).collect(),
             prefix: raw.prefix.unwrap_or_else(|| "/".to_owned()),
         },
-    })
-}
-
-/// Gives what the platform's own HS256 tokens are signed with: its files, or where it issues any, what
-/// the peppers give.
-fn hmac_keys(
-    settings: &Document,
-    raw: &RawPlatform,
-    issuing: bool,
-    around: Surroundings<'_>,
-    problems: &mut Vec<Problem>,
-) -> HmacKeys {
-    if raw.hmac_key_files.is_empty() {
-        let peppers = around.peppers.filter(|_| issuing);
-        let derived = peppers.map(|it| HmacKeys::derived(it, &raw.name));
-        return derived
-            .unwrap_or_else(|| Ok(HmacKeys::default()))
-            .unwrap_or_else(|message| {
-                problems.push(settings.problem("/issue", &message));
-                HmacKeys::default()
-            });
-    }
-    let files = raw.hmac_key_files.iter().map(|it| around.base.join(it));
-    HmacKeys::load(&files.collect::<Vec<_>>()).unwrap_or_else(|found| {
-        let at = |index: usize| format!("/hmac_key_files/{index}");
-        problems.extend(
-            found
-                .iter()
-                .map(|it| settings.problem(&at(it.index), &it.message)),
-        );
-        HmacKeys::default()
     })
 }
 

@@ -4,15 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::assertion::Assertions;
 use crate::authenticator::Authenticator;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::store::{StoreKind, StoreSettings};
 use crate::credential::Fingerprinter;
-use crate::directory::Directory;
 use crate::directory::file::{DirectoryFile, Existing, Forms};
 use crate::directory::operations::Operations;
+use crate::directory::{self, Directory};
 use crate::explain::Explainer;
 use crate::gate::Gate;
 use crate::issue::core::{Core, Parts};
@@ -24,12 +25,9 @@ use crate::serve::StartError;
 use crate::store::Store;
 use crate::store::embedded::Embedded;
 use crate::store::metered::Metered;
-use crate::store::redis::Redis;
+use crate::store::redis::{self, Redis, Watched};
 use crate::telemetry::Metrics;
 use crate::throttle::Throttle;
-
-/// How long an outcome counts where other processes write to the store and nobody tells this one.
-const UNWATCHED: Duration = Duration::from_secs(1);
 
 /// How many clients and targets failed attempts are counted of; a few hundred bytes each.
 const ATTEMPTS_KNOWN: u64 = 50_000;
@@ -81,13 +79,14 @@ pub async fn open(
     let fingerprinter = Fingerprinter::random()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let prover = Prover::new(fingerprinter.clone(), config.proof_capacity, cores)?;
-    let StoreSettings { kind, peppers, .. } = config.store;
-    let mut limits = config.cache;
-    if matches!(kind, StoreKind::Redis(_)) {
-        limits.ttl = limits.ttl.min(UNWATCHED);
-        limits.denial_ttl = limits.denial_ttl.min(UNWATCHED);
-    }
-    let store = open_store(kind, clock.clone()).await?;
+    let StoreSettings {
+        kind,
+        peppers,
+        watch_grace,
+        ..
+    } = config.store;
+    let watched = watch_grace.map(|grace| watched(grace, clock.clone(), metrics));
+    let store = open_store(kind, clock.clone(), watched).await?;
     let store = Arc::new(Metered::new(store, Arc::clone(metrics)));
     let directory = Directory::new(store, peppers, prover, clock);
     if let Some(file) = file {
@@ -102,15 +101,22 @@ pub async fn open(
         (it, forms)
     });
     let operations = Operations::new(directory.clone(), forms.collect());
-    let cache = Cache::new(limits, directory.clone());
+    let cache = Cache::new(config.cache, directory.clone());
     let explainer = Explainer {
         directory: directory.clone(),
         platforms: config.platforms.clone(),
         fingerprinter: fingerprinter.clone(),
         client_address: config.client_address,
+        assertion_keys: config.assertion_keys.clone(),
         on_fault: config.on_fault,
     };
     let throttle = Throttle::new(directory.clone(), fingerprinter.clone(), ATTEMPTS_KNOWN);
+    let assertions = Assertions::new(
+        config.assertion_keys,
+        fingerprinter.clone(),
+        &config.platforms,
+        config.cache.capacity,
+    );
     let authenticator = Authenticator::new(
         directory.clone(),
         cache.clone(),
@@ -128,7 +134,12 @@ pub async fn open(
         metrics: Arc::clone(metrics),
         instance,
     });
-    let gate = Gate::new(config.platforms, authenticator, config.client_address);
+    let gate = Gate::new(
+        config.platforms,
+        authenticator,
+        config.client_address,
+        assertions,
+    );
     Ok(Opened {
         directory,
         cache,
@@ -141,14 +152,33 @@ pub async fn open(
     })
 }
 
-async fn open_store(kind: StoreKind, clock: Clock) -> Result<Arc<dyn Store>, StartError> {
+/// What a server that several processes share is to tell of.
+fn watched(grace: Duration, clock: Clock, metrics: &Arc<Metrics>) -> Watched {
+    let metrics = Arc::clone(metrics);
+    Watched {
+        prefix: directory::TRACKED,
+        canary_prefix: directory::CANARIES,
+        grace,
+        clock,
+        lag: Arc::new(move |lag| metrics.note_revocation_lag(lag)),
+    }
+}
+
+async fn open_store(
+    kind: StoreKind,
+    clock: Clock,
+    watched: Option<Watched>,
+) -> Result<Arc<dyn Store>, StartError> {
     Ok(match kind {
         StoreKind::Embedded(path) => {
             let opened = tokio::task::spawn_blocking(move || Embedded::open(&path, clock)).await;
             Arc::new(opened.map_err(|_| StartError::Aborted)??)
         }
         StoreKind::Memory => Arc::new(Embedded::memory(clock)?),
-        StoreKind::Redis(settings) => Arc::new(Redis::new(settings)?),
+        StoreKind::Redis(settings) => Arc::new(Redis::new(redis::Settings {
+            watched,
+            ..settings
+        })?),
     })
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 
+use crate::store::lease::Lease;
 use crate::store::{Cursor, DeleteIf, Page, PutIf, Sink, Store, StoreError};
 use crate::telemetry::Metrics;
 
@@ -87,6 +88,10 @@ impl Store for Metered {
 
     fn watch(&self, sink: Sink) {
         self.inner.watch(sink);
+    }
+
+    fn lease(&self) -> Lease {
+        self.inner.lease()
     }
 
     fn was_reached(&self) -> bool {

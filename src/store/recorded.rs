@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 
+use crate::store::lease::Lease;
 use crate::store::{Cursor, DeleteIf, Page, PutIf, Sink, Store, StoreError};
 
 /// A key that was read. Its value is not kept.
@@ -112,6 +113,10 @@ impl Store for Recorded {
 
     fn watch(&self, sink: Sink) {
         self.inner.watch(sink);
+    }
+
+    fn lease(&self) -> Lease {
+        self.inner.lease()
     }
 
     fn was_reached(&self) -> bool {

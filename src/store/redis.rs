@@ -6,19 +6,18 @@
 //! themselves.
 //!
 //! The user that it logs in as needs the commands DEL, EVAL, EVALSHA, EXISTS, GET, INCRBY, PEXPIRE,
-//! SCAN and SET on the keys of portcullis (`~pc:*` and `~pcu:*`), and SELECT where the URL names a
-//! database. README.md has the line for the server's access rules, which a test tries.
+//! ROLE, SCAN and SET on the keys of portcullis (`~pc*:*`), CLIENT TRACKING and CLIENT TRACKINGINFO, and SELECT where
+//! the URL names a database. README.md has the line for the server's access rules, which a test tries.
 //!
-//! [`Store::watch`] tells only of what was put and deleted through this very value. What other
-//! processes change, and what expires, is noticed when the lifetime of a cached answer ends; until
-//! a watcher (`redis/watch.rs`) follows the server's own invalidation messages, keep that lifetime
-//! as short as a revocation may take.
+//! [`Store::watch`] tells of what anybody changes, as long as the [`Lease`] holds (`redis/watch.rs`).
 
+mod canary;
 mod fault;
 mod link;
 mod reply;
 mod script;
 mod settings;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,9 +28,13 @@ use futures_core::future::BoxFuture;
 use redis::Pipeline;
 use tokio::task;
 
+pub use self::canary::Lag;
 use self::link::Link;
 use self::script::{Call, Scripts};
 pub use self::settings::Settings;
+pub use self::watch::Watched;
+use self::watch::Watcher;
+use crate::store::lease::Lease;
 use crate::store::{
     Change, Cursor, DeleteIf, Page, PutIf, Sink, Sinks, Store, StoreError, check_key, check_prefix,
     check_value, not_a_counter, ttl_milliseconds,
@@ -45,6 +48,9 @@ pub struct Redis {
     link: Arc<Link>,
     scripts: Scripts,
     sinks: Arc<Sinks>,
+    lease: Lease,
+    /// Ends with the store.
+    _watching: Option<AbortOnDrop>,
 }
 
 impl Redis {
@@ -57,11 +63,24 @@ impl Redis {
     /// # Panics
     /// Outside of a Tokio runtime, on which the connection then lives.
     pub fn new(settings: Settings) -> Result<Self, StoreError> {
-        let timeout = settings.timeout;
+        let (timeout, watched) = (settings.timeout, settings.watched.clone());
+        let client = settings.into_client()?;
+        let link = Arc::new(Link::new(client.clone(), timeout));
+        let sinks = Arc::<Sinks>::default();
+        let lease = Lease::ended("the store was not reached yet");
+        let watching = watched.map(|watched| {
+            let (sinks, lease) = (Arc::clone(&sinks), lease.clone());
+            let watcher = Watcher::new(client, watched, sinks, lease, Arc::clone(&link));
+            AbortOnDrop(tokio::spawn(async move {
+                watcher.run().await;
+            }))
+        });
         Ok(Self {
-            link: Arc::new(Link::new(settings.into_client()?, timeout)),
+            link,
             scripts: Scripts::new(),
-            sinks: Arc::default(),
+            sinks,
+            lease,
+            _watching: watching,
         })
     }
 
@@ -83,6 +102,15 @@ impl Redis {
                 "a write was cut off ({stopped})"
             )))
         })
+    }
+}
+
+/// A task that ends with whoever began it.
+struct AbortOnDrop(task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -187,6 +215,10 @@ impl Store for Redis {
 
     fn watch(&self, sink: Sink) {
         self.sinks.add(sink);
+    }
+
+    fn lease(&self) -> Lease {
+        self.lease.clone()
     }
 
     fn was_reached(&self) -> bool {

@@ -1,88 +1,27 @@
-//! Facebook's tokens: a verification that takes longer than a Check may, at a Graph that needs 400 ms for each answer, and
-//! the signed tokens of Limited Login.
+//! The signed tokens of Facebook's Limited Login.
 //!
 //! The server runs in the test's own process, so that the test can say what time it is.
 
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use portcullis::clock::Clock;
-use portcullis::config::Config;
-use portcullis::serve::{Running, start};
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::check::asking::{Ask, ask};
 use crate::support::check::CheckClient;
-use crate::support::facebook::{APP_ID, APP_SECRET, CALLIFYS, Graph, SILENT};
+use crate::support::facebook::{APP_ID, CALLIFYS, Graph, SILENT, config, files, serve, serve_with};
 use crate::support::issuers::changed;
 use crate::support::provider::Provider;
-use crate::support::sample::{DIRECTORY, OPENTACT};
+use crate::support::sample::OPENTACT;
 use crate::support::server::Server;
-
-/// How long Graph takes. A Check has 150 ms.
-const SLOW: Duration = Duration::from_millis(400);
 
 /// Where nobody listens.
 const NOWHERE: &str = "http://127.0.0.1:1/";
 
 /// How long what Graph said is kept.
 const KEPT_SECONDS: u64 = 60;
-
-/// Starts a server that asks this Graph and this provider of keys; its time is the second that the counter says.
-/// `more` are further settings of the scheme.
-async fn serve(
-    graph: &Graph,
-    jwks_url: &str,
-    more: &str,
-    directory: &Path,
-) -> (Running, Arc<AtomicU64>) {
-    for (name, text) in files() {
-        std::fs::write(directory.join(name), text).expect("a temporary directory");
-    }
-    let config = config(
-        "grpc: [\"127.0.0.1:0\"]",
-        graph,
-        &format!("jwks_url: \"{jwks_url}\", {more}"),
-    );
-    let config = Config::parse("portcullis.yaml", &config, directory, |_| None);
-    let config = config.expect("a configuration");
-    let seconds = Arc::new(AtomicU64::new(1_800_000_000));
-    let shared = Arc::clone(&seconds);
-    let clock =
-        Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(shared.load(Ordering::SeqCst)));
-    (start(config, clock).await.expect("a server"), seconds)
-}
-
-/// What the configuration names.
-fn files() -> [(&'static str, String); 2] {
-    let (_, users) = DIRECTORY.split_once("\nopentact:\n").expect("opentact");
-    let (users, _) = users.split_once("\nopentact-twin:").expect("its twin");
-    [
-        ("facebook.secret", APP_SECRET.to_owned()),
-        ("directory.yaml", format!("opentact:\n{users}")),
-    ]
-}
-
-fn config(listen: &str, graph: &Graph, more: &str) -> String {
-    format!(
-        r#"
-listen: {{ {listen} }}
-store: {{ directory_file: directory.yaml }}
-client_address: {{ from: peer }}
-platforms:
-  - name: opentact
-    preset: opentact
-    hosts: [{OPENTACT}]
-    schemes:
-      facebook: {{ app_id: "100000000000001", app_secret_file: facebook.secret, graph_url: "{}", {more} }}
-"#,
-        graph.url()
-    )
-}
 
 fn presents(token: &str) -> Bytes {
     presents_from("192.0.2.1", token)
@@ -99,55 +38,11 @@ fn presents_from(peer: &str, token: &str) -> Bytes {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_check_is_late_a_retry_within_a_second_is_not_and_no_later_one_waits() {
-    let graph = Graph::start(SLOW);
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let (server, seconds) = serve(&graph, NOWHERE, "", directory.path()).await;
-    let client = &mut CheckClient::connect(server.grpc[0]).await;
-
-    let first = ask(client, presents(CALLIFYS)).await;
-    assert_eq!(first.status, 503);
-    assert_eq!(first.metadata["fault"], "deadline");
-    let begun = Instant::now();
-    while ask(client, presents(CALLIFYS)).await.status == 503 {
-        assert!(begun.elapsed() < Duration::from_secs(1), "still no answer");
-    }
-    assert_eq!(graph.asked(CALLIFYS), 1);
-
-    // Three lifetimes, second by second, as a user does who goes on.
-    for second in 1..=3 * KEPT_SECONDS {
-        seconds.fetch_add(1, Ordering::SeqCst);
-        let later = ask(client, presents(CALLIFYS)).await;
-        assert_eq!((later.status, second), (200, second));
-        assert_eq!(later.metadata["cache"], "hit", "second {second}");
-        if graph.asked(CALLIFYS) > graph.0.answered() {
-            while graph.asked(CALLIFYS) > graph.0.answered() {
-                let meanwhile = ask(client, presents(CALLIFYS)).await;
-                assert_eq!(meanwhile.metadata["cache"], "hit", "second {second}");
-            }
-            // What Graph said is there a moment later, and has a fifth of a lifetime for that.
-            for _ in 0..100 {
-                ask(client, presents(CALLIFYS)).await;
-            }
-        }
-    }
-    // Anew when four fifths of 54 to 60 seconds were over, each time.
-    let asked = graph.asked(CALLIFYS);
-    assert!((1 + 3..=1 + 4).contains(&asked), "asked {asked} times");
-
-    // Who does not come is not asked about, and waits when he comes again.
-    seconds.fetch_add(KEPT_SECONDS, Ordering::SeqCst);
-    assert_eq!(graph.asked(CALLIFYS), asked);
-    assert_eq!(ask(client, presents(CALLIFYS)).await.status, 503);
-    server.until(async {}).await.expect("an end");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_token_of_limited_login_is_verified_with_facebooks_keys_and_graph_is_not_asked() {
     let graph = Graph::start(Duration::ZERO);
     let facebook = Provider::start("https://www.facebook.com", "k1");
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let (server, _) = serve(&graph, &facebook.keys_url(), "", directory.path()).await;
+    let (server, _) = serve(&graph, &facebook.keys_url(), directory.path()).await;
     let client = &mut CheckClient::connect(server.grpc[0]).await;
     let honest = json!({
         "iss": "https://www.facebook.com", "aud": APP_ID, "sub": "100000000000002", "iat": 1_799_999_000,
@@ -195,7 +90,7 @@ async fn limited_logins_clock_may_be_ahead_of_ours_as_far_as_is_stated() {
     let facebook = Provider::start("https://www.facebook.com", "k1");
     let directory = tempfile::tempdir().expect("a temporary directory");
     let leeway = "leeway_seconds: 5";
-    let (server, _) = serve(&graph, &facebook.keys_url(), leeway, directory.path()).await;
+    let (server, _) = serve_with(leeway, &graph, &facebook.keys_url(), directory.path()).await;
     let client = &mut CheckClient::connect(server.grpc[0]).await;
     for (claim, at, want) in [
         ("iat", 1_800_000_005_u64, 200),
@@ -245,7 +140,7 @@ async fn until_asked(graph: &Graph, times: usize) {
 async fn junk_that_takes_every_place_keeps_nobody_who_is_in_from_being_asked_about_again() {
     let graph = Graph::start(Duration::ZERO);
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let (server, seconds) = serve(&graph, NOWHERE, "", directory.path()).await;
+    let (server, seconds) = serve(&graph, NOWHERE, directory.path()).await;
     let client = &mut CheckClient::connect(server.grpc[0]).await;
     while ask(client, presents(CALLIFYS)).await.status == 503 {}
     assert_eq!(graph.asked(CALLIFYS), 1);
@@ -286,7 +181,7 @@ async fn junk_that_takes_every_place_keeps_nobody_who_is_in_from_being_asked_abo
 async fn one_address_has_a_quarter_of_the_places_and_many_with_one_token_have_one() {
     let graph = Graph::start(Duration::ZERO);
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let (server, _) = serve(&graph, NOWHERE, "", directory.path()).await;
+    let (server, _) = serve(&graph, NOWHERE, directory.path()).await;
     let client = &mut CheckClient::connect(server.grpc[0]).await;
     let one = "198.51.100.1".to_owned();
     let same = (0..20).map(|_| (one.clone(), format!("{SILENT}same")));
@@ -313,7 +208,8 @@ async fn junk_from_many_addresses_has_graph_asked_so_often_a_second_and_the_oper
     let files = files.each_ref().map(|it| (it.0, it.1.as_str()));
     let more = "calls_per_second: 1";
     let listen = "grpc: [\"127.0.0.1:{grpc}\"], admin: \"127.0.0.1:{admin}\"";
-    let config = config(listen, &graph, more);
+    let store = "directory_file: directory.yaml";
+    let config = config(listen, store, &graph, more);
     let server = Server::start_with(&config, &files);
     let client = &mut CheckClient::connect(server.grpc()).await;
     let begun = Instant::now();

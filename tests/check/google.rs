@@ -7,14 +7,12 @@ use serde_json::{Value, json};
 
 use crate::check::asking::{Answer, Ask, ask};
 use crate::support::check::CheckClient;
+use crate::support::google::{CLIENT, ISSUER, SUBJECT, claims};
 use crate::support::issuers::{END, Issuer, changed};
 use crate::support::provider::Provider;
 use crate::support::server::Server;
 
-const GOOGLE: &str = "https://accounts.google.com";
-const CLIENT: &str = "123456-abc.apps.googleusercontent.com";
 const OTHER_CLIENT: &str = "123456-xyz.apps.googleusercontent.com";
-const SUBJECT: &str = "110169484474386276334";
 
 const DIRECTORY: &str = "
 opentact:
@@ -40,16 +38,6 @@ fn standing_in(google: &Provider) -> String {
     format!("client_ids: [\"{OTHER_CLIENT}\", \"{CLIENT}\"], jwks_url: \"{url}\"")
 }
 
-/// The documented example, with a later end.
-fn claims() -> Value {
-    json!({
-        "iss": GOOGLE, "sub": SUBJECT, "azp": CLIENT, "aud": CLIENT, "iat": 1_433_978_353, "exp": END,
-        "email": "testuser@gmail.com", "email_verified": true, "name": "Test User",
-        "picture": "https://lh4.googleusercontent.com/-kYgzyAWpZzJ/ABCDEFGHI/AAAJKLMNOP/tIXL9Ir44LE/s99-c/photo.jpg",
-        "given_name": "Test", "family_name": "User", "locale": "en", "hd": "example.com",
-    })
-}
-
 fn rest(query: &str) -> Ask {
     let ask = Ask::new("opentact.example.com", "GET", format!("/rest/user{query}"));
     ask.header("x-forwarded-proto", "https")
@@ -66,7 +54,7 @@ fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
 
 #[tokio::test]
 async fn a_token_of_google_is_its_linked_users_and_its_places_are_taken_off() {
-    let google = Provider::start(GOOGLE, "k1");
+    let google = Provider::start(ISSUER, "k1");
     let server = serve(&standing_in(&google));
     let client = &mut CheckClient::connect(server.grpc()).await;
     let token = google.token(&claims());
@@ -105,7 +93,7 @@ async fn a_token_of_google_is_its_linked_users_and_its_places_are_taken_off() {
 
 #[tokio::test]
 async fn what_google_did_not_sign_for_us_is_nothing() {
-    let google = Provider::start(GOOGLE, "k1");
+    let google = Provider::start(ISSUER, "k1");
     let server = serve(&format!(
         "{}, hosted_domain: example.com",
         standing_in(&google)
@@ -163,7 +151,7 @@ async fn what_google_did_not_sign_for_us_is_nothing() {
         ),
         (
             "a stranger's signature",
-            Provider::start(GOOGLE, "k1").token(&claims()),
+            Provider::start(ISSUER, "k1").token(&claims()),
             Some("wrong"),
         ),
         (
@@ -223,7 +211,7 @@ async fn what_google_did_not_sign_for_us_is_nothing() {
 
 #[tokio::test]
 async fn a_user_is_linked_and_unlinked_while_it_runs_and_a_link_is_one_users() {
-    let google = Provider::start(GOOGLE, "k1");
+    let google = Provider::start(ISSUER, "k1");
     let server = serve(&standing_in(&google));
     let client = &mut CheckClient::connect(server.grpc()).await;
     let token = google.token(&claims());
@@ -243,7 +231,7 @@ async fn a_user_is_linked_and_unlinked_while_it_runs_and_a_link_is_one_users() {
 
 #[tokio::test]
 async fn while_google_is_away_it_is_a_fault_and_without_client_ids_nobody_gets_in() {
-    let google = Provider::start(GOOGLE, "k1");
+    let google = Provider::start(ISSUER, "k1");
     google.server.set_away(true);
     let server = serve(&standing_in(&google));
     let client = &mut CheckClient::connect(server.grpc()).await;

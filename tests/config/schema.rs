@@ -8,7 +8,7 @@ use crate::{Site, portcullis};
 const EVERYTHING: &str = r#"
 listen: { grpc: ["127.0.0.1:9001"], admin: "127.0.0.1:9003", issue: "127.0.0.1:9002" }
 store: { url: "memory:", directory_file: directory.yaml }
-signing: { key_files: [] }
+signing: { key_files: [], assertion_key_files: [] }
 cache: { capacity: 100000, ttl_seconds: 60, denial_capacity: 20000, denial_ttl_seconds: 5, proof_capacity: 100000 }
 check: { deadline_ms: 150, on_fault: deny }
 client_address: { from: x-forwarded-for, trusted_hops: 1 }
@@ -30,6 +30,7 @@ platforms:
     method_override: { headers: [x-verb], query: [verb] }
     role_scopes: { admin: ["a:b"] }
     identity_headers: { user: x-caller }
+    assertion: { issuer: "https://auth.example.com", audience: [orders], header: x-who, lifetime_seconds: 60 }
     schemes: { key: { kind: api_key, from: [{ header: x-my-key }] } }
     rules: [{ paths: ["/**"], issue: true }]
     errors: [{ for: [401], body: { a: b } }]
@@ -61,6 +62,7 @@ fn the_schema_knows_every_key_and_no_other() {
         "/platforms/0/throttle/nmae",
         "/platforms/0/throttle/bucket/nmae",
         "/platforms/0/identity_headers/nmae",
+        "/platforms/0/assertion/nmae",
     ] {
         let (parent, key) = unknown.rsplit_once('/').expect("a pointer");
         let mut wrong = everything.clone();

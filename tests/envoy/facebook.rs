@@ -1,16 +1,32 @@
 //! Facebook's tokens at opentact: O9 and O10 of its contract, and what else Graph can come to.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use portcullis::serve::Running;
 
 use crate::envoy::opentact::refused;
 use crate::envoy::table::{Row, World, fresh_address, golden, reached, row, to};
-use crate::support::client::Request;
+use crate::support::client::{Request, exchange};
+use crate::support::envoy::Envoy;
 use crate::support::facebook::{
-    APP_SECRET, CALLIFYS, EXPIRED, FOREIGN, GRAPH, SILENT, STRANGERS, TROUBLED, UNSEEN,
+    APP_SECRET, CALLIFYS, EXPIRED, FOREIGN, GRAPH, Graph, SILENT, STRANGERS, TROUBLED, UNSEEN,
+    serve, serve_on,
 };
+use crate::support::http::fetch;
+use crate::support::redis::{Product, RedisServer};
 use crate::support::sample::{
-    AS_CALLIFY, AS_CALLIFY_BY_FACEBOOK, CALLIFY, OPENTACT, OPENTACT_TWIN,
+    AS_CALLIFY, AS_CALLIFY_BY_FACEBOOK, CALLIFY, DIRECTORY, OPENTACT, OPENTACT_TWIN, files,
+    on_store,
 };
+use crate::support::server::Server;
+use crate::support::upstream::Upstream;
+
+/// How long a slow Graph takes. A Check has 150 ms: whoever waits for it is a 503.
+const SLOW: Duration = Duration::from_millis(400);
+
+/// How long what Graph said is kept, in seconds.
+const KEPT: u64 = 60;
 
 fn https(target: &str) -> Request {
     to(OPENTACT, "GET", target).header("x-forwarded-proto", "https")
@@ -135,4 +151,83 @@ pub(crate) async fn junk_from_one_address_is_asked_about_so_often_and_no_more(wo
             .status,
         200
     );
+}
+
+/// Sends the first request with a token to a server that has a slow Graph, and then the same until somebody is let in.
+async fn first_late_then_in_time(envoy: &Envoy, graph: &Graph) {
+    let first = exchange(envoy.plain(), &presents(CALLIFYS)).await;
+    assert_eq!(first.status, 503);
+    assert_eq!(first.text(), golden("opentact/503.json"));
+    let begun = Instant::now();
+    while exchange(envoy.plain(), &presents(CALLIFYS)).await.status == 503 {
+        assert!(begun.elapsed() < Duration::from_secs(1), "still no answer");
+    }
+    assert_eq!(graph.asked(CALLIFYS), 1);
+}
+
+/// Three lifetimes, second by second, as a user has them who goes on. None is a 503, so none has waited.
+async fn no_later_one_waits(running: Running, seconds: &AtomicU64, graph: &Graph) {
+    let upstream = Upstream::start();
+    let envoy = Envoy::builder(running.grpc[0], upstream.address()).start();
+    first_late_then_in_time(&envoy, graph).await;
+    let passes = async |second: u64| {
+        let later = exchange(envoy.plain(), &presents(CALLIFYS)).await;
+        assert_eq!(later.status, 200, "second {second}: {}", later.text());
+    };
+    for second in 1..=3 * KEPT {
+        seconds.fetch_add(1, Ordering::SeqCst);
+        passes(second).await;
+        if graph.asked(CALLIFYS) > graph.0.answered() {
+            while graph.asked(CALLIFYS) > graph.0.answered() {
+                passes(second).await;
+            }
+            // What Graph said is there a moment later, and has a fifth of a lifetime for that.
+            for _ in 0..100 {
+                passes(second).await;
+            }
+        }
+    }
+    // Anew when four fifths of 54 to 60 seconds were over, each time.
+    let asked = graph.asked(CALLIFYS);
+    assert!((1 + 3..=1 + 4).contains(&asked), "asked {asked} times");
+
+    // Who does not come is not asked about, and waits when he comes again.
+    seconds.fetch_add(KEPT, Ordering::SeqCst);
+    assert_eq!(graph.asked(CALLIFYS), asked);
+    let late = exchange(envoy.plain(), &presents(CALLIFYS)).await;
+    assert_eq!(late.status, 503);
+    running.until(async {}).await.expect("an end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_slow_graph_the_first_check_is_late_a_retry_is_not_and_no_later_one_waits() {
+    let graph = Graph::start(SLOW);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (running, seconds) = serve(&graph, "http://127.0.0.1:1/", directory.path()).await;
+    no_later_one_waits(running, &seconds, &graph).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_redis_no_later_check_waits_for_a_slow_graph_either() {
+    let graph = Graph::start(SLOW);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let redis = RedisServer::start(Product::Redis);
+    Server::start_with(&on_store(&redis.url()), &files()).command("import -", DIRECTORY);
+    // The grace goes by the set clock, which runs far ahead of the heartbeats.
+    let store = format!(
+        "url: \"{}\", pepper_files: [pepper], watch_grace_seconds: 3600",
+        redis.url()
+    );
+    let serving = serve_on(&store, &graph, "http://127.0.0.1:1/", directory.path());
+    let (running, seconds) = serving.await;
+    let admin = running.admin.expect("an admin listener");
+    let begun = Instant::now();
+    while !fetch(admin, "/metrics").is_ok_and(|it| it.text().contains("store_watch_up 1")) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "never told of changes"
+        );
+        tokio::task::yield_now().await;
+    }
+    no_later_one_waits(running, &seconds, &graph).await;
 }

@@ -64,6 +64,9 @@ const GOLDEN_NODE: &str = "node-1";
 const GOLDEN_TIME: &str = "2026-11-22T17:04:05Z";
 const GOLDEN_TOKEN: &str = "eyJhbGciOi.eyJpc3MiOi.c2lnbmF0dXJl";
 const GOLDEN_VERSION: &str = "4.3.142";
+/// The seconds after which a fault may be tried again, which are spread.
+const GOLDEN_WAIT: &str = "1";
+const WAITS: [&str; 3] = ["1", "2", "3"];
 
 /// Servers with the sample configuration on one store, an Envoy before each, and the upstream of them all.
 #[derive(Debug)]
@@ -304,13 +307,21 @@ fn added(seen: &Seen) -> String {
     lines.join("\n")
 }
 
-/// All that the client was answered, but for Envoy's own headers; the time and the node as in the golden bodies.
+/// All that the client was answered, but for Envoy's own headers; what differs each time as in the golden bodies.
 fn answer(response: &Response) -> String {
     let mut lines: Vec<_> = response
         .headers
         .iter()
         .filter(|(name, _)| !ENVOYS_RESPONSE_HEADERS.contains(&name.as_str()))
-        .map(|(name, value)| format!("{name}: {value}"))
+        .map(|(name, value)| {
+            let spread = response.status == 503 && name == "retry-after";
+            let value = if spread && WAITS.contains(&value.as_str()) {
+                GOLDEN_WAIT
+            } else {
+                value
+            };
+            format!("{name}: {value}")
+        })
         .collect();
     lines.sort();
     let mut body = response.text().to_owned();

@@ -96,6 +96,9 @@ tables! {
         two_opentacts_share_nothing
         two_infobips_share_nothing
     }
+    vectors {
+        every_vector_of_opentacts_contract_is_decided_as_it_says
+    }
 }
 
 /// The world that the tests in memory share: it starts with the first of them and ends with the process.

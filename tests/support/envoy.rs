@@ -20,6 +20,7 @@ use tempfile::TempDir;
 
 use super::http::fetch;
 use super::process::{Process, command};
+use super::tls::Authority;
 
 const ADMIN_ADDRESS_FILE: &str = "admin-address";
 const CONFIG_FILE: &str = "envoy.json";
@@ -27,6 +28,8 @@ const CONFIG_FILE: &str = "envoy.json";
 /// Names of the listeners, which are also the prefixes of their statistics.
 const PLAIN: &str = "plain";
 const RAW_HEADERS: &str = "raw_headers";
+const TLS: &str = "tls";
+const MTLS: &str = "mtls";
 
 /// Where the Check service is.
 #[derive(Clone, Debug)]
@@ -54,6 +57,7 @@ pub struct Envoy {
     admin: SocketAddr,
     plain: SocketAddr,
     raw_headers: SocketAddr,
+    tls: Option<[SocketAddr; 2]>,
     _dir: TempDir,
 }
 
@@ -69,6 +73,7 @@ impl Envoy {
             hosts: Vec::new(),
             routes: Vec::new(),
             issue: None,
+            tls: None,
         }
     }
 
@@ -80,6 +85,16 @@ impl Envoy {
     /// The listener with `encode_raw_headers`: a list, with order, repetitions and bytes kept.
     pub fn raw_headers(&self) -> SocketAddr {
         self.raw_headers
+    }
+
+    /// The listener that takes TLS, and no client's certificate that [`Builder::tls`]'s authority does not vouch for.
+    pub fn tls(&self) -> SocketAddr {
+        self.tls.expect("a builder that was told so")[0]
+    }
+
+    /// As [`Envoy::tls`], and it takes nobody without a certificate.
+    pub fn mtls(&self) -> SocketAddr {
+        self.tls.expect("a builder that was told so")[1]
     }
 
     /// Gives its log and access log so far; the latter comes some milliseconds late.
@@ -119,6 +134,15 @@ pub struct Builder {
     hosts: Vec<(String, Value)>,
     routes: Vec<(String, SocketAddr)>,
     issue: Option<SocketAddr>,
+    tls: Option<Tls>,
+}
+
+/// With what TLS listeners answer, in PEM.
+#[derive(Clone, Debug)]
+struct Tls {
+    certificate: String,
+    key: String,
+    trusted: String,
 }
 
 impl Builder {
@@ -142,6 +166,20 @@ impl Builder {
     pub fn issue(self, issue: SocketAddr) -> Self {
         Self {
             issue: Some(issue),
+            ..self
+        }
+    }
+
+    /// Adds listeners that take TLS, with a certificate of this authority, and trust its clients.
+    pub fn tls(self, authority: &Authority) -> Self {
+        let (certificate, key) = authority.certify_server().pem();
+        let tls = Tls {
+            certificate,
+            key,
+            trusted: authority.pem(),
+        };
+        Self {
+            tls: Some(tls),
             ..self
         }
     }
@@ -200,16 +238,19 @@ impl Builder {
         let listeners = fetch(admin, "/listeners?format=json")
             .expect("Envoy's listeners")
             .json();
-        let [plain, raw_headers] = [PLAIN, RAW_HEADERS].map(|name| {
+        let address_of = |name| {
             let address = listener_address(&listeners, name);
             process.await_start("listening", || TcpStream::connect(address).ok());
             address
-        });
+        };
+        let [plain, raw_headers] = [PLAIN, RAW_HEADERS].map(address_of);
+        let tls = self.tls.as_ref().map(|_| [TLS, MTLS].map(address_of));
         Envoy {
             process,
             admin,
             plain,
             raw_headers,
+            tls,
             _dir: dir,
         }
     }

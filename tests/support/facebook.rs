@@ -1,12 +1,18 @@
 //! Facebook's Graph API, as far as `debug_token` goes, in its own words
 //! (developers.facebook.com/docs/graph-api/reference/debug_token). How it behaves, the token says that it is asked about.
 
-use std::sync::LazyLock;
-use std::time::Duration;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, UNIX_EPOCH};
 
+use portcullis::clock::Clock;
+use portcullis::config::Config;
+use portcullis::serve::{Running, start};
 use serde_json::{Value, json};
 
 use super::issuers::END;
+use super::sample::{DIRECTORY, OPENTACT, PEPPER};
 use super::standin::{Asked, Instead, Reply, StandIn};
 
 /// The app that is asked for, and its secret.
@@ -67,6 +73,83 @@ impl Graph {
         let asked = self.0.asked();
         asked.iter().filter(|it| it.target.contains(&named)).count()
     }
+}
+
+/// Starts a server in the test's own process, which asks this Graph and this provider of keys, with files in this
+/// directory; its time is the second that the counter says.
+pub async fn serve(graph: &Graph, jwks_url: &str, directory: &Path) -> (Running, Arc<AtomicU64>) {
+    serve_on("directory_file: directory.yaml", graph, jwks_url, directory).await
+}
+
+/// As [`serve`], with further settings of the scheme.
+pub async fn serve_with(
+    more: &str,
+    graph: &Graph,
+    jwks_url: &str,
+    directory: &Path,
+) -> (Running, Arc<AtomicU64>) {
+    let more = format!("jwks_url: \"{jwks_url}\", {more}");
+    start_with("directory_file: directory.yaml", &more, graph, directory).await
+}
+
+/// As [`serve`], with these settings of the store.
+pub async fn serve_on(
+    store: &str,
+    graph: &Graph,
+    jwks_url: &str,
+    directory: &Path,
+) -> (Running, Arc<AtomicU64>) {
+    let more = format!("jwks_url: \"{jwks_url}\"");
+    start_with(store, &more, graph, directory).await
+}
+
+async fn start_with(
+    store: &str,
+    more: &str,
+    graph: &Graph,
+    directory: &Path,
+) -> (Running, Arc<AtomicU64>) {
+    for (name, text) in files() {
+        std::fs::write(directory.join(name), text).expect("a temporary directory");
+    }
+    let listen = "grpc: [\"127.0.0.1:0\"], admin: \"127.0.0.1:0\"";
+    let config = config(listen, store, graph, more);
+    let config = Config::parse("portcullis.yaml", &config, directory, |_| None);
+    let config = config.expect("a configuration");
+    let seconds = Arc::new(AtomicU64::new(1_800_000_000));
+    let shared = Arc::clone(&seconds);
+    let clock =
+        Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(shared.load(Ordering::SeqCst)));
+    (start(config, clock).await.expect("a server"), seconds)
+}
+
+/// The files that [`config`] names.
+pub fn files() -> [(&'static str, String); 3] {
+    let (_, users) = DIRECTORY.split_once("\nopentact:\n").expect("opentact");
+    let (users, _) = users.split_once("\nopentact-twin:").expect("its twin");
+    [
+        ("facebook.secret", APP_SECRET.to_owned()),
+        ("pepper", PEPPER.to_owned()),
+        ("directory.yaml", format!("opentact:\n{users}")),
+    ]
+}
+
+/// A configuration with the app; `more` are further settings of the scheme.
+pub fn config(listen: &str, store: &str, graph: &Graph, more: &str) -> String {
+    format!(
+        r#"
+listen: {{ {listen} }}
+store: {{ {store} }}
+client_address: {{ from: peer }}
+platforms:
+  - name: opentact
+    preset: opentact
+    hosts: [{OPENTACT}]
+    schemes:
+      facebook: {{ app_id: "100000000000001", app_secret_file: facebook.secret, graph_url: "{}", {more} }}
+"#,
+        graph.url()
+    )
 }
 
 fn answer(asked: &Asked) -> Reply {

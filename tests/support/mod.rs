@@ -24,8 +24,10 @@
 //!   test process is killed, and its output is printed when the test that holds it fails.
 //! - [`redis`] starts the Redis and Valkey servers that several servers can share as their store.
 //! - [`standin`] is a server on the internet that is asked, honest or not: [`provider`] publishes the keys of its tokens,
-//!   [`facebook`] is Graph, and [`introspection`] tells of tokens.
+//!   [`google`] is one of them, [`facebook`] is Graph, and [`introspection`] tells of tokens.
+//! - [`tls`] makes certificates, and is a client that presents one to an Envoy.
 //! - [`sample`] is a configuration and a directory that most tests run on, and [`issuers`] sign the tokens that it takes.
+//! - [`assertions`] are platforms that tell their upstreams who was admitted, and an upstream that verifies it.
 //! - Nothing here is ever skipped: a missing Envoy, Redis or Valkey fails the test and names `./tests/run`, which
 //!   installs it.
 //! - Everything binds loopback ports that are free at the time; tests run in parallel.
@@ -36,10 +38,12 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
+pub mod assertions;
 pub mod check;
 pub mod client;
 pub mod envoy;
 pub mod facebook;
+pub mod google;
 pub mod http;
 pub mod introspection;
 pub mod issuers;
@@ -50,6 +54,7 @@ pub mod sample;
 pub mod server;
 pub mod spoofs;
 pub mod standin;
+pub mod tls;
 pub mod upstream;
 
 use std::collections::HashSet;

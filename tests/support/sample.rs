@@ -7,6 +7,7 @@
 use std::sync::LazyLock;
 
 use super::facebook::{APP_SECRET, GRAPH};
+use super::google::GOOGLE;
 use super::issuers;
 use super::server::Server;
 
@@ -39,7 +40,9 @@ pub fn on_store(url: &str) -> String {
 
 /// Puts in who plays the servers on the internet.
 fn with_standins(config: &str) -> String {
-    config.replace("{graph}", &GRAPH.url())
+    config
+        .replace("{graph}", &GRAPH.url())
+        .replace("{google}", &GOOGLE.keys_url())
 }
 
 /// What stands beside [`CONFIG`]: the directory, and the issuers' keys as far as a verifier has them.
@@ -134,6 +137,14 @@ x-auth-expires: 4102444800
 x-auth-platform: opentact
 x-auth-roles: User
 x-auth-scheme: facebook
+x-auth-user: 0116f6d1-1280-44b2-9134-da48509ec575
+x-auth-username: opentact@callify.io";
+pub const AS_CALLIFY_BY_GOOGLE: &str = "
+x-auth-account: f2cb79fb-6bf8-4484-8034-debf95aac73b
+x-auth-expires: 4102444800
+x-auth-platform: opentact
+x-auth-roles: User
+x-auth-scheme: google
 x-auth-user: 0116f6d1-1280-44b2-9134-da48509ec575
 x-auth-username: opentact@callify.io";
 pub const AS_ALADDIN: &str = "

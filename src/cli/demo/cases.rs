@@ -9,6 +9,7 @@ mod mine;
 mod opentact;
 
 use std::borrow::Cow;
+use std::fmt;
 
 /// Headers, by name.
 pub type Headers = &'static [(&'static str, &'static str)];
@@ -73,9 +74,28 @@ pub enum Want {
     },
 }
 
+/// Tokens of others, which are made for each run.
+#[derive(Clone)]
+pub struct Tokens {
+    /// Google's, for the application that the platform takes tokens of.
+    pub google: String,
+    /// Google's, for another application.
+    pub google_for_another: String,
+    /// Facebook's, for the app that the platform takes tokens of.
+    pub facebook: String,
+    /// Facebook's, for another app.
+    pub facebook_for_another: String,
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tokens(..)")
+    }
+}
+
 /// Gives everything that the demo asks.
 #[must_use]
-pub fn all() -> Vec<Section> {
+pub fn all(tokens: &Tokens) -> Vec<Section> {
     let nowhere = Case::deny(
         "A host that no platform answers for",
         request("GET /"),
@@ -84,7 +104,7 @@ pub fn all() -> Vec<Section> {
     );
     vec![
         crossbar::section(),
-        opentact::section(),
+        opentact::section(tokens),
         infobip::section(),
         mine::section(),
         Section {
@@ -171,13 +191,27 @@ impl Request {
 }
 
 #[cfg(test)]
+impl Tokens {
+    /// Tokens that nobody takes.
+    pub(super) fn sample() -> Self {
+        let token = || "eyJhbGciOi.eyJpc3MiOi.c2lnbmF0dXJl".to_owned();
+        Self {
+            google: token(),
+            google_for_another: token(),
+            facebook: token(),
+            facebook_for_another: token(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::decision::Reason;
 
     #[test]
     fn every_reason_that_this_version_can_deny_for_is_shown() {
-        let sections = all();
+        let sections = all(&Tokens::sample());
         let cases = sections.iter().flat_map(|it| &it.cases);
         let shown: Vec<_> = cases
             .filter_map(|it| match &it.want {

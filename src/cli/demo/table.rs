@@ -18,7 +18,13 @@ const WIDTH: usize = 112;
 const SHOWN: usize = 4;
 
 /// Headers and query parameters that carry credentials on the demo's platforms.
-const SECRET_HEADERS: [&str; 3] = ["Authorization", "X-Auth-HA1B-Token", "X-My-Key"];
+const SECRET_HEADERS: [&str; 5] = [
+    "Authorization",
+    "X-Auth-Facebook-Token",
+    "X-Auth-Google-Token",
+    "X-Auth-HA1B-Token",
+    "X-My-Key",
+];
 const SECRET_PARAMETER: &str = "apiKey=";
 
 /// How text is set off (ECMA-48 SGR).
@@ -224,7 +230,7 @@ fn summary(removed: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::demo::cases;
+    use crate::cli::demo::cases::{self, Tokens};
 
     #[test]
     fn credentials_are_shortened_where_they_are_shown() {
@@ -234,7 +240,7 @@ mod tests {
             shorten_credential("App key-1, Basic QWxh"),
             "App key-…, Basic QWxh"
         );
-        for section in cases::all() {
+        for section in cases::all(&Tokens::sample()) {
             for case in &section.cases {
                 let shown = sent(&case.request).join("  ");
                 let secret = case

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Pipeline, PushInfo, PushKind, RedisError, Value};
+use redis::{AsyncConnectionConfig, Client, Pipeline, PushInfo, PushKind, RedisError, Value, cmd};
 use tokio::sync::{Notify, watch};
 use tokio::time;
 
-use super::fault;
+use super::{fault, reply};
 use crate::store::StoreError;
 
 /// How long one attempt to connect may take, with TLS and the password.
@@ -74,6 +74,13 @@ impl Link {
     /// Gives the server's host and port.
     pub(super) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Has the connection made anew: the server is not what it was.
+    pub(super) fn lose(&self) {
+        if let Some(Ok(connected)) = &self.status.borrow().outcome {
+            connected.lost.notify_one();
+        }
     }
 
     pub(super) fn was_reached(&self) -> bool {
@@ -136,7 +143,13 @@ async fn keep_connected(
     let mut told = None;
     loop {
         let lost = Arc::new(Notify::new());
-        let pauses = match connect(client, &lost).await {
+        let on_loss = Arc::clone(&lost);
+        let connected = connect(client, move |push| {
+            if push.kind == PushKind::Disconnection {
+                on_loss.notify_one();
+            }
+        });
+        let pauses = match primary(connected.await, address).await {
             Ok(connection) => {
                 tracing::info!(address, "connected to the store");
                 told = None;
@@ -148,18 +161,13 @@ async fn keep_connected(
                 }
                 PAUSES
             }
-            Err(error) => {
-                let cause = fault::of_connection(address, &error);
+            Err(Unconnected { cause, is_refusal }) => {
                 if told.as_ref() != Some(&cause) {
                     tracing::error!("{cause}; trying again in the background");
                     told = Some(cause.clone());
                 }
                 status.send_modify(|status| status.outcome = Some(Err(cause)));
-                if fault::is_refusal(&error) {
-                    PAUSES_REFUSED
-                } else {
-                    PAUSES
-                }
+                if is_refusal { PAUSES_REFUSED } else { PAUSES }
             }
         };
         time::sleep(pause_after(failures, pauses)).await;
@@ -178,17 +186,21 @@ async fn stay(connected: Connected, status: &watch::Sender<Status>) {
     status.send_modify(|status| status.outcome = None);
 }
 
-async fn connect(client: &Client, lost: &Arc<Notify>) -> Result<MultiplexedConnection, RedisError> {
-    let lost = Arc::clone(lost);
+/// Connects once. `on_push` is told all that the server says unasked, and when the connection has gone.
+///
+/// # Errors
+/// Why there is none.
+pub(super) async fn connect(
+    client: &Client,
+    on_push: impl Fn(PushInfo) + Send + Sync + 'static,
+) -> Result<MultiplexedConnection, RedisError> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_concurrency_limit(IN_FLIGHT_MAX)
-        // `Link::ask` has one of its own, which includes the wait for a connection.
+        // Whoever asks has one of their own, which includes the wait for a connection.
         .set_response_timeout(None)
         .set_push_sender(move |push: PushInfo| {
-            if push.kind == PushKind::Disconnection {
-                lost.notify_one();
-            }
+            on_push(push);
             Ok::<(), Infallible>(())
         });
     client
@@ -196,8 +208,43 @@ async fn connect(client: &Client, lost: &Arc<Notify>) -> Result<MultiplexedConne
         .await
 }
 
+/// Why there is no connection to read and write over.
+struct Unconnected {
+    cause: StoreError,
+    /// Whether the server does not know us.
+    is_refusal: bool,
+}
+
+/// Takes no connection to a replica, which has yesterday's records. Where the access rules do not let us ask, its refusal of
+/// the first write will tell.
+async fn primary(
+    connected: Result<MultiplexedConnection, RedisError>,
+    address: &str,
+) -> Result<MultiplexedConnection, Unconnected> {
+    let unconnected = |error: RedisError| Unconnected {
+        is_refusal: fault::is_refusal(&error),
+        cause: fault::of_connection(address, &error),
+    };
+    let mut connection = connected.map_err(unconnected)?;
+    let role = cmd("ROLE");
+    let role = role.query_async::<Value>(&mut connection);
+    let unavailable = |why: &str| Unconnected {
+        is_refusal: false,
+        cause: StoreError::Unavailable(format!("{address}: {why}")),
+    };
+    let role = time::timeout(CONNECT_TIMEOUT, role).await;
+    match role.map_err(|_| unavailable("no answer in time"))? {
+        Ok(role) if reply::is_primary(&role) => Ok(connection),
+        Ok(_) => Err(unavailable(
+            "it is a replica, which may lag behind its primary",
+        )),
+        Err(error) if error.code() == Some("NOPERM") => Ok(connection),
+        Err(error) => Err(unconnected(error)),
+    }
+}
+
 /// Gives a random pause, so that many processes that lost one server do not come back as one.
-fn pause_after(failures: u32, (first, longest): (Duration, Duration)) -> Duration {
+pub(super) fn pause_after(failures: u32, (first, longest): (Duration, Duration)) -> Duration {
     let ceiling = first.saturating_mul(1 << failures.min(16)).min(longest);
     let share = getrandom::u32().unwrap_or(u32::MAX);
     ceiling.mul_f64(f64::from(share) / f64::from(u32::MAX))
@@ -244,6 +291,7 @@ mod tests {
             timeout: Duration::from_secs(10),
             url: format!("redis://{address}"),
             username: None,
+            watched: None,
         };
         let timeout = settings.timeout;
         let link = Link::new(settings.into_client().expect("a client"), timeout);

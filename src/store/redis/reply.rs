@@ -60,6 +60,33 @@ pub(super) fn page(answer: Value) -> Result<Page, StoreError> {
     })
 }
 
+/// Reads the answer to ROLE: `master`, and more.
+pub(super) fn is_primary(role: &Value) -> bool {
+    let Value::Array(parts) = role else {
+        return false;
+    };
+    matches!(parts.first(), Some(Value::BulkString(it)) if it == b"master")
+}
+
+/// Reads the answer to CLIENT TRACKINGINFO: a map, in which `flags` hold `on` and `bcast`. A map it is over RESP3 only.
+pub(super) fn tells(info: &Value) -> bool {
+    let Value::Map(entries) = info else {
+        return false;
+    };
+    let text = |it: &Value| match it {
+        Value::BulkString(it) => String::from_utf8_lossy(it).into_owned(),
+        Value::SimpleString(it) => it.clone(),
+        _ => String::new(),
+    };
+    let flags = entries.iter().find(|(name, _)| text(name) == "flags");
+    let Some((_, Value::Set(flags) | Value::Array(flags))) = flags else {
+        return false;
+    };
+    ["on", "bcast"]
+        .iter()
+        .all(|it| flags.iter().any(|flag| text(flag) == *it))
+}
+
 fn text(bytes: Vec<u8>, what: &str) -> Result<String, StoreError> {
     String::from_utf8(bytes).map_err(|_| undecodable(what))
 }

@@ -10,6 +10,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use super::watch::Watched;
 use crate::credential::Secret;
 use crate::store::StoreError;
 
@@ -25,6 +26,8 @@ pub struct Settings {
     pub url: String,
     /// The user of the server's access rules; `None` stands for its default user.
     pub username: Option<String>,
+    /// What changes are to be heard of; `None`: only those that are made here.
+    pub watched: Option<Watched>,
 }
 
 impl fmt::Debug for Settings {
@@ -136,6 +139,7 @@ mod tests {
             timeout: Duration::from_millis(50),
             url: url.to_owned(),
             username: None,
+            watched: None,
         }
     }
 

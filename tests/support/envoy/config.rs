@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use super::{Builder, CheckAddress, PLAIN, RAW_HEADERS};
+use super::{Builder, CheckAddress, MTLS, PLAIN, RAW_HEADERS, TLS, Tls};
 
 impl Builder {
-    /// Writes out the bootstrap configuration: one listener for each encoding of headers.
+    /// Writes out the bootstrap configuration: one listener for each encoding of headers, and those for TLS.
     pub(super) fn config(&self) -> Value {
         let mut clusters = vec![
             self.check_cluster(),
@@ -21,10 +21,21 @@ impl Builder {
         for (index, (_, to)) in self.routes.iter().enumerate() {
             clusters.push(cluster(&format!("route_{index}"), &socket_address(*to)));
         }
+        let mut listeners = vec![
+            self.listener(PLAIN, false),
+            self.listener(RAW_HEADERS, true),
+        ];
+        if let Some(tls) = &self.tls {
+            for (name, require) in [(TLS, false), (MTLS, true)] {
+                let mut listener = self.listener(name, false);
+                listener["filter_chains"][0]["transport_socket"] = transport_socket(tls, require);
+                listeners.push(listener);
+            }
+        }
         json!({
             "admin": { "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } } },
             "static_resources": {
-                "listeners": [self.listener(PLAIN, false), self.listener(RAW_HEADERS, true)],
+                "listeners": listeners,
                 "clusters": clusters,
             },
         })
@@ -48,6 +59,7 @@ impl Builder {
         });
         json!({
             "name": name,
+            "stat_prefix": name,
             "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } },
             "filter_chains": [{
                 "filters": [{ "name": "envoy.filters.network.http_connection_manager", "typed_config": manager }],
@@ -126,6 +138,24 @@ impl Builder {
         });
         cluster
     }
+}
+
+/// What README.md says of listeners that clients present certificates to.
+fn transport_socket(tls: &Tls, require_client_certificate: bool) -> Value {
+    json!({
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "require_client_certificate": require_client_certificate,
+            "common_tls_context": {
+                "tls_certificates": [{
+                    "certificate_chain": { "inline_string": tls.certificate },
+                    "private_key": { "inline_string": tls.key },
+                }],
+                "validation_context": { "trusted_ca": { "inline_string": tls.trusted } },
+            },
+        },
+    })
 }
 
 fn route(prefix: &str, cluster: &str) -> Value {

@@ -1,0 +1,54 @@
+//! What of that which is remembered still counts.
+//!
+//! Apart from how it is come by. Two things make it untrue: a change, which the generations show, and that nobody would
+//! tell of one, which the store's lease shows.
+
+use std::sync::Arc;
+
+use crate::cache::lifetime::milliseconds;
+use crate::cache::{Cache, Inner};
+use crate::credential::Fingerprint;
+use crate::decision::{Dependency, Fault};
+use crate::directory::generations::Notes;
+use crate::identity::Identity;
+
+/// How long what was read counts while nobody tells of changes that others make, in milliseconds.
+const UNTOLD: u64 = 1000;
+
+impl Cache {
+    /// Gives whose the credential was, although that is known no more: where the store fails, word of changes
+    /// may be lost for a while longer than it is relied on otherwise. Never what has expired or is known to have
+    /// changed, and never what another server is asked about.
+    #[must_use]
+    pub fn stale(&self, key: Fingerprint, fault: &Fault) -> Option<Arc<Identity>> {
+        let Inner {
+            limits, directory, ..
+        } = &*self.0;
+        let now = self.now();
+        let entry = self.0.identities.get(&key.as_u128())?;
+        let relied_on = directory.lease().end();
+        let identity = entry.outcome.as_ref().ok()?;
+        let is_good = fault.dependency() == Dependency::Store
+            && now < relied_on.saturating_add(milliseconds(limits.stale_if_fault))
+            && identity
+                .expires
+                .is_none_or(|it| now < it.saturating_mul(1000))
+            && (!entry.is_capped || now < entry.ends)
+            && directory.generations().is_current(&entry.notes);
+        is_good.then(|| Arc::clone(identity))
+    }
+
+    /// Tells whether what was read from `begun` on counts still: nothing of it has changed as far as it is
+    /// told, and changes are told, or it is too new for that to matter.
+    pub(super) fn is_true(&self, notes: &Notes, begun: u64, now: u64) -> bool {
+        let directory = &self.0.directory;
+        let is_told = || directory.lease().holds(now) || now < begun.saturating_add(UNTOLD);
+        directory.generations().is_current(notes) && is_told()
+    }
+
+    /// Why changes are not told of, in words for operators; `None` where they are.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.0.directory.lease().trouble()
+    }
+}

@@ -1,0 +1,328 @@
+//! Word of what changes in the server, whoever changes it.
+//!
+//! A connection of its own, on which the server tells the name of every key that changes (CLIENT TRACKING in
+//! broadcasting mode, Redis 6 and Valkey). It remembers nothing for that, and nobody who writes has to think of it. What
+//! it tells goes to those who [watch](crate::store::Store::watch); that it tells at all is a
+//! [`Lease`], extended by a heartbeat, since a server that hangs or has lost its place tells neither changes nor
+//! that there are none.
+//!
+//! Nothing is trusted until the server has said that it is a primary that tells (ROLE, CLIENT TRACKINGINFO, over RESP3:
+//! over RESP2 it would say so and never tell). Whatever was read before then counts as changed. While the connection is lost
+//! the lease runs out; it is taken back at once where the server turns out to be a replica now, which tells what its
+//! primary tells it, late or never.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::{Client, Pipeline, PushInfo, PushKind, Value, cmd};
+use tokio::sync::Notify;
+use tokio::time;
+
+use super::canary::{Canary, Lag};
+use super::link::{self, Link};
+use super::{fault, reply};
+use crate::clock::Clock;
+use crate::store::lease::Lease;
+use crate::store::{Change, Sinks, StoreError};
+
+/// How often the server is asked whether it is still there, and a primary.
+const HEARTBEAT: Duration = Duration::from_millis(200);
+/// How long it may take to say so, twice in a row at most.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// How often the lag is measured, in heartbeats.
+const CANARY_BEATS: u64 = 5;
+/// The longest first pause between attempts, and the longest of all.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// How long until a server that does not tell is asked again.
+const UNWILLING: Duration = Duration::from_secs(30);
+
+/// What is to be told of, and how long its last word counts.
+#[derive(Clone)]
+pub struct Watched {
+    /// What the names of keys begin with whose changes matter.
+    pub prefix: &'static str,
+    /// What the name of this process's canary begins with: a key that it writes to see how long word
+    /// of that takes. Apart from `prefix`, so that nobody else is told.
+    pub canary_prefix: &'static str,
+    /// How long what was read counts after the last word.
+    pub grace: Duration,
+    /// The time.
+    pub clock: Clock,
+    /// Is told how long word of the canary took.
+    pub lag: Lag,
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched")
+            .field("prefix", &self.prefix)
+            .field("grace", &self.grace)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Follows one server.
+pub(super) struct Watcher {
+    client: Client,
+    address: String,
+    watched: Watched,
+    sinks: Arc<Sinks>,
+    lease: Lease,
+    /// What is read and written over; of no use either where the server is a primary no more.
+    link: Arc<Link>,
+    canary: Canary,
+}
+
+/// How things stand, over all connections.
+#[derive(Default)]
+struct Standing {
+    /// When what was answered last was asked.
+    heard: Option<Instant>,
+    /// What the operator was told last; `None`: nothing, or that all is well.
+    told: Option<String>,
+}
+
+/// Why it does not go on.
+enum End {
+    /// There is no connection any more, or none yet.
+    Lost(StoreError),
+    /// The server is a replica.
+    Demoted,
+    /// The server does not tell.
+    Unwilling(StoreError),
+}
+
+impl Watcher {
+    pub(super) fn new(
+        client: Client,
+        watched: Watched,
+        sinks: Arc<Sinks>,
+        lease: Lease,
+        link: Arc<Link>,
+    ) -> Self {
+        Self {
+            address: link.address().to_owned(),
+            canary: Canary::new(watched.canary_prefix, Arc::clone(&watched.lag)),
+            client,
+            watched,
+            sinks,
+            lease,
+            link,
+        }
+    }
+
+    /// Follows it for good, and connects anew whenever the connection is lost. Each cause is logged once until it
+    /// tells again.
+    pub(super) async fn run(self) -> Infallible {
+        let (mut failures, mut standing) = (0_u32, Standing::default());
+        loop {
+            let begun = Instant::now();
+            let Err(end) = self.follow(&mut standing).await;
+            if begun.elapsed() > PAUSES.1 {
+                failures = 0;
+            }
+            let (why, pause) = self.heed_end(end, &standing, failures);
+            if standing.told.as_ref() != Some(&why) {
+                tracing::warn!(
+                    "changes in the store are not told of: {why}; trying again in the background"
+                );
+                standing.told = Some(why);
+            }
+            time::sleep(pause).await;
+            failures = failures.saturating_add(1);
+        }
+    }
+
+    /// Does to the lease what an end demands, and gives why, and how long until it is tried again.
+    fn heed_end(&self, end: End, standing: &Standing, failures: u32) -> (String, Duration) {
+        let soon = link::pause_after(failures, PAUSES);
+        match end {
+            End::Lost(why) => {
+                let why = why.to_string();
+                // The lease ends by the wall clock, which may be set back.
+                if standing
+                    .heard
+                    .is_none_or(|it| it.elapsed() > self.watched.grace)
+                {
+                    self.lease.take_back(&why);
+                } else {
+                    self.lease.run_out(&why);
+                }
+                (why, soon)
+            }
+            End::Demoted => {
+                let why = format!("{}: it is a replica now", self.address);
+                self.lease.take_back(&why);
+                self.sinks.report(Change::Everything);
+                self.link.lose();
+                (why, soon)
+            }
+            End::Unwilling(why) => {
+                let why = why.to_string();
+                self.lease.take_back(&why);
+                (why, UNWILLING)
+            }
+        }
+    }
+
+    /// Connects, and follows until that ends.
+    async fn follow(&self, standing: &mut Standing) -> Result<Infallible, End> {
+        let lost = Arc::new(Notify::new());
+        let mut connection = self.connect(&lost).await?;
+        let asked = (self.now(), Instant::now());
+        self.begin(&mut connection).await?;
+        // It tells from here on, so what changes unheard has changed by now.
+        self.sinks.report(Change::Everything);
+        self.extend(asked, standing);
+        if standing.told.take().is_some() {
+            tracing::info!(
+                address = self.address,
+                "changes in the store are told of again"
+            );
+        }
+        let mut missed = 0;
+        for beat in 0_u64.. {
+            tokio::select! {
+                () = lost.notified() => return Err(self.lost("the connection was closed")),
+                () = time::sleep(HEARTBEAT) => {}
+            }
+            let asked = (self.now(), Instant::now());
+            let beat = self.beat(&mut connection, beat % CANARY_BEATS == 0);
+            match time::timeout(PATIENCE, beat).await {
+                // Word comes in order: what changed before the answer was told before it.
+                Ok(answer) => {
+                    answer?;
+                    missed = 0;
+                    self.extend(asked, standing);
+                }
+                Err(_) if missed == 0 => missed = 1,
+                Err(_) => break,
+            }
+        }
+        Err(self.lost("no answer in time"))
+    }
+
+    /// Lets what was read count for the grace from when the server was asked.
+    fn extend(&self, (asked, heard): (u64, Instant), standing: &mut Standing) {
+        let grace = u64::try_from(self.watched.grace.as_millis());
+        self.lease
+            .extend(asked.saturating_add(grace.unwrap_or(u64::MAX)));
+        standing.heard = Some(heard);
+    }
+
+    async fn connect(&self, lost: &Arc<Notify>) -> Result<MultiplexedConnection, End> {
+        let (lost, sinks, canary) = (
+            Arc::clone(lost),
+            Arc::clone(&self.sinks),
+            self.canary.clone(),
+        );
+        let connected = link::connect(&self.client, move |push: PushInfo| match push.kind {
+            PushKind::Invalidate => heed(&push.data, &sinks, |key| canary.heard(key)),
+            PushKind::Disconnection => lost.notify_one(),
+            _ => {}
+        });
+        let connected = connected.await;
+        connected.map_err(|it| End::Lost(fault::of_connection(&self.address, &it)))
+    }
+
+    /// Has the server tell, and makes sure that it does.
+    async fn begin(&self, connection: &mut MultiplexedConnection) -> Result<(), End> {
+        let mut tracking = cmd("CLIENT");
+        tracking.arg("TRACKING").arg("ON").arg("BCAST");
+        for prefix in [self.watched.prefix, self.canary.key()] {
+            tracking.arg("PREFIX").arg(prefix);
+        }
+        let mut all = Pipeline::with_capacity(3);
+        all.add_command(tracking);
+        all.cmd("CLIENT").arg("TRACKINGINFO");
+        all.cmd("ROLE");
+        let answers = self.ask(connection, &all);
+        let answers = time::timeout(PATIENCE * 4, answers).await;
+        let answers = answers.unwrap_or_else(|_| Err(self.lost("no answer in time")))?;
+        let [tracking, info, role] =
+            <[Value; 3]>::try_from(answers).map_err(|_| self.lost("no answer"))?;
+        for (what, answer) in [
+            ("CLIENT TRACKING", &tracking),
+            ("CLIENT TRACKINGINFO", &info),
+            ("ROLE", &role),
+        ] {
+            if let Value::ServerError(_) = answer {
+                let why = fault::of_answer(what, answer);
+                let why = format!(
+                    "{}: it does not do {what} ({why}); until it does, what is remembered counts for a second",
+                    self.address
+                );
+                return Err(End::Unwilling(StoreError::Unavailable(why)));
+            }
+        }
+        if !reply::is_primary(&role) {
+            return Err(End::Demoted);
+        }
+        if !reply::tells(&info) {
+            let why = format!(
+                "{}: it takes CLIENT TRACKING and does not do it",
+                self.address
+            );
+            return Err(End::Unwilling(StoreError::Unavailable(why)));
+        }
+        Ok(())
+    }
+
+    /// Asks whether it is still there, and a primary.
+    async fn beat(
+        &self,
+        connection: &mut MultiplexedConnection,
+        with_canary: bool,
+    ) -> Result<(), End> {
+        let mut all = Pipeline::with_capacity(2);
+        all.cmd("ROLE");
+        if with_canary {
+            self.canary.release(&mut all);
+        }
+        let answers = self.ask(connection, &all).await?;
+        match answers.first() {
+            Some(role) if reply::is_primary(role) => Ok(()),
+            Some(Value::Array(_)) => Err(End::Demoted),
+            _ => Err(self.lost("it does not tell its role")),
+        }
+    }
+
+    async fn ask(
+        &self,
+        connection: &mut MultiplexedConnection,
+        all: &Pipeline,
+    ) -> Result<Vec<Value>, End> {
+        let answers = connection.send_packed_commands(all, 0, all.len()).await;
+        answers.map_err(|it| End::Lost(fault::of_connection(&self.address, &it)))
+    }
+
+    fn lost(&self, why: &str) -> End {
+        End::Lost(StoreError::Unavailable(format!("{}: {why}", self.address)))
+    }
+
+    fn now(&self) -> u64 {
+        self.watched.clock.unix_milliseconds()
+    }
+}
+
+/// Passes on what a push says has changed, but for what `is_own`.
+fn heed(data: &[Value], sinks: &Sinks, is_own: impl Fn(&str) -> bool) {
+    let Some(Value::Array(keys)) = data.first() else {
+        // Nil: the whole database was emptied. Whatever else it may be, it says that something changed.
+        return sinks.report(Change::Everything);
+    };
+    for key in keys {
+        match key {
+            Value::BulkString(key) => match str::from_utf8(key) {
+                Ok(key) if is_own(key) => {}
+                Ok(key) => sinks.report(Change::Key(key)),
+                // None of ours.
+                Err(_) => {}
+            },
+            _ => sinks.report(Change::Everything),
+        }
+    }
+}

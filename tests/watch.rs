@@ -1,0 +1,247 @@
+//! Word of what changes in a Redis or Valkey, whoever changes it, and how long its last word counts.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use portcullis::clock::Clock;
+use portcullis::store::redis::{Redis, Settings, Watched};
+use portcullis::store::{Change, PutIf, Store, StoreError};
+use redis::aio::MultiplexedConnection;
+use redis::{FromRedisValue, cmd};
+use support::redis::{Product, RedisServer};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::{interval, timeout};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const GRACE: Duration = Duration::from_secs(1);
+const EVERYTHING: &str = "everything";
+
+/// A store that follows its server, and all that it was told.
+struct Following {
+    store: Redis,
+    told: UnboundedReceiver<String>,
+    lags: UnboundedReceiver<Duration>,
+}
+
+fn follow(server: &RedisServer, login: Option<(&str, &str)>) -> Following {
+    let (lag, lags) = unbounded_channel();
+    let watched = Watched {
+        prefix: "pc:",
+        canary_prefix: "pcw:",
+        grace: GRACE,
+        clock: Clock::system(),
+        lag: Arc::new(move |it| {
+            let _ = lag.send(it);
+        }),
+    };
+    let store = Redis::new(Settings {
+        ca: None,
+        password: login.map(|(_, it)| portcullis::credential::Secret::new(it.as_bytes())),
+        timeout: PATIENCE,
+        url: server.url(),
+        username: login.map(|(it, _)| it.to_owned()),
+        watched: Some(watched),
+    });
+    let store = store.expect("a store");
+    let (tell, told) = unbounded_channel();
+    store.watch(Arc::new(move |change: Change<'_>| {
+        let word = match change {
+            Change::Everything => EVERYTHING.to_owned(),
+            Change::Key(key) => key.to_owned(),
+        };
+        let _ = tell.send(word);
+    }));
+    Following { store, told, lags }
+}
+
+impl Following {
+    /// Waits until it is told of this, and gives what it was told of before.
+    async fn await_word(&mut self, want: &str) -> Vec<String> {
+        let mut before = Vec::new();
+        let told = timeout(PATIENCE, async {
+            loop {
+                match self.told.recv().await.expect("a store that lives") {
+                    word if word == want => break,
+                    word => before.push(word),
+                }
+            }
+        });
+        told.await
+            .unwrap_or_else(|_| panic!("never told of {want}, but of {before:?}"));
+        before
+    }
+
+    async fn await_lease(&self, holds: bool) {
+        let mut tick = interval(Duration::from_millis(5));
+        let comes = timeout(PATIENCE, async {
+            while self.store.lease().holds(now()) != holds {
+                tick.tick().await;
+            }
+        });
+        comes
+            .await
+            .unwrap_or_else(|_| panic!("the lease: {:?}", self.store.lease()));
+    }
+}
+
+fn now() -> u64 {
+    Clock::from_fn(SystemTime::now).unix_milliseconds()
+}
+
+async fn connect(server: &RedisServer) -> MultiplexedConnection {
+    let client = redis::Client::open(server.url()).expect("a client");
+    let connection = client.get_multiplexed_async_connection().await;
+    connection.expect("a connection")
+}
+
+async fn ask<T: FromRedisValue>(connection: &mut MultiplexedConnection, words: &str) -> T {
+    let mut command = cmd("");
+    command.clear();
+    command.arg(words.split(' ').collect::<Vec<_>>());
+    command.query_async(connection).await.expect("an answer")
+}
+
+#[tokio::test]
+async fn what_anybody_changes_is_told_of() {
+    for product in [Product::Redis, Product::Valkey] {
+        let server = RedisServer::start(product);
+        let mut following = follow(&server, None);
+        following.await_word(EVERYTHING).await;
+        following.await_lease(true).await;
+        let other = &mut connect(&server).await;
+
+        for words in ["SET pc:a 1", "SET pc:a 2", "DEL pc:a", "SET pc:b 1 PX 1"] {
+            ask::<redis::Value>(other, words).await;
+            let key = words.split(' ').nth(1).expect("a key");
+            following.await_word(key).await;
+        }
+        // By the server, when it comes to clear it away.
+        following.await_word("pc:b").await;
+
+        // Nobody's business: keys that change no verdict, and somebody else's.
+        for words in [
+            "SET pcu:a 1",
+            "SET other 1",
+            "SET pcw:another 1",
+            "SET pc:last 1",
+        ] {
+            ask::<redis::Value>(other, words).await;
+        }
+        assert_eq!(following.await_word("pc:last").await, Vec::<String>::new());
+
+        ask::<()>(other, "FLUSHALL").await;
+        following.await_word(EVERYTHING).await;
+        let lag = timeout(PATIENCE, following.lags.recv()).await;
+        let lag = lag
+            .expect("a lag within seconds")
+            .expect("a store that lives");
+        assert!(lag < PATIENCE, "{lag:?}");
+    }
+}
+
+#[tokio::test]
+async fn word_that_is_cut_off_comes_again_and_all_that_was_read_before_counts_as_changed() {
+    let server = RedisServer::start(Product::Redis);
+    let mut following = follow(&server, None);
+    following.await_word(EVERYTHING).await;
+    following.await_lease(true).await;
+    let other = &mut connect(&server).await;
+    for _ in 0..3 {
+        ask::<redis::Value>(other, "CLIENT KILL TYPE normal SKIPME yes").await;
+        ask::<redis::Value>(other, "SET pc:unheard 1").await;
+        following.await_word(EVERYTHING).await;
+        ask::<redis::Value>(other, "SET pc:heard 1").await;
+        following.await_word("pc:heard").await;
+        following.await_lease(true).await;
+    }
+}
+
+#[tokio::test]
+async fn the_last_word_of_a_server_that_hangs_counts_for_the_grace_and_no_longer() {
+    let server = RedisServer::start(Product::Redis);
+    let mut following = follow(&server, None);
+    following.await_word(EVERYTHING).await;
+    following.await_lease(true).await;
+    let before = now();
+    server.pause();
+    let end = following.store.lease().end();
+    let grace = u64::try_from(GRACE.as_millis()).expect("few");
+    assert!(end > before, "what is known counts on");
+    following.await_lease(false).await;
+    // A heartbeat that was answered before the server hung counts from when it was asked.
+    let last = following.store.lease().end();
+    assert!(
+        last <= before + grace + 300,
+        "{} ms too long",
+        last - before
+    );
+    assert!(following.store.lease().trouble().is_some());
+    server.resume();
+    following.await_word(EVERYTHING).await;
+    following.await_lease(true).await;
+    assert_eq!(following.store.lease().trouble(), None);
+}
+
+#[tokio::test]
+async fn a_primary_that_becomes_a_replica_is_trusted_no_more() {
+    let (server, new) = (
+        RedisServer::start(Product::Redis),
+        RedisServer::start(Product::Redis),
+    );
+    let mut following = follow(&server, None);
+    following.await_word(EVERYTHING).await;
+    following.await_lease(true).await;
+    let other = &mut connect(&server).await;
+    let port = new.address().port();
+    ask::<()>(other, &format!("REPLICAOF 127.0.0.1 {port}")).await;
+    following.await_word(EVERYTHING).await;
+    following.await_lease(false).await;
+    let refused = AtomicBool::new(false);
+    let mut tick = interval(Duration::from_millis(5));
+    let comes = timeout(PATIENCE, async {
+        while !refused.load(Ordering::Relaxed) {
+            tick.tick().await;
+            let read = following.store.get(&["pc:a".to_owned()]).await;
+            let is_refusal = |it: &StoreError| it.to_string().contains("it is a replica");
+            refused.store(read.as_ref().is_err_and(is_refusal), Ordering::Relaxed);
+        }
+    });
+    comes.await.expect("a replica is not read from");
+
+    ask::<()>(other, "REPLICAOF NO ONE").await;
+    following.await_lease(true).await;
+    let mut tick = interval(Duration::from_millis(5));
+    let comes = timeout(PATIENCE, async {
+        while following
+            .store
+            .put("pc:a", b"1", PutIf::Always, None)
+            .await
+            .is_err()
+        {
+            tick.tick().await;
+        }
+    });
+    comes.await.expect("a primary is written to");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_tell_is_used_and_never_relied_on() {
+    let mut options = vec!["--user", "clerk", "on", ">right", "~*", "+@all"];
+    options.extend(["-client|tracking", "-client|trackinginfo"]);
+    let server = RedisServer::start_with(Product::Redis, &options);
+    let following = follow(&server, Some(("clerk", "right")));
+    let mut tick = interval(Duration::from_millis(5));
+    let trouble = || following.store.lease().trouble().unwrap_or_default();
+    let comes = timeout(PATIENCE, async {
+        while !trouble().contains("does not do CLIENT TRACKING") {
+            tick.tick().await;
+        }
+    });
+    comes.await.unwrap_or_else(|_| panic!("{}", trouble()));
+    let put = following.store.put("pc:a", b"1", PutIf::Always, None).await;
+    assert_eq!(put, Ok(true));
+    assert!(!following.store.lease().holds(now()));
+}
