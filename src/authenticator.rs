@@ -171,12 +171,12 @@ impl Authenticator {
         let mut unverified = unverified();
         unverified.begin = self.begin(platform, named, &unverified.credential, client);
         match self.cache.load(&unverified).await {
+            refused @ Err(Failure::Denied(_)) => done(refused, CacheUse::None),
             Err(Failure::Fault(fault)) => match self.cache.stale(key, &fault) {
                 Some(identity) => done(Ok(Ok(identity)), CacheUse::Stale),
                 None => done(Err(fault.into()), CacheUse::Miss),
             },
-            refused @ Err(Failure::Denied(_)) => done(refused, CacheUse::None),
-            loaded @ Ok(_) => done(loaded, CacheUse::Miss),
+            loaded => done(loaded, CacheUse::Miss),
         }
     }
 

@@ -28,11 +28,13 @@ mod envoy {
     mod logins;
     mod mesh;
     mod mine;
+    mod oauth2;
     mod opentact;
     mod opentact_auth;
     mod paths;
     mod redis;
     mod security;
+    mod sessions;
     mod spoofs;
     mod table;
     mod tables;

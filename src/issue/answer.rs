@@ -27,6 +27,15 @@ impl Answer {
         }
     }
 
+    /// Answers with a status alone.
+    pub(super) fn empty(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: String::new(),
+        }
+    }
+
     /// Refuses whoever did not come through Check, in nobody's dialect.
     pub(super) fn forbidden() -> Self {
         let message = "this listener is reached through Envoy and a Check";

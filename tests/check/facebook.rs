@@ -2,19 +2,22 @@
 //!
 //! The server runs in the test's own process, so that the test can say what time it is.
 
-use std::sync::atomic::Ordering;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use portcullis::serve::Running;
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::check::asking::{Ask, ask};
 use crate::support::check::CheckClient;
-use crate::support::facebook::{APP_ID, CALLIFYS, Graph, SILENT, config, files, serve, serve_with};
+use crate::support::facebook::{self, APP_ID, APP_SECRET, CALLIFYS, Graph, SILENT};
 use crate::support::issuers::changed;
 use crate::support::provider::Provider;
-use crate::support::sample::OPENTACT;
+use crate::support::sample::{DIRECTORY, OPENTACT};
 use crate::support::server::Server;
 
 /// Where nobody listens.
@@ -22,6 +25,45 @@ const NOWHERE: &str = "http://127.0.0.1:1/";
 
 /// How long what Graph said is kept.
 const KEPT_SECONDS: u64 = 60;
+
+/// Starts a server that asks this Graph and this provider of keys; its time is the second that the counter says.
+/// `more` are further settings of the scheme.
+async fn serve(
+    graph: &Graph,
+    jwks_url: &str,
+    more: &str,
+    directory: &Path,
+) -> (Running, Arc<AtomicU64>) {
+    let more = format!("jwks_url: \"{jwks_url}\", {more}");
+    facebook::serve(graph, &more, directory).await
+}
+
+/// What the configuration names.
+fn files() -> [(&'static str, String); 2] {
+    let (_, users) = DIRECTORY.split_once("\nopentact:\n").expect("opentact");
+    let (users, _) = users.split_once("\nopentact-twin:").expect("its twin");
+    [
+        ("facebook.secret", APP_SECRET.to_owned()),
+        ("directory.yaml", format!("opentact:\n{users}")),
+    ]
+}
+
+fn config(listen: &str, graph: &Graph, more: &str) -> String {
+    format!(
+        r#"
+listen: {{ {listen} }}
+store: {{ directory_file: directory.yaml }}
+client_address: {{ from: peer }}
+platforms:
+  - name: opentact
+    preset: opentact
+    hosts: [{OPENTACT}]
+    schemes:
+      facebook: {{ app_id: "100000000000001", app_secret_file: facebook.secret, graph_url: "{}", {more} }}
+"#,
+        graph.url()
+    )
+}
 
 fn presents(token: &str) -> Bytes {
     presents_from("192.0.2.1", token)
@@ -42,7 +84,7 @@ async fn a_token_of_limited_login_is_verified_with_facebooks_keys_and_graph_is_n
     let graph = Graph::start(Duration::ZERO);
     let facebook = Provider::start("https://www.facebook.com", "k1");
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let (server, _) = serve(&graph, &facebook.keys_url(), directory.path()).await;
+    let (server, _) = serve(&graph, &facebook.keys_url(), "", directory.path()).await;
     let client = &mut CheckClient::connect(server.grpc[0]).await;
     let honest = json!({
         "iss": "https://www.facebook.com", "aud": APP_ID, "sub": "100000000000002", "iat": 1_799_999_000,
@@ -90,7 +132,7 @@ async fn limited_logins_clock_may_be_ahead_of_ours_as_far_as_is_stated() {
     let facebook = Provider::start("https://www.facebook.com", "k1");
     let directory = tempfile::tempdir().expect("a temporary directory");
     let leeway = "leeway_seconds: 5";
-    let (server, _) = serve_with(leeway, &graph, &facebook.keys_url(), directory.path()).await;
+    let (server, _) = serve(&graph, &facebook.keys_url(), leeway, directory.path()).await;
     let client = &mut CheckClient::connect(server.grpc[0]).await;
     for (claim, at, want) in [
         ("iat", 1_800_000_005_u64, 200),
@@ -140,7 +182,7 @@ async fn until_asked(graph: &Graph, times: usize) {
 async fn junk_that_takes_every_place_keeps_nobody_who_is_in_from_being_asked_about_again() {
     let graph = Graph::start(Duration::ZERO);
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let (server, seconds) = serve(&graph, NOWHERE, directory.path()).await;
+    let (server, seconds) = serve(&graph, NOWHERE, "", directory.path()).await;
     let client = &mut CheckClient::connect(server.grpc[0]).await;
     while ask(client, presents(CALLIFYS)).await.status == 503 {}
     assert_eq!(graph.asked(CALLIFYS), 1);
@@ -181,7 +223,7 @@ async fn junk_that_takes_every_place_keeps_nobody_who_is_in_from_being_asked_abo
 async fn one_address_has_a_quarter_of_the_places_and_many_with_one_token_have_one() {
     let graph = Graph::start(Duration::ZERO);
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let (server, _) = serve(&graph, NOWHERE, directory.path()).await;
+    let (server, _) = serve(&graph, NOWHERE, "", directory.path()).await;
     let client = &mut CheckClient::connect(server.grpc[0]).await;
     let one = "198.51.100.1".to_owned();
     let same = (0..20).map(|_| (one.clone(), format!("{SILENT}same")));
@@ -208,8 +250,7 @@ async fn junk_from_many_addresses_has_graph_asked_so_often_a_second_and_the_oper
     let files = files.each_ref().map(|it| (it.0, it.1.as_str()));
     let more = "calls_per_second: 1";
     let listen = "grpc: [\"127.0.0.1:{grpc}\"], admin: \"127.0.0.1:{admin}\"";
-    let store = "directory_file: directory.yaml";
-    let config = config(listen, store, &graph, more);
+    let config = config(listen, &graph, more);
     let server = Server::start_with(&config, &files);
     let client = &mut CheckClient::connect(server.grpc()).await;
     let begun = Instant::now();

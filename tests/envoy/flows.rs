@@ -47,6 +47,17 @@ flows! {
         a_token_is_renewed_and_both_are_good
         a_token_opens_the_accounts_below_its_own
     }
+    sessions {
+        a_user_has_one_session_until_it_is_destroyed
+        a_session_is_bound_to_the_clients_address_unless_it_is_unsafe
+        of_a_hundred_logins_at_once_one_gets_a_session
+        logins_at_once_from_one_address_are_told_to_wait
+        a_session_ends_with_what_it_stands_on
+    }
+    oauth2 {
+        a_token_says_what_is_documented_and_stands_for_its_user
+        tokens_of_a_user_end_when_it_is_revoked_or_disabled
+    }
     ends {
         tokens_end_all_at_once_by_a_reset_and_by_a_command
         a_command_ends_the_tokens_of_a_platform

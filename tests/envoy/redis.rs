@@ -88,7 +88,7 @@ async fn two_servers_on_one_redis_agree_on_every_credential_and_no_key_names_any
     names.check(&dump(&redis.url()).await);
 }
 
-/// Opens the directory of the servers from outside of them: nothing mints sessions yet. Its clock stands still.
+/// Opens the directory of the servers from outside of them, where tokens can be chosen. Its clock stands still.
 async fn open(redis: &RedisServer) -> Directory {
     let settings = Settings {
         ca: None,

@@ -75,70 +75,30 @@ impl Graph {
     }
 }
 
-/// Starts a server in the test's own process, which asks this Graph and this provider of keys, with files in this
-/// directory; its time is the second that the counter says.
-pub async fn serve(graph: &Graph, jwks_url: &str, directory: &Path) -> (Running, Arc<AtomicU64>) {
-    serve_on("directory_file: directory.yaml", graph, jwks_url, directory).await
-}
-
-/// As [`serve`], with further settings of the scheme.
-pub async fn serve_with(
-    more: &str,
-    graph: &Graph,
-    jwks_url: &str,
-    directory: &Path,
-) -> (Running, Arc<AtomicU64>) {
-    let more = format!("jwks_url: \"{jwks_url}\", {more}");
-    start_with("directory_file: directory.yaml", &more, graph, directory).await
+/// Starts a server in the test's own process, which asks this Graph and whom `more` settings of the scheme name, with
+/// files in this directory; its time is the second that the counter says.
+pub async fn serve(graph: &Graph, more: &str, directory: &Path) -> (Running, Arc<AtomicU64>) {
+    serve_on("directory_file: directory.yaml", graph, more, directory).await
 }
 
 /// As [`serve`], with these settings of the store.
 pub async fn serve_on(
     store: &str,
     graph: &Graph,
-    jwks_url: &str,
-    directory: &Path,
-) -> (Running, Arc<AtomicU64>) {
-    let more = format!("jwks_url: \"{jwks_url}\"");
-    start_with(store, &more, graph, directory).await
-}
-
-async fn start_with(
-    store: &str,
     more: &str,
-    graph: &Graph,
     directory: &Path,
 ) -> (Running, Arc<AtomicU64>) {
-    for (name, text) in files() {
+    let write = |name: &str, text: &str| {
         std::fs::write(directory.join(name), text).expect("a temporary directory");
-    }
-    let listen = "grpc: [\"127.0.0.1:0\"], admin: \"127.0.0.1:0\"";
-    let config = config(listen, store, graph, more);
-    let config = Config::parse("portcullis.yaml", &config, directory, |_| None);
-    let config = config.expect("a configuration");
-    let seconds = Arc::new(AtomicU64::new(1_800_000_000));
-    let shared = Arc::clone(&seconds);
-    let clock =
-        Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(shared.load(Ordering::SeqCst)));
-    (start(config, clock).await.expect("a server"), seconds)
-}
-
-/// The files that [`config`] names.
-pub fn files() -> [(&'static str, String); 3] {
+    };
+    write("facebook.secret", APP_SECRET);
+    write("pepper", PEPPER);
     let (_, users) = DIRECTORY.split_once("\nopentact:\n").expect("opentact");
     let (users, _) = users.split_once("\nopentact-twin:").expect("its twin");
-    [
-        ("facebook.secret", APP_SECRET.to_owned()),
-        ("pepper", PEPPER.to_owned()),
-        ("directory.yaml", format!("opentact:\n{users}")),
-    ]
-}
-
-/// A configuration with the app; `more` are further settings of the scheme.
-pub fn config(listen: &str, store: &str, graph: &Graph, more: &str) -> String {
-    format!(
+    write("directory.yaml", &format!("opentact:\n{users}"));
+    let config = format!(
         r#"
-listen: {{ {listen} }}
+listen: {{ grpc: ["127.0.0.1:0"], admin: "127.0.0.1:0" }}
 store: {{ {store} }}
 client_address: {{ from: peer }}
 platforms:
@@ -149,7 +109,14 @@ platforms:
       facebook: {{ app_id: "100000000000001", app_secret_file: facebook.secret, graph_url: "{}", {more} }}
 "#,
         graph.url()
-    )
+    );
+    let config = Config::parse("portcullis.yaml", &config, directory, |_| None);
+    let config = config.expect("a configuration");
+    let seconds = Arc::new(AtomicU64::new(1_800_000_000));
+    let shared = Arc::clone(&seconds);
+    let clock =
+        Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(shared.load(Ordering::SeqCst)));
+    (start(config, clock).await.expect("a server"), seconds)
 }
 
 fn answer(asked: &Asked) -> Reply {

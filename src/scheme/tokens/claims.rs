@@ -26,6 +26,9 @@ pub(crate) struct Names {
     pub(crate) account: Option<String>,
     /// The user's id; `sub` unless said otherwise.
     pub(crate) user: Option<String>,
+    /// The login name or e-mail by which the user is looked up where the token does not say its id. A
+    /// name that several users have is nobody's.
+    pub(crate) login: Option<String>,
     /// The login name, for users without a record.
     pub(crate) username: Option<String>,
     /// Scopes, divided by spaces or as a list; `scope` unless said otherwise.
@@ -39,6 +42,7 @@ impl Default for Names {
         Self {
             account: None,
             user: Some("sub".to_owned()),
+            login: None,
             username: None,
             scopes: Some("scope".to_owned()),
             roles: None,
@@ -65,6 +69,7 @@ pub(crate) struct Demands {
 pub(crate) struct Named {
     pub(crate) account: Option<String>,
     pub(crate) user: Option<String>,
+    pub(crate) login: Option<String>,
     pub(crate) username: Option<String>,
     pub(crate) scopes: Vec<String>,
     pub(crate) roles: Vec<String>,
@@ -172,6 +177,7 @@ impl Names {
         Ok(Named {
             account: claim(&self.account).map(id).transpose()?,
             user: claim(&self.user).map(id).transpose()?,
+            login: claim(&self.login).map(id).transpose()?,
             username: claim(&self.username).map(text_claim).transpose()?,
             scopes: claim(&self.scopes).map_or(Ok(Vec::new()), words)?,
             roles: claim(&self.roles).map_or(Ok(Vec::new()), roles)?,
