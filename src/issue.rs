@@ -96,6 +96,8 @@ struct Asked {
     dialect: &'static Dialect,
     /// The path, decoded.
     segments: Vec<String>,
+    /// What stands behind the path, as it came.
+    query: String,
     content_type: String,
     accept: String,
     /// The client's id for the request, or ours.
@@ -144,7 +146,7 @@ impl Asked {
     }
 }
 
-/// Shows neither body nor path: credentials stand there.
+/// Shows neither body nor path nor query: credentials stand there.
 impl fmt::Debug for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Asked")
@@ -210,6 +212,7 @@ fn admitted(core: &Core, parts: &Parts) -> Result<Asked, Unadmitted> {
     let request_id = text("x-request-id");
     Ok(Asked {
         segments,
+        query: parts.uri.query().unwrap_or_default().to_owned(),
         platform,
         dialect,
         content_type: text(header::CONTENT_TYPE.as_str()),

@@ -23,6 +23,7 @@ mod envoy {
     mod infobip;
     mod issuing;
     mod key_names;
+    mod keys;
     mod limits;
     mod lives;
     mod logins;

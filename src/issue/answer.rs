@@ -42,6 +42,12 @@ impl Answer {
         Self::json(403, &json!({ "status": 403, "message": message }))
     }
 
+    /// Puts something in the place of the first `slot` of the body, where it has one.
+    pub(super) fn filled(mut self, slot: &str, with: &str) -> Self {
+        self.body = self.body.replacen(slot, with, 1);
+        self
+    }
+
     /// Adds a header.
     pub(super) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));

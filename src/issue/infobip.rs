@@ -8,6 +8,7 @@ mod keys;
 mod login;
 mod oauth2;
 mod session;
+mod violations;
 
 use std::time::Duration;
 

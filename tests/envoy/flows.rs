@@ -40,6 +40,9 @@ flows! {
         logins_at_once_from_one_address_empty_its_bucket_and_no_other
         who_fails_from_elsewhere_delays_nobody_and_is_stopped_everywhere
     }
+    keys {
+        a_managers_whole_day
+    }
     lives {
         a_token_is_good_everywhere_until_it_is_revoked_everywhere
         a_token_is_told_of_to_whoever_presents_it

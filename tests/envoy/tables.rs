@@ -53,6 +53,9 @@ tables! {
         operations_ask_for_a_scope_or_a_role_that_grants_it
         answers_come_as_xml_to_who_asks_for_it
     }
+    keys {
+        keys_of_another_account_are_not_there
+    }
     lives {
         handles_say_nothing_and_stand_for_a_user_or_an_account
     }
