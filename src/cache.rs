@@ -9,7 +9,6 @@
 
 mod ahead;
 mod facts;
-mod lifetime;
 mod trust;
 mod unverified;
 
@@ -309,6 +308,10 @@ impl Cache {
         }
         Ok(entry)
     }
+}
+
+fn milliseconds(it: Duration) -> u64 {
+    u64::try_from(it.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Takes a flight off the board when it lands, also by a panic: the next request starts anew.
