@@ -10,13 +10,15 @@
 //! pc:u:PLATFORM:ID            user
 //! pc:k:PLATFORM:ID            API key          pc:t:PLATFORM:DIGEST        a session's user, as a hint
 //! pc:s:PLATFORM:USER          session          pc:x:PLATFORM:DIGEST        a revoked token
-//! pc:p:PLATFORM               the platform     pc:n:NAME                  a call to all processes
+//! pc:p:PLATFORM               the platform itself: its generation
 //! pc:m:peppers                ids of the peppers it was written under, as a JSON list
 //! pc:c:PLATFORM:ACCOUNT       what an account says about ways to log in
+//! pc:n:NAME                   a call to all processes, for seconds
 //! pcu:s:PLATFORM:DIGEST       is there while a session is in use
 //! pcu:o:PLATFORM:DIGEST       a claim that was granted, once
 //! pcu:f:PLATFORM:DIGEST:END   how many attempts of one client against one target failed
 //! pcu:a:PLATFORM:ACCOUNT      the latest attempts to log in to an account
+//! pcu:k:PLATFORM:ID           when an API key was used last
 //! pcu:w                       there for a second, so that replicas confirm all before it
 //! pcw:NAME                    canary of a process that watches: the calls it has heard
 //! ```
@@ -25,6 +27,7 @@
 //!
 //! It decides nothing; schemes do, reading through [`reads::Reads`].
 
+pub mod account_keys;
 pub mod attempts;
 #[cfg(test)]
 pub(crate) mod bench;
@@ -33,6 +36,7 @@ pub mod decoding;
 pub mod failures;
 pub mod file;
 pub mod generations;
+mod index;
 pub mod names;
 pub mod once;
 pub mod operations;
@@ -46,8 +50,11 @@ pub mod security;
 pub mod sessions;
 pub mod spread;
 pub mod totp;
+pub mod uses;
 pub mod walk;
 pub mod writing;
+
+pub use index::{Index, MAX_HINTS};
 
 use std::sync::Arc;
 
@@ -61,85 +68,16 @@ use crate::directory::generations::Generations;
 use crate::directory::names::{account_names, with_parts};
 use crate::directory::pepper::{Digest, Peppers};
 use crate::directory::records::{Account, RecordKind, User};
+use crate::directory::uses::Uses;
 use crate::proof::Prover;
 use crate::store::lease::Lease;
 use crate::store::{Store, StoreError};
-
-/// How many records one index entry may name: enough for namesakes, few enough to try them all.
-pub const MAX_HINTS: usize = 4;
 
 /// What the keys begin with that change no verdict.
 const UNTRACKED: &str = "pcu:";
 
 /// What the names of records and hints begin with: whose changes change verdicts.
 pub const TRACKED: &str = "pc:";
-
-/// What records are found by, besides their id.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Index {
-    /// An account by its API key. No `api_key` scheme finds anything by it.
-    AccountKey,
-    /// An account by its name, of which only letters and digits count.
-    AccountName,
-    /// An API key by its secret.
-    ApiKey,
-    /// A user by the MD5 of `login@domain:domain:password` (SIP).
-    Ha1b,
-    /// A user by an external issuer and its subject there.
-    Link,
-    /// A user by login name or e-mail.
-    Login,
-    /// A user by account and MD5 of `username:password`.
-    Md5,
-    /// An account by one of its phone numbers.
-    PhoneNumber,
-    /// An account by its SIP realm.
-    Realm,
-    /// A user by account and SHA-1 of `username:password`.
-    Sha1,
-}
-
-impl Index {
-    /// Every index.
-    const ALL: [Self; 10] = [
-        Self::AccountKey,
-        Self::AccountName,
-        Self::ApiKey,
-        Self::Ha1b,
-        Self::Link,
-        Self::Login,
-        Self::Md5,
-        Self::PhoneNumber,
-        Self::Realm,
-        Self::Sha1,
-    ];
-
-    /// The kind of records that it names.
-    fn kind(self) -> RecordKind {
-        match self {
-            Self::AccountKey | Self::AccountName | Self::PhoneNumber | Self::Realm => {
-                RecordKind::Account
-            }
-            Self::ApiKey => RecordKind::Key,
-            Self::Ha1b | Self::Link | Self::Login | Self::Md5 | Self::Sha1 => RecordKind::User,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::AccountKey => "account_key",
-            Self::AccountName => "account_name",
-            Self::ApiKey => "key",
-            Self::Ha1b => "ha1b",
-            Self::Link => "link",
-            Self::Login => "login",
-            Self::Md5 => "md5",
-            Self::PhoneNumber => "phone",
-            Self::Realm => "realm",
-            Self::Sha1 => "sha1",
-        }
-    }
-}
 
 /// The directory of every platform in the process. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -152,6 +90,7 @@ struct Inner {
     prover: Prover,
     clock: Clock,
     generations: Arc<Generations>,
+    uses: Arc<Uses>,
     lease: Lease,
 }
 
@@ -169,6 +108,7 @@ impl Directory {
             prover,
             clock,
             generations,
+            uses: Arc::default(),
         }))
     }
 
@@ -182,6 +122,7 @@ impl Directory {
             prover,
             clock,
             generations,
+            uses,
             lease,
         } = &*self.0;
         Self(Arc::new(Inner {
@@ -190,6 +131,7 @@ impl Directory {
             prover: prover.clone(),
             clock: clock.clone(),
             generations: Arc::clone(generations),
+            uses: Arc::clone(uses),
             lease: lease.clone(),
         }))
     }
