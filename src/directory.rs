@@ -47,6 +47,7 @@ pub mod walk;
 pub mod writing;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -153,6 +154,8 @@ struct Inner {
     clock: Clock,
     generations: Arc<Generations>,
     lease: Lease,
+    /// Whether the store was seen to be one that is filled; see [`check`].
+    was_filled: Arc<AtomicBool>,
 }
 
 impl Directory {
@@ -169,6 +172,7 @@ impl Directory {
             prover,
             clock,
             generations,
+            was_filled: Arc::default(),
         }))
     }
 
@@ -183,6 +187,7 @@ impl Directory {
             clock,
             generations,
             lease,
+            was_filled,
         } = &*self.0;
         Self(Arc::new(Inner {
             store,
@@ -191,6 +196,7 @@ impl Directory {
             clock: clock.clone(),
             generations: Arc::clone(generations),
             lease: lease.clone(),
+            was_filled: Arc::clone(was_filled),
         }))
     }
 

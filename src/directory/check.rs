@@ -4,6 +4,12 @@
 //! would be denied as unknown. So the store remembers its peppers by their ids, and a process that
 //! lacks one of them refuses to start. One under which nothing stands any more is forgotten
 //! ([`Directory::forget_old_peppers`]).
+//!
+//! It also tells a store that was emptied from one in which somebody is unknown. Nobody removes it, so
+//! where it has been and is no more, what else is missing says nothing: not that a credential is
+//! unknown, and not that a token was never revoked. So every verdict reads it along.
+
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -13,7 +19,7 @@ use crate::directory::{Directory, store_fault};
 use crate::store::PutIf;
 
 /// Where the ids stand, as a JSON list.
-const KEY: &str = "pc:m:peppers";
+pub const KEY: &str = "pc:m:peppers";
 
 /// How often a write that lost a race against another process is tried again.
 const WRITE_ATTEMPTS: usize = 16;
@@ -50,7 +56,7 @@ impl Directory {
         for _ in 0..WRITE_ATTEMPTS {
             let (old, mut written) = self.written_under().await?;
             if given.first().is_some_and(|it| written.contains(it)) {
-                return Ok(());
+                return Ok(self.0.was_filled.store(true, Ordering::Relaxed));
             }
             written.extend(given.first().cloned());
             let value =
@@ -62,7 +68,7 @@ impl Directory {
                 .await
                 .map_err(store_fault)?
             {
-                return Ok(());
+                return Ok(self.0.was_filled.store(true, Ordering::Relaxed));
             }
         }
         Err(internal("the store's check value is being changed by too many writers at once").into())
@@ -75,6 +81,22 @@ impl Directory {
     /// Where it was written under others, or does not answer.
     pub async fn check_peppers(&self) -> Result<(), CheckError> {
         self.written_under().await.map(drop)
+    }
+
+    /// Takes note of the check value as it was read after other records.
+    ///
+    /// # Errors
+    /// A fault where there was one before: what was not found beside it was emptied away.
+    pub(super) fn heed_check_value(&self, value: Option<&Bytes>) -> Result<(), Fault> {
+        let was_filled = &self.0.was_filled;
+        match value {
+            Some(_) => Ok(was_filled.store(true, Ordering::Relaxed)),
+            None if was_filled.load(Ordering::Relaxed) => {
+                let detail = "it was emptied: nobody in it is known to be unknown until the directory is imported again or restored from a backup";
+                Err(Fault::new(Dependency::Store, detail))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Lets the store forget every pepper but the newest, for whoever has seen that nothing stands

@@ -62,7 +62,10 @@ impl Operations {
                  again, which writes what is missing"
             ))
         };
-        Ok(Outcome::Imported(imported.await.map_err(stopped)?))
+        let imported = imported.await.map_err(stopped)?;
+        // Last: where the store was emptied, nobody counts as unknown before all are there again.
+        self.directory.confirm_peppers().await?;
+        Ok(Outcome::Imported(imported))
     }
 
     pub(super) async fn export(

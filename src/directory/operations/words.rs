@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 use crate::decision::Fault;
+use crate::directory::check::CheckError;
 use crate::directory::failures::Attempts;
 use crate::directory::file::Imported;
 use crate::directory::file::written::Row;
@@ -187,6 +188,22 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Tells whether it changes nothing.
+    #[must_use]
+    pub fn only_looks(&self) -> bool {
+        matches!(
+            self,
+            Self::Export { .. }
+                | Self::Failures { .. }
+                | Self::Import { dry_run: true, .. }
+                | Self::List { .. }
+                | Self::Sessions { .. }
+                | Self::Show { .. }
+                | Self::ShowPlatform { .. }
+                | Self::Verify { repair: false }
+        )
+    }
+
     /// Gives its name, for the log.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -309,6 +326,15 @@ pub enum OperationError {
 impl From<Fault> for OperationError {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault.to_string())
+    }
+}
+
+impl From<CheckError> for OperationError {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::Fault(fault) => fault.into(),
+            wrong @ CheckError::Wrong { .. } => Self::Refused(wrong.to_string()),
+        }
     }
 }
 

@@ -89,6 +89,8 @@ struct Standing {
 enum End {
     /// There is no connection any more, or none yet.
     Lost(StoreError),
+    /// There is none, as the server does not know us.
+    Refused(StoreError),
     /// The server is a replica.
     Demoted,
     /// The server does not tell.
@@ -138,9 +140,13 @@ impl Watcher {
 
     /// Does to the lease what an end demands, and gives why, and how long until it is tried again.
     fn heed_end(&self, end: End, standing: &Standing, failures: u32) -> (String, Duration) {
-        let soon = link::pause_after(failures, PAUSES);
+        let pauses = match end {
+            End::Refused(_) => link::PAUSES_REFUSED,
+            _ => PAUSES,
+        };
+        let soon = link::pause_after(failures, pauses);
         match end {
-            End::Lost(why) => {
+            End::Lost(why) | End::Refused(why) => {
                 let why = why.to_string();
                 // The lease ends by the wall clock, which may be set back.
                 if standing
@@ -197,6 +203,7 @@ impl Watcher {
                     answer?;
                     missed = 0;
                     self.extend(asked, standing);
+                    self.link.hurry();
                 }
                 Err(_) if missed == 0 => missed = 1,
                 Err(_) => break,
@@ -225,7 +232,13 @@ impl Watcher {
             _ => {}
         });
         let connected = connected.await;
-        connected.map_err(|it| End::Lost(fault::of_connection(&self.address, &it)))
+        connected.map_err(|it| {
+            let why = fault::of_connection(&self.address, &it);
+            match fault::is_refusal(&it) {
+                true => End::Refused(why),
+                false => End::Lost(why),
+            }
+        })
     }
 
     /// Has the server tell, and makes sure that it does.
