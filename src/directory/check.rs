@@ -149,8 +149,11 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::credential::{Fingerprinter, Secret};
+    use crate::directory::bench::Bench;
     use crate::directory::pepper::{MIN_PEPPER_BYTES, Peppers};
+    use crate::directory::reads::Reads;
     use crate::proof::Prover;
+    use crate::store::DeleteIf;
     use crate::store::Store;
     use crate::store::embedded::Embedded;
     use std::sync::Arc;
@@ -186,5 +189,36 @@ mod tests {
         assert!(!directory(&[2, 1]).forget_old_peppers().await.unwrap());
         assert!(open(&[2]).await, "nothing stood under the old one");
         assert!(!open(&[1]).await);
+    }
+    #[tokio::test]
+    async fn in_a_store_that_was_emptied_nobody_is_unknown_and_nothing_was_never_revoked() {
+        let bench = Bench::new();
+        let directory = &bench.directory;
+        let is_told = async || {
+            let user = bench.reads("mine").user("u-1").await.map(|it| it.is_none());
+            let raised = bench.reads("mine").platform_generation().await;
+            assert_eq!(user.is_ok(), raised.is_ok());
+            user.ok()
+        };
+        assert_eq!(is_told().await, Some(true), "one that nobody has filled");
+        directory.confirm_peppers().await.unwrap();
+        assert_eq!(is_told().await, Some(true));
+        let reads = bench.reads("mine");
+        assert_eq!(reads.platform_generation().await.unwrap(), 0);
+        directory
+            .store()
+            .delete(KEY, DeleteIf::Always)
+            .await
+            .unwrap();
+        assert_eq!(is_told().await, None);
+        // Also where only what was read later may be missing.
+        let fault = reads.user("u-1").await.unwrap_err();
+        assert_eq!(fault.dependency(), Dependency::Store);
+        assert!(fault.to_string().contains("emptied"), "{fault}");
+        // Whoever puts something before the store knows it too.
+        let over = directory.over(directory.shared_store());
+        Reads::begin(&over, "mine").user("u-1").await.unwrap_err();
+        directory.confirm_peppers().await.unwrap();
+        assert_eq!(is_told().await, Some(true));
     }
 }

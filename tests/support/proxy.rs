@@ -97,8 +97,10 @@ impl Proxy {
     pub fn set(&self, way: Way) {
         let mut state = self.shared.state();
         state.way = way;
-        if way == Way::Cut {
-            state.end_all();
+        match way {
+            Way::Cut => state.end_all(),
+            Way::HalfClosed => state.open.iter().for_each(half_close),
+            Way::Open | Way::Slow(_) | Way::Hole | Way::Deaf => {}
         }
         drop(state);
         self.shared.changed.notify_all();
@@ -145,6 +147,9 @@ impl Shared {
         };
         let ends = || [&client, &server].map(|it| it.try_clone().expect("a descriptor"));
         state.open.push(ends());
+        if state.way == Way::HalfClosed {
+            half_close(&ends());
+        }
         drop(state);
         for direction in [Direction::There, Direction::Back] {
             let [client, server] = ends();
@@ -160,7 +165,7 @@ impl Shared {
     fn pump(&self, mut from: TcpStream, mut to: TcpStream, direction: Direction) {
         let mut part = [0; 16 * 1024];
         while let Ok(length @ 1..) = from.read(&mut part) {
-            self.await_passage(Instant::now(), direction, &to);
+            self.await_passage(Instant::now(), direction);
             if to.write_all(&part[..length]).is_err() {
                 break;
             }
@@ -169,16 +174,12 @@ impl Shared {
     }
 
     /// Waits until what came at this time may go on, by the way as it is meanwhile.
-    fn await_passage(&self, came: Instant, direction: Direction, to: &TcpStream) {
+    fn await_passage(&self, came: Instant, direction: Direction) {
         let mut state = self.state();
         loop {
             let left = match (state.way, direction) {
                 (Way::Slow(delay), Direction::Back) => delay.saturating_sub(came.elapsed()),
                 (Way::Hole, _) | (Way::Deaf, Direction::Back) => Duration::MAX,
-                (Way::HalfClosed, Direction::Back) => {
-                    let _ = to.shutdown(Shutdown::Write);
-                    return;
-                }
                 _ => return,
             };
             if left.is_zero() {
@@ -188,6 +189,11 @@ impl Shared {
             state = waited.expect("nobody panics with the lock held").0;
         }
     }
+}
+
+fn half_close([client, _]: &[TcpStream; 2]) {
+    // It may have ended already.
+    let _ = client.shutdown(Shutdown::Write);
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
