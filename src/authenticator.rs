@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::cache::{Cache, CacheUse, OnDenial, Outcome, Unverified};
+use crate::cache::{Begin, Cache, CacheUse, Outcome, Unverified};
 use crate::credential::{Credential, Fingerprinter, Place};
 use crate::decision::{Denial, Failure, Fault, Reason};
 use crate::directory::Directory;
@@ -150,10 +150,8 @@ impl Authenticator {
             credential.name().as_bytes(),
             credential.secret().expose(),
         ]);
-        let done = |outcome: Result<Outcome, _>, cache| Authenticated {
-            outcome: outcome
-                .map_err(Failure::Fault)
-                .and_then(|it| it.map(Some).map_err(Failure::Denied)),
+        let done = |outcome: Result<Outcome, Failure>, cache| Authenticated {
+            outcome: outcome.and_then(|it| it.map(Some).map_err(Failure::Denied)),
             cache,
             scheme: Some(Arc::clone(&named.name)),
         };
@@ -162,7 +160,7 @@ impl Authenticator {
             platform: Arc::clone(&platform.name),
             scheme: Arc::clone(&named.scheme),
             credential: Arc::new(credential),
-            on_denial: None,
+            begin: None,
         };
         if let Some(known) = self.cache.hit(key) {
             if known.is_due {
@@ -171,61 +169,77 @@ impl Authenticator {
             return done(Ok(known.outcome), CacheUse::Hit);
         }
         let mut unverified = unverified();
-        match self.spend(platform, named, &unverified.credential, client) {
-            Ok(on_denial) => unverified.on_denial = on_denial,
-            Err(denial) => return done(Ok(Err(denial)), CacheUse::None),
-        }
+        unverified.begin = self.begin(platform, named, &unverified.credential, client);
         match self.cache.load(&unverified).await {
-            Err(fault) => match self.cache.stale(key, &fault) {
+            refused @ Err(Failure::Denied(_)) => done(refused, CacheUse::None),
+            Err(Failure::Fault(fault)) => match self.cache.stale(key, &fault) {
                 Some(identity) => done(Ok(Ok(identity)), CacheUse::Stale),
-                None => done(Err(fault), CacheUse::Miss),
+                None => done(Err(fault.into()), CacheUse::Miss),
             },
             loaded => done(loaded, CacheUse::Miss),
         }
     }
 
-    /// Asks whether a client may have a credential verified, and gives what counts a denial.
-    fn spend(
+    /// Gives what asks whether a client may have a credential verified, and counts what comes of it;
+    /// `None` where nothing is to be asked.
+    fn begin(
         &self,
         platform: &Arc<Platform>,
         named: &NamedScheme,
         credential: &Credential,
         client: Option<IpAddr>,
-    ) -> Result<Option<OnDenial>, Denial> {
-        let (Some(throttle), Some(budget)) = (&self.throttle, named.scheme.budget()) else {
-            return Ok(None);
-        };
-        let target = match budget {
+    ) -> Option<Begin> {
+        let (throttle, budget) = (self.throttle.clone()?, named.scheme.budget()?);
+        let (target, limits) = match budget {
             // Without an address, one client's failures would be everybody's.
-            Budget::Name if client.is_none() => return Ok(None),
-            // As a login names it, so that both count together.
-            Budget::Name => credential.name().to_owned(),
-            Budget::Scheme => format!("scheme {}", named.name),
-        };
-        // A bucket is for logins: here every first use of a good credential would take from it.
-        let limits = Limits {
-            bucket: None,
-            ..platform.throttle
+            Budget::Name if client.is_none() => return None,
+            // As a login names it, so that both count together. A bucket is for logins: here every
+            // first use of a good credential would take from it.
+            Budget::Name => {
+                let bucket = None;
+                let limits = Limits {
+                    bucket,
+                    ..platform.throttle
+                };
+                (credential.name().to_owned(), limits)
+            }
+            Budget::Scheme(allowed) => {
+                let limits = Limits {
+                    failures: allowed.failures,
+                    window: allowed.window,
+                    bucket: None,
+                    under_way: Some(allowed.under_way),
+                };
+                (format!("scheme {}", named.name), limits)
+            }
         };
         let platform = Arc::clone(&platform.name);
-        let attempt = Attempt {
-            platform: &platform,
-            address: client,
-            target: &target,
-        };
-        throttle.check(&limits, &attempt)?;
-        let throttle = throttle.clone();
-        Ok(Some(Arc::new(move |denial| {
-            // What is shut was named by whoever may name it.
-            if denial.status() == 401 {
-                let attempt = Attempt {
-                    platform: &platform,
-                    address: client,
-                    target: &target,
-                };
-                throttle.failed(&limits, &attempt);
-            }
-        })))
+        Some(Arc::new(move || {
+            let attempt = Attempt {
+                platform: &platform,
+                address: client,
+                target: &target,
+            };
+            let trying = throttle.ask(&limits, &attempt)?;
+            Ok(Box::new(move |denial: Option<&Denial>| {
+                if denial.is_some_and(|it| is_failure(budget, it)) {
+                    trying.failed();
+                }
+            }))
+        }))
+    }
+}
+
+/// Tells whether a denial counts as a failed attempt.
+fn is_failure(budget: Budget, denial: &Denial) -> bool {
+    match budget {
+        // What is shut was named by whoever may name it.
+        Budget::Name => denial.status() == 401,
+        // What an issuer has issued once is not made up, and nobody has many of it.
+        Budget::Scheme(_) => matches!(
+            denial.reason(),
+            Reason::Malformed | Reason::Unknown | Reason::Wrong
+        ),
     }
 }
 

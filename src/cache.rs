@@ -31,7 +31,7 @@ use crate::directory::reads::Reads;
 use crate::identity::Identity;
 use crate::outbound::PATIENCE;
 
-pub use unverified::{OnDenial, Unverified};
+pub use unverified::{Begin, End, Unverified};
 
 /// How long a verification may take, whoever waits for it: a slow issuer's HTTP answer and what is
 /// read besides, so that it is the issuer that is told of.
@@ -40,6 +40,10 @@ const FLIGHT: Duration = PATIENCE.saturating_add(Duration::from_millis(500));
 /// How many credentials are verified at once; further ones are faults, so that a store that hangs
 /// costs bounded memory.
 const MAX_FLIGHTS: usize = 4096;
+
+/// How many more may be under way to verify anew what is known, so that no flood of others keeps them
+/// from it.
+const RESERVED_FLIGHTS: usize = 1024;
 
 /// How often a flight that landed stale, because a record changed meanwhile, is flown again.
 const FLIGHTS: usize = 3;
@@ -178,16 +182,16 @@ impl Cache {
     /// told to the next who asks; a fault changes nothing.
     pub fn renew(&self, it: &Unverified) {
         // Too many flights are the trouble of those who wait for one.
-        let _ = self.board(it);
+        let _ = self.board(it, true);
     }
 
     /// Gives what the credential comes to, by verifying it or by a flight under way for the same key.
     ///
     /// # Errors
-    /// A fault when it cannot be told now.
-    pub async fn load(&self, it: &Unverified) -> Result<Outcome, Fault> {
+    /// A denial where it may not be verified now, a fault when it cannot be told now.
+    pub async fn load(&self, it: &Unverified) -> Result<Outcome, Failure> {
         for _ in 0..FLIGHTS {
-            let mut landing = self.board(it)?;
+            let mut landing = self.board(it, false)?;
             let landed = landing.wait_for(Option::is_some).await;
             let landed = landed.ok().and_then(|it| it.clone());
             let aborted = || Fault::new(Dependency::Internal, "a verification was aborted");
@@ -197,10 +201,8 @@ impl Cache {
                 return Ok(entry.outcome.clone());
             }
         }
-        Err(Fault::new(
-            Dependency::Store,
-            "the records of a verdict keep changing while it is built",
-        ))
+        let detail = "the records of a verdict keep changing while it is built";
+        Err(Fault::new(Dependency::Store, detail).into())
     }
 
     /// How many identities and denials are kept, about.
@@ -216,8 +218,12 @@ impl Cache {
         self.0.clock.unix_milliseconds()
     }
 
-    /// Joins the flight for the key, or starts one.
-    fn board(&self, it: &Unverified) -> Result<watch::Receiver<Option<Landing>>, Fault> {
+    /// Joins the flight for the key, or starts one, `again` where what it is to tell is known.
+    fn board(
+        &self,
+        it: &Unverified,
+        again: bool,
+    ) -> Result<watch::Receiver<Option<Landing>>, Failure> {
         let key = it.key.as_u128();
         let mut flights = self
             .0
@@ -227,20 +233,25 @@ impl Cache {
         if let Some(landing) = flights.get(&key).filter(|it| it.has_changed().is_ok()) {
             return Ok(landing.clone());
         }
-        if flights.len() >= MAX_FLIGHTS {
+        let reserved = if again { RESERVED_FLIGHTS } else { 0 };
+        if flights.len() >= MAX_FLIGHTS + reserved {
             let detail = "too many credentials are being verified";
-            return Err(Fault::new(Dependency::Internal, detail));
+            return Err(Fault::new(Dependency::Internal, detail).into());
         }
+        let end = it.begin.as_ref().map(|begin| begin()).transpose()?;
         let (sender, receiver) = watch::channel(None);
         flights.insert(key, receiver.clone());
         drop(flights);
         let (cache, it) = (self.clone(), it.clone());
         tokio::spawn(async move {
             let arrival = Arrival { cache: &cache, key };
-            let flight = cache.fly(&it);
+            let flight = cache.fly(&it, again);
             let late = |_| Fault::new(Dependency::Deadline, "a verification took too long");
             let landing = tokio::time::timeout(FLIGHT, flight).await.map_err(late);
             let landing = landing.and_then(|it| it);
+            if let (Some(end), Ok(entry)) = (end, &landing) {
+                end(entry.outcome.as_ref().err());
+            }
             drop(arrival);
             if let Err(fault) = &landing
                 && sender.is_closed()
@@ -264,17 +275,19 @@ impl Cache {
         }
     }
 
-    async fn fly(&self, it: &Unverified) -> Landing {
+    async fn fly(&self, it: &Unverified, again: bool) -> Landing {
         let (key, scheme, begun) = (it.key.as_u128(), &*it.scheme, self.now());
-        let reads = Reads::begin(&self.0.directory, &it.platform);
+        let begin = if again {
+            Reads::begin_again
+        } else {
+            Reads::begin
+        };
+        let reads = begin(&self.0.directory, &it.platform);
         let outcome = match scheme.verify(&it.credential, &reads).await {
             Ok(verified) => Ok(Arc::new(verified.into_identity())),
             Err(Failure::Denied(denial)) => Err(denial),
             Err(Failure::Fault(fault)) => return Err(fault),
         };
-        if let (Err(denial), Some(on_denial)) = (&outcome, &it.on_denial) {
-            on_denial(denial);
-        }
         let now = self.now();
         let (lifetime, renewal) = self.lifetime(now, key, &outcome, scheme.kept_at_most());
         let entry = Arc::new(Entry {
@@ -426,7 +439,7 @@ mod tests {
             self.pass(1);
         }
 
-        async fn load(&self, scheme: &Arc<Scripted>) -> Result<Outcome, Fault> {
+        async fn load(&self, scheme: &Arc<Scripted>) -> Result<Outcome, Failure> {
             self.cache.load(&unverified(self.key, scheme)).await
         }
     }
@@ -438,7 +451,7 @@ mod tests {
             platform: "p".into(),
             scheme: scheme.clone(),
             credential: Arc::new(Credential::new(place, "", Secret::new(*b"s"))),
-            on_denial: None,
+            begin: None,
         }
     }
 
@@ -623,34 +636,72 @@ mod tests {
         assert_eq!(scheme.asked(), 1);
     }
 
+    /// What lets a verification begin while fewer than two are under way, and counts denials.
+    fn counting(under_way: &Arc<()>, denials: &Arc<AtomicU64>) -> Begin {
+        let (under_way, denials) = (Arc::clone(under_way), Arc::clone(denials));
+        Arc::new(move || {
+            if Arc::strong_count(&under_way) > 3 {
+                return Err(Denial::throttled(Duration::from_secs(1)));
+            }
+            let (held, denials) = (Arc::clone(&under_way), Arc::clone(&denials));
+            Ok(Box::new(move |denial: Option<&Denial>| {
+                denials.fetch_add(denial.map_or(0, |_| 1), Ordering::SeqCst);
+                drop(held);
+            }))
+        })
+    }
+
     #[tokio::test]
-    async fn a_denial_is_told_of_even_when_nobody_waits_any_more() {
+    async fn a_verification_is_let_begin_once_for_all_who_wait_and_its_end_is_told_to_nobody_too() {
         let bench = Bench::new();
-        let scheme = scripted(vec![
-            Err(Denial::new(Reason::Wrong, "x").into()),
-            Ok(john()),
-        ]);
+        let scheme = scripted(vec![Err(Denial::new(Reason::Wrong, "x").into())]);
         scheme.close();
-        let told = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&told);
-        let it = Unverified {
-            on_denial: Some(Arc::new(move |denial| {
-                assert_eq!(denial.reason(), Reason::Wrong);
-                count.fetch_add(1, Ordering::SeqCst);
-            })),
-            ..unverified(bench.key, &scheme)
+        let (under_way, denials) = (Arc::new(()), Arc::<AtomicU64>::default());
+        let begin = counting(&under_way, &denials);
+        let fingerprinter = Fingerprinter::random().unwrap();
+        let of = |name: &[u8]| Unverified {
+            begin: Some(Arc::clone(&begin)),
+            ..unverified(fingerprinter.of(&[name]), &scheme)
         };
-        let impatient = tokio::time::timeout(Duration::ZERO, bench.cache.load(&it)).await;
-        assert!(impatient.is_err());
-        scheme.gate.add_permits(2);
-        while bench.cache.hit(bench.key).is_none() {
+        let (one, two, three) = (of(b"1"), of(b"2"), of(b"3"));
+        // Each gives up at once.
+        for it in [&one, &one, &one, &two, &one] {
+            let impatient = tokio::time::timeout(Duration::ZERO, bench.cache.load(it)).await;
+            assert!(impatient.is_err());
+        }
+        match bench.cache.load(&three).await {
+            Err(Failure::Denied(it)) => assert_eq!(it.reason(), Reason::Throttled),
+            other => panic!("{other:?}"),
+        }
+        assert!(bench.cache.hit(three.key).is_none(), "not kept");
+        scheme.gate.add_permits(3);
+        while !bench.cache.0.flights.lock().unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
-        assert_eq!(told.load(Ordering::SeqCst), 1);
-        // Neither a hit nor an identity is one.
-        bench.pass(5);
-        bench.cache.load(&it).await.unwrap().unwrap();
-        assert_eq!(told.load(Ordering::SeqCst), 1);
+        assert_eq!((scheme.asked(), denials.load(Ordering::SeqCst)), (2, 2));
+        assert!(bench.cache.load(&three).await.unwrap().is_err());
+        assert_eq!(denials.load(Ordering::SeqCst), 3);
+    }
+
+    #[tokio::test]
+    async fn no_flood_of_verifications_keeps_what_is_known_from_being_verified_anew() {
+        let bench = Bench::new();
+        let (flood, scheme) = (scripted(vec![Ok(john())]), capped(vec![Ok(john())]));
+        bench.load(&scheme).await.unwrap().unwrap();
+        bench.pass(24);
+        flood.close();
+        let fingerprinter = Fingerprinter::random().unwrap();
+        for index in 0..MAX_FLIGHTS {
+            let key = fingerprinter.of(&[&index.to_be_bytes()]);
+            drop(bench.cache.board(&unverified(key, &flood), false).unwrap());
+        }
+        let key = fingerprinter.of(&[b"one more"]);
+        let refused = bench.cache.load(&unverified(key, &flood)).await;
+        assert!(matches!(refused, Err(Failure::Fault(_))));
+        assert!(bench.cache.hit(bench.key).unwrap().is_due);
+        bench.cache.renew(&unverified(bench.key, &scheme));
+        let flights = bench.cache.0.flights.lock().unwrap();
+        assert!(flights.contains_key(&bench.key.as_u128()), "begun");
     }
 
     #[tokio::test]

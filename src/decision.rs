@@ -5,10 +5,14 @@
 //! be shown, a [`Fault`] is ours, is logged once, and is never an allow and never a 401.
 //! Nothing here knows how an answer looks; that is the platform's error table.
 
+mod fault;
+
 use std::fmt;
 use std::time::Duration;
 
 use thiserror::Error;
+
+pub use crate::decision::fault::{Dependency, Fault};
 
 /// Why a request is denied: a closed list, the same words in metrics, audit, `explain` and presets.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -201,6 +205,15 @@ impl Denial {
         }
     }
 
+    /// Denies a request for what is not there: 404.
+    #[must_use]
+    pub fn not_found(detail: &'static str) -> Self {
+        Self {
+            status: 404,
+            ..Self::new(Reason::Unknown, detail)
+        }
+    }
+
     /// Denies for too many attempts, until `wait` is over: whole seconds, 1 or more.
     #[must_use]
     pub fn throttled(wait: Duration) -> Self {
@@ -256,77 +269,6 @@ impl Denial {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
-    }
-}
-
-/// What Portcullis depends on: the label of `portcullis_faults_total`.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Dependency {
-    /// Our own time limit for a decision.
-    Deadline,
-    /// Facebook's Graph API.
-    Facebook,
-    /// Ourselves: a task that died, a record that cannot be read.
-    Internal,
-    /// An endpoint that tells of tokens (RFC 7662).
-    Introspection,
-    /// An issuer's key set.
-    KeySet,
-    /// The pool that computes password hashes.
-    PasswordHash,
-    /// The directory's store.
-    Store,
-}
-
-impl Dependency {
-    /// Every dependency.
-    pub const ALL: [Self; 7] = [
-        Self::Deadline,
-        Self::Facebook,
-        Self::Internal,
-        Self::Introspection,
-        Self::KeySet,
-        Self::PasswordHash,
-        Self::Store,
-    ];
-
-    /// Gives the name used in metrics and metadata.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Deadline => "deadline",
-            Self::Facebook => "facebook",
-            Self::Internal => "internal",
-            Self::Introspection => "introspection",
-            Self::KeySet => "key_set",
-            Self::PasswordHash => "password_hash",
-            Self::Store => "store",
-        }
-    }
-}
-
-/// Our failure: a dependency did not answer. Logged where it becomes an answer, never shown.
-#[derive(Clone, Debug, Error)]
-#[error("{}: {detail}", dependency.name())]
-pub struct Fault {
-    dependency: Dependency,
-    detail: String,
-}
-
-impl Fault {
-    /// Names what failed and how, in words for the log.
-    #[must_use]
-    pub fn new(dependency: Dependency, detail: impl Into<String>) -> Self {
-        Self {
-            dependency,
-            detail: detail.into(),
-        }
-    }
-
-    /// What failed.
-    #[must_use]
-    pub fn dependency(&self) -> Dependency {
-        self.dependency
     }
 }
 

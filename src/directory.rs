@@ -17,12 +17,14 @@
 //! pcu:o:PLATFORM:DIGEST       a claim that was granted, once
 //! pcu:f:PLATFORM:DIGEST:END   how many attempts of one client against one target failed
 //! pcu:a:PLATFORM:ACCOUNT      the latest attempts to log in to an account
+//! pcu:k:PLATFORM:ID           when an API key was used last
 //! ```
 //!
 //! What begins with `pcu:` changes no verdict and is untracked; so is `pcw:`, the canaries of processes that watch.
 //!
 //! It decides nothing; schemes do, reading through [`reads::Reads`].
 
+pub mod account_keys;
 pub mod attempts;
 #[cfg(test)]
 pub(crate) mod bench;
@@ -31,6 +33,7 @@ pub mod decoding;
 pub mod failures;
 pub mod file;
 pub mod generations;
+mod hints;
 pub mod names;
 pub mod once;
 pub mod operations;
@@ -43,6 +46,7 @@ pub mod seal;
 pub mod security;
 pub mod sessions;
 pub mod totp;
+pub mod uses;
 pub mod walk;
 pub mod writing;
 
@@ -59,6 +63,7 @@ use crate::directory::generations::Generations;
 use crate::directory::names::{account_names, with_parts};
 use crate::directory::pepper::{Digest, Peppers};
 use crate::directory::records::{Account, RecordKind, User};
+use crate::directory::uses::Uses;
 use crate::proof::Prover;
 use crate::store::lease::Lease;
 use crate::store::{Store, StoreError};
@@ -86,6 +91,8 @@ pub enum Index {
     ApiKey,
     /// A user by the MD5 of `login@domain:domain:password` (SIP).
     Ha1b,
+    /// API keys by their account, a part of them each; see [`account_keys`].
+    KeyAccount,
     /// A user by an external issuer and its subject there.
     Link,
     /// A user by login name or e-mail.
@@ -102,11 +109,12 @@ pub enum Index {
 
 impl Index {
     /// Every index.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::AccountKey,
         Self::AccountName,
         Self::ApiKey,
         Self::Ha1b,
+        Self::KeyAccount,
         Self::Link,
         Self::Login,
         Self::Md5,
@@ -121,7 +129,7 @@ impl Index {
             Self::AccountKey | Self::AccountName | Self::PhoneNumber | Self::Realm => {
                 RecordKind::Account
             }
-            Self::ApiKey => RecordKind::Key,
+            Self::ApiKey | Self::KeyAccount => RecordKind::Key,
             Self::Ha1b | Self::Link | Self::Login | Self::Md5 | Self::Sha1 => RecordKind::User,
         }
     }
@@ -132,6 +140,7 @@ impl Index {
             Self::AccountName => "account_name",
             Self::ApiKey => "key",
             Self::Ha1b => "ha1b",
+            Self::KeyAccount => "key_account",
             Self::Link => "link",
             Self::Login => "login",
             Self::Md5 => "md5",
@@ -153,6 +162,7 @@ struct Inner {
     prover: Prover,
     clock: Clock,
     generations: Arc<Generations>,
+    uses: Arc<Uses>,
     lease: Lease,
     /// Whether the store was seen to be one that is filled; see [`check`].
     was_filled: Arc<AtomicBool>,
@@ -172,6 +182,7 @@ impl Directory {
             prover,
             clock,
             generations,
+            uses: Arc::default(),
             was_filled: Arc::default(),
         }))
     }
@@ -186,6 +197,7 @@ impl Directory {
             prover,
             clock,
             generations,
+            uses,
             lease,
             was_filled,
         } = &*self.0;
@@ -195,6 +207,7 @@ impl Directory {
             prover: prover.clone(),
             clock: clock.clone(),
             generations: Arc::clone(generations),
+            uses: Arc::clone(uses),
             lease: lease.clone(),
             was_filled: Arc::clone(was_filled),
         }))

@@ -40,6 +40,13 @@ pub struct Identity {
     pub generations: Option<[u64; 3]>,
     /// The token that was presented, where one was that can be revoked by itself.
     pub token: Option<TokenRef>,
+    /// It is good only where one of its scopes is asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_scopes: bool,
+    /// The keyed digest of the session's token that was presented, where one was: it names the
+    /// session, and is none.
+    #[serde(default)]
+    pub session: Option<String>,
 }
 
 /// Names a token without being one: enough to revoke it and to tell how it was come by.

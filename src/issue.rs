@@ -10,10 +10,13 @@ mod answer;
 mod body;
 pub mod core;
 mod crossbar;
+mod form;
+mod infobip;
 mod notes;
 mod opentact;
 mod standing;
 mod totp;
+mod uuid;
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,6 +37,7 @@ use crate::issue::answer::Answer;
 use crate::issue::core::Core;
 use crate::keys::hmac::Header;
 use crate::platform::Platform;
+use crate::platform::settings::{IssueSettings, SessionLife};
 use crate::policy::path::PathSegments;
 use crate::scheme::StoredForm;
 
@@ -55,6 +59,8 @@ pub struct Dialect {
     pub forms: &'static [StoredForm],
     /// Whether clients log in at its endpoints, where failures are limited by the client's address.
     pub logs_in: bool,
+    /// Whether it makes sessions, which the platform's `issue` says the life of.
+    pub has_sessions: bool,
     /// What its tokens are signed with.
     pub signature: Signature,
     /// How long its tokens are good where `issue.token_seconds` of the platform does not say; `None`
@@ -75,7 +81,7 @@ pub enum Signature {
 type Answering = for<'a> fn(&'a Core, &'a Asked) -> BoxFuture<'a, Result<Answer, Failure>>;
 
 /// Every dialect.
-pub const DIALECTS: &[Dialect] = &[crossbar::DIALECT, opentact::DIALECT];
+pub const DIALECTS: &[Dialect] = &[crossbar::DIALECT, infobip::DIALECT, opentact::DIALECT];
 
 /// Gives the dialect of this name.
 #[must_use]
@@ -90,6 +96,8 @@ struct Asked {
     dialect: &'static Dialect,
     /// The path, decoded.
     segments: Vec<String>,
+    /// What stands behind the path, as it came.
+    query: String,
     content_type: String,
     accept: String,
     /// The client's id for the request, or ours.
@@ -110,6 +118,26 @@ impl Asked {
         identity.ok_or_else(|| Fault::new(Dependency::Internal, detail).into())
     }
 
+    /// Gives the body where it was sent under this media type; `None` also where it is too large.
+    fn body_of(&self, media_type: &str) -> Option<&Bytes> {
+        let essence = self.content_type.split(';').next().unwrap_or_default();
+        let same = essence.trim().eq_ignore_ascii_case(media_type);
+        self.body.as_ref().filter(|_| same)
+    }
+
+    /// Gives how long a session of the platform lives.
+    ///
+    /// # Errors
+    /// A fault where the platform issues nothing, which cannot be.
+    fn session_life(&self) -> Result<SessionLife, Fault> {
+        let life = self
+            .platform
+            .issue
+            .as_ref()
+            .map(IssueSettings::session_life);
+        life.ok_or_else(|| Fault::new(Dependency::Internal, "the platform issues nothing"))
+    }
+
     /// Gives how long a token of the platform is good.
     fn lifetime(&self) -> Duration {
         let set = self.platform.issue.as_ref().and_then(|it| it.token_seconds);
@@ -118,7 +146,7 @@ impl Asked {
     }
 }
 
-/// Shows neither body nor path: credentials stand there.
+/// Shows neither body nor path nor query: credentials stand there.
 impl fmt::Debug for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Asked")
@@ -184,6 +212,7 @@ fn admitted(core: &Core, parts: &Parts) -> Result<Asked, Unadmitted> {
     let request_id = text("x-request-id");
     Ok(Asked {
         segments,
+        query: parts.uri.query().unwrap_or_default().to_owned(),
         platform,
         dialect,
         content_type: text(header::CONTENT_TYPE.as_str()),

@@ -6,6 +6,8 @@
 
 mod caching;
 mod client;
+mod rate;
+mod resolving;
 #[cfg(test)]
 pub(crate) mod scripted;
 
@@ -25,6 +27,8 @@ use tokio::sync::Semaphore;
 use crate::credential::Secret;
 use crate::outbound::caching::max_age;
 use crate::outbound::client::{Client, certificates, connect, in_words, is_timeout};
+use crate::outbound::rate::Rate;
+use crate::outbound::resolving::Resolver;
 
 /// How long a server may take to accept a connection.
 pub const CONNECT: Duration = Duration::from_secs(1);
@@ -42,12 +46,16 @@ pub const IN_FLIGHT: usize = 64;
 #[derive(Clone)]
 pub struct Outbound {
     in_flight: Arc<Semaphore>,
+    /// `None`: as many in a second as there are places for.
+    rate: Option<Arc<Rate>>,
     connections: Arc<Connections>,
 }
 
 struct Connections {
     /// Whom to trust besides whom the system trusts.
     authorities: Vec<CertificateDer<'static>>,
+    /// What looks names up, for every connection.
+    resolver: Resolver,
     /// Made when something is first asked: most configurations ask nobody.
     client: OnceLock<Result<Client, String>>,
 }
@@ -82,6 +90,9 @@ pub enum OutboundError {
     /// As many requests as may be are under way already.
     #[error("too many requests are under way")]
     Busy,
+    /// As much was asked lately as may be.
+    #[error("as much was asked in the last seconds as may be")]
+    TooOften,
     /// The answer did not come, or did not end, in time.
     #[error("no answer in time")]
     Timeout,
@@ -104,7 +115,7 @@ pub fn check_url(url: &str) -> Result<(), &'static str> {
 /// One that trusts whom the system trusts.
 impl Default for Outbound {
     fn default() -> Self {
-        Self::made(IN_FLIGHT, Vec::new())
+        Self::made(IN_FLIGHT, Vec::new(), Resolver::system())
     }
 }
 
@@ -116,14 +127,20 @@ impl Outbound {
     /// What is wrong with the certificates.
     pub fn new(in_flight: usize, ca: Option<&[u8]>) -> Result<Self, String> {
         let authorities = ca.map_or(Ok(Vec::new()), certificates)?;
-        Ok(Self::made(in_flight, authorities))
+        Ok(Self::made(in_flight, authorities, Resolver::system()))
     }
 
-    fn made(in_flight: usize, authorities: Vec<CertificateDer<'static>>) -> Self {
+    fn made(
+        in_flight: usize,
+        authorities: Vec<CertificateDer<'static>>,
+        resolver: Resolver,
+    ) -> Self {
         Self {
             in_flight: Arc::new(Semaphore::new(in_flight)),
+            rate: None,
             connections: Arc::new(Connections {
                 authorities,
+                resolver,
                 client: OnceLock::new(),
             }),
         }
@@ -134,7 +151,18 @@ impl Outbound {
     pub fn with_own_bound(&self, in_flight: usize) -> Self {
         Self {
             in_flight: Arc::new(Semaphore::new(in_flight)),
+            rate: None,
             connections: Arc::clone(&self.connections),
+        }
+    }
+
+    /// Gives one that asks so often in a second on average, and `burst` times at once at most; 0
+    /// counts as 1. It shares the places.
+    #[must_use]
+    pub fn with_rate(&self, per_second: u32, burst: u32) -> Self {
+        Self {
+            rate: Some(Arc::new(Rate::new(per_second, burst))),
+            ..self.clone()
         }
     }
 
@@ -181,6 +209,9 @@ impl Outbound {
             .in_flight
             .try_acquire()
             .map_err(|_| OutboundError::Busy)?;
+        if self.rate.as_ref().is_some_and(|it| !it.take()) {
+            return Err(OutboundError::TooOften);
+        }
         let request = request
             .header(
                 USER_AGENT,
@@ -198,7 +229,9 @@ impl Outbound {
 
 impl Connections {
     fn client(&self) -> Result<&Client, String> {
-        let client = self.client.get_or_init(|| connect(&self.authorities));
+        let client = self
+            .client
+            .get_or_init(|| connect(&self.authorities, self.resolver.clone()));
         client.as_ref().map_err(Clone::clone)
     }
 }

@@ -265,6 +265,10 @@ impl Policy {
             let detail = "the identity has none of the rule's roles";
             return Err(Denial::new(Reason::Role, detail).into());
         }
+        if rule.scopes_any.is_empty() && identity.only_scopes {
+            let detail = "the credential is good only where one of its scopes is asked for";
+            return Err(Denial::new(Reason::Scope, detail).into());
+        }
         if !rule.scopes_any.is_empty()
             && !rule.scopes_any.iter().any(|it| self.grants(identity, it))
         {
@@ -281,14 +285,19 @@ impl Policy {
         }
     }
 
+    /// Tells whether a rule asks for the scope, or a role grants it.
+    #[must_use]
+    pub fn names_scope(&self, scope: &str) -> bool {
+        let rules = self.rules.iter().flat_map(|it| &it.scopes_any);
+        let granted = self.extras.role_scopes.values().flatten();
+        rules.chain(granted).any(|it| it == scope)
+    }
+
     fn grants(&self, identity: &Identity, scope: &String) -> bool {
         let by_role = |role: &String| self.extras.role_scopes.get(role);
+        let mut roles = identity.roles.iter().filter_map(by_role);
         identity.scopes.contains(scope)
-            || identity
-                .roles
-                .iter()
-                .filter_map(by_role)
-                .any(|it| it.contains(scope))
+            || (!identity.only_scopes && roles.any(|it| it.contains(scope)))
     }
 }
 
@@ -533,6 +542,41 @@ mod tests {
             &Untraced,
         );
         assert_eq!(denial.map(|_| ()).map_err(reason), Err(Reason::Address));
+    }
+
+    #[test]
+    fn what_is_good_for_its_scopes_alone_passes_where_one_of_them_is_asked_for() {
+        let with = |scopes: &[&str]| Identity {
+            only_scopes: true,
+            scopes: scopes.iter().map(|it| (*it).to_owned()).collect(),
+            // Of the user that the key acts for.
+            roles: vec!["sender".into(), "admin".into()],
+            ..identity()
+        };
+        for (request, scopes, want) in [
+            ("POST /sms", &["message:send"][..], Ok("rules[3]")),
+            ("POST /sms", &["sms:logs:read"], Err(Reason::Scope)),
+            ("POST /sms", &[], Err(Reason::Scope)),
+            ("GET /any/x", &["message:send"], Err(Reason::Scope)),
+            ("GET /any/x", &[], Err(Reason::Scope)),
+            ("GET /admin/x", &["message:send"], Err(Reason::Scope)),
+            ("GET /public/a", &[], Ok("rules[1]")),
+        ] {
+            check(request, Some(with(scopes)), want);
+        }
+    }
+
+    #[test]
+    fn a_scope_is_named_by_a_rule_or_a_role() {
+        let policy = policy();
+        for (scope, named) in [
+            ("sms:manage", true),
+            ("message:send", true),
+            ("sms", false),
+            ("", false),
+        ] {
+            assert_eq!(policy.names_scope(scope), named, "{scope}");
+        }
     }
 
     #[test]

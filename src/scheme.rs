@@ -7,12 +7,14 @@
 //! [`Verified`] can be made.
 
 pub mod api_key;
+mod asking;
 pub mod basic;
 pub mod facebook;
 pub mod google;
 pub mod ha1b;
 pub mod introspection;
 pub mod jwt;
+mod login;
 pub mod mtls;
 mod open;
 mod places;
@@ -40,12 +42,15 @@ use crate::keys::signing::SigningKeys;
 use crate::outbound::Outbound;
 use crate::request::RequestView;
 
+pub use asking::Allowance;
+pub(crate) use asking::{Asker, RawAllowance};
+pub(crate) use login::by_password;
 pub(crate) use open::{earlier, generations, open_account, open_linked, open_user};
 pub use places::{Source, parse_places};
 pub(crate) use places::{challenge_of, find, is_lower_hex};
 pub(crate) use tokens::{
     Asked, Demands, Keeping, Lookup, Names, Token, check_leeway, check_setting, check_shape,
-    check_signed, text_claim, unrevoked,
+    check_signed, check_unbound, text_claim, unrevoked,
 };
 
 /// Every kind of scheme, by the name that `kind:` in a configuration gives.
@@ -108,8 +113,8 @@ pub trait Scheme: fmt::Debug + Send + Sync {
         None
     }
 
-    /// What a client's failed attempts are counted against, so that it has only so many, as the
-    /// platform's `throttle` says; `None`: they are not counted.
+    /// What a client's failed attempts are counted against, so that it has only so many; `None`:
+    /// they are not counted.
     fn budget(&self) -> Option<Budget> {
         None
     }
@@ -222,10 +227,10 @@ pub enum Conflict {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Budget {
     /// Whom the credential names, where the client's address is known: a secret that people choose
-    /// can be guessed.
+    /// can be guessed. The platform's `throttle` says how many.
     Name,
     /// The scheme as a whole: an attempt costs what is scarce, whatever is tried.
-    Scheme,
+    Scheme(Allowance),
 }
 
 /// A stored form of a password.

@@ -5,6 +5,8 @@
 //! keys at once: there are no transactions over keys and no order among writes to different keys.
 //! Values are opaque bytes here, except that a counter reads as its decimal digits.
 
+#[cfg(test)]
+pub(crate) mod cut;
 pub mod embedded;
 pub mod lease;
 pub mod metered;

@@ -48,10 +48,12 @@ const MOMENT: Duration = Duration::from_secs(1);
 /// An attempt under way: it counts as one that may fail until this is dropped, so also where whoever
 /// made it has gone.
 #[must_use = "the attempt is under way as long as this is held"]
-pub struct Trying<'a> {
-    throttle: &'a Throttle,
+pub struct Trying {
+    throttle: Throttle,
     limits: Limits,
-    attempt: Attempt<'a>,
+    platform: String,
+    address: Option<IpAddr>,
+    target: String,
     key: u128,
     known: Arc<Mutex<Known>>,
 }
@@ -103,7 +105,10 @@ impl Known {
         let failed = self.failed.as_ref();
         let failed = failed.filter(|it| it.counter.ends().saturating_mul(1000) > now);
         let sum = failed.map_or(0, Failed::sum);
-        if sum.saturating_add(self.trying) >= limit {
+        let crowded = limits
+            .under_way
+            .is_some_and(|it| self.trying >= u64::from(it));
+        if crowded || sum.saturating_add(self.trying) >= limit {
             return Err(MOMENT);
         }
         if let Some(bucket) = limits.bucket {
@@ -149,7 +154,7 @@ struct Tracked {
 
 type Held = BTreeMap<u128, Arc<Mutex<Known>>>;
 
-impl fmt::Debug for Trying<'_> {
+impl fmt::Debug for Trying {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Trying(..)")
     }
@@ -182,7 +187,7 @@ impl Throttle {
     ///
     /// # Errors
     /// A denial that says after how long to try again.
-    pub fn ask<'a>(&'a self, limits: &Limits, attempt: &Attempt<'a>) -> Result<Trying<'a>, Denial> {
+    pub fn ask(&self, limits: &Limits, attempt: &Attempt<'_>) -> Result<Trying, Denial> {
         let key = self.key(attempt).as_u128();
         let now = self.0.directory.clock().unix_milliseconds();
         let mut tracked = lock(&self.0.tracked);
@@ -198,41 +203,14 @@ impl Throttle {
         begun.map_err(Denial::throttled)?;
         tracked.trying.insert(key, Arc::clone(&known));
         Ok(Trying {
-            throttle: self,
+            throttle: self.clone(),
             limits: *limits,
-            attempt: *attempt,
+            platform: attempt.platform.to_owned(),
+            address: attempt.address,
+            target: attempt.target.to_owned(),
             key,
             known,
         })
-    }
-
-    /// Refuses where too many have failed, and holds nothing: for a credential that many may present at
-    /// once and that is verified once for all of them. Buckets do not count here.
-    ///
-    /// # Errors
-    /// A denial that says after how long to try again.
-    pub fn check(&self, limits: &Limits, attempt: &Attempt<'_>) -> Result<(), Denial> {
-        let Some(known) = self.find(self.key(attempt).as_u128()) else {
-            return Ok(());
-        };
-        let now = self.0.directory.clock().unix_milliseconds();
-        let left = lock(&known).left(limits, now);
-        left.map_or(Ok(()), |it| Err(Denial::throttled(it)))
-    }
-
-    /// Notes that an attempt has failed which was only [checked](Throttle::check).
-    pub fn failed(&self, limits: &Limits, attempt: &Attempt<'_>) {
-        let key = self.key(attempt).as_u128();
-        let known = self.find(key).unwrap_or_default();
-        lock(&known).trying += 1;
-        Trying {
-            throttle: self,
-            limits: *limits,
-            attempt: *attempt,
-            key,
-            known,
-        }
-        .failed();
     }
 
     /// Gives what the last ask of such an attempt took from its bucket, and what it left there; 0
@@ -276,7 +254,7 @@ impl Throttle {
     }
 }
 
-impl Trying<'_> {
+impl Trying {
     /// Notes that the attempt has failed, and ends it.
     pub fn failed(self) {
         let mut known = lock(&self.known);
@@ -306,19 +284,15 @@ impl Trying<'_> {
     /// The counter of the window that it is now, after one that has passed.
     fn counter(&self, past: Option<Failed>) -> Counter {
         let directory = &self.throttle.0.directory;
-        let Attempt {
-            platform,
-            address,
-            target,
-        } = self.attempt;
+        let (platform, window) = (&self.platform, self.limits.window);
         match past {
             Some(past) => directory.current_counter(platform, &past.counter),
-            None => directory.failure_counter(platform, address, target, self.limits.window),
+            None => directory.failure_counter(platform, self.address, &self.target, window),
         }
     }
 }
 
-impl Drop for Trying<'_> {
+impl Drop for Trying {
     fn drop(&mut self) {
         let mut tracked = lock(&self.throttle.0.tracked);
         let mut known = lock(&self.known);

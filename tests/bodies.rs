@@ -156,11 +156,12 @@ const OPENTACT: [Row; 6] = [
     (FAULT, 503, 503, "/rest/user", "opentact/503"),
 ];
 
-const INFOBIP: [Row; 12] = [
+const INFOBIP: [Row; 14] = [
     ("path", 400, 400, "/sms/3/messages", "infobip/400"),
     ("wrong", 401, 401, "/sms/3/messages", "infobip/401"),
     ("locked", 423, 401, "/sms/3/messages", "infobip/401"),
     ("scope", 403, 403, "/settings/1/accounts", "infobip/403"),
+    ("unknown", 404, 404, "/auth/1/session", "infobip/404"),
     ("throttled", 429, 429, "/auth/1/session", "infobip/429"),
     (FAULT, 503, 503, "/sms/3/messages", "infobip/503"),
     (
@@ -190,6 +191,13 @@ const INFOBIP: [Row; 12] = [
         403,
         "/settings/2/api-keys?page=1",
         "infobip/settings_403",
+    ),
+    (
+        "unknown",
+        404,
+        404,
+        "/settings/2/api-keys/1",
+        "infobip/settings_404",
     ),
     (
         "throttled",

@@ -324,6 +324,23 @@ fn what_works_and_may_not_be_meant_so_is_warned_of() {
         &site.run(&["config", "check", "c.yaml"]),
         &[("c.yaml:1", "client_address")],
     );
+    // What others are asked about is counted by addresses.
+    site.write("client.secret", "s");
+    let asking = r#"
+listen: { grpc: ["127.0.0.1:{port}"] }
+platforms:
+  - name: mine
+    hosts: ["*"]
+    https: deny
+    schemes:
+      sso: { kind: introspection, from: [{ authorization: Bearer }], url: "https://a.example/", client_id: c, client_secret_file: client.secret }
+    rules: []
+"#;
+    site.write("c.yaml", asking);
+    problems(
+        &site.run(&["config", "check", "c.yaml"]),
+        &[("c.yaml:2", "client_address")],
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is to be verified.
+//! What is to be verified, and what that takes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,8 +7,12 @@ use crate::credential::{Credential, Fingerprint};
 use crate::decision::Denial;
 use crate::scheme::Scheme;
 
-/// Told of a denial.
-pub type OnDenial = Arc<dyn Fn(&Denial) + Send + Sync>;
+/// Lets a verification begin, or refuses it. Asked once for all who wait for the same.
+pub type Begin = Arc<dyn Fn() -> Result<End, Denial> + Send + Sync>;
+
+/// Told when the verification is over whose beginning gave it, also where nobody waits any more, and
+/// to which denial it came; dropped where it came to nothing.
+pub type End = Box<dyn FnOnce(Option<&Denial>) + Send>;
 
 /// A credential that is to be verified. Cheap to clone.
 #[derive(Clone)]
@@ -21,8 +25,8 @@ pub struct Unverified {
     pub scheme: Arc<dyn Scheme>,
     /// The credential.
     pub credential: Arc<Credential>,
-    /// Told by whoever verifies it, also where nobody waits any more, that it came to a denial.
-    pub on_denial: Option<OnDenial>,
+    /// What lets it be verified; `None`: nothing is asked.
+    pub begin: Option<Begin>,
 }
 
 impl fmt::Debug for Unverified {

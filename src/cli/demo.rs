@@ -246,7 +246,7 @@ mod tests {
     use super::*;
     use crate::cli::demo::cases::Want;
 
-    /// Nothing issues these tokens and sessions in the demo yet. A scheme that is shown does not
+    /// Who gives these is not in the demo: endpoints behind an Envoy. A scheme that is shown does not
     /// belong here.
     const NOT_SHOWN_YET: [(&str, &str); 4] = [
         ("crossbar", "jwt"),

@@ -18,6 +18,7 @@ const COLUMNS: &[Column] = &[
     ("ACCOUNT", |it| cell(it, "account")),
     ("SCOPES", |it| cell(it, "scopes")),
     ("VALID TO", |it| cell(it, "valid_to")),
+    ("LAST USED", |it| cell(it, "last_used_at")),
 ];
 
 const EXAMPLES: &str = "Examples:

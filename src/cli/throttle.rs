@@ -50,7 +50,7 @@ pub struct Lift {
     #[arg(long, value_name = "IP", value_parser = address, requires = "target")]
     #[arg(required_unless_present = "all")]
     address: Option<Client>,
-    /// What it tried, such as an account's id.
+    /// What it tried, such as an account's id, or `scheme facebook`.
     #[arg(long, value_name = "TEXT", requires = "address")]
     target: Option<String>,
     /// All of the platform.

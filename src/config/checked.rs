@@ -112,7 +112,7 @@ impl Checked {
         }
         let client_address = client_address(raw.client_address.as_ref(), &mut complain);
         let by_address = |it: &NamedScheme| {
-            it.scheme.binds_addresses() || it.scheme.budget() == Some(Budget::Scheme)
+            it.scheme.binds_addresses() || matches!(it.scheme.budget(), Some(Budget::Scheme(_)))
         };
         let binding = platforms
             .iter()

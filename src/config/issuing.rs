@@ -1,15 +1,24 @@
 //! What a configuration must say besides, once it serves endpoints that issue tokens.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::raw::RawConfig;
+use crate::directory::sessions::SLACK;
 use crate::document::{Document, Problem};
 use crate::issue::{DIALECTS, Dialect, Signature, dialect};
 use crate::keys::signing::SigningKeys;
 use crate::platform::Platform;
+use crate::platform::settings::{IssueSettings, SessionEnd};
 
 /// The longest lifetime of a token, in seconds: a token that is stolen is good for it.
 const MAX_TOKEN_SECONDS: u32 = 2_592_000;
+
+/// The shortest life of a session, in seconds: what Check remembers of one is good for as long.
+const MIN_SESSION_SECONDS: u64 = SLACK.as_secs();
+
+/// The longest life of a session, in seconds: 30 days.
+const MAX_SESSION_SECONDS: u64 = 2_592_000;
 
 /// Tells what is wrong, and what works and may not be meant so.
 pub(super) fn check(
@@ -54,6 +63,9 @@ pub(super) fn check(
             let message = "this dialect has a setting of its own for that, which clients set";
             problems.push(document.problem(&at("token_seconds"), message));
         }
+        for (key, message) in session_problems(issue, dialect) {
+            problems.push(document.problem(&at(key), message));
+        }
         speaking.push((&*platform.name, dialect));
     }
     if raw.listen.issue.is_none() {
@@ -85,12 +97,47 @@ pub(super) fn check(
     }
 }
 
+/// Tells what is wrong with what is said about sessions, each with its key.
+fn session_problems(issue: &IssueSettings, dialect: &Dialect) -> Vec<(&'static str, &'static str)> {
+    let mut problems = Vec::new();
+    if !dialect.has_sessions {
+        if issue.mentions_sessions() {
+            problems.push((
+                "dialect",
+                "this dialect has no sessions to say anything about",
+            ));
+        }
+        return problems;
+    }
+    let life = issue.session_life();
+    let within = |it: Duration| (MIN_SESSION_SECONDS..=MAX_SESSION_SECONDS).contains(&it.as_secs());
+    if !within(life.idle.unwrap_or(life.cap)) {
+        problems.push(("session_seconds", "from 60 to 2592000 (30 days)"));
+    }
+    if issue.session == Some(SessionEnd::Absolute) {
+        if issue.session_cap_seconds.is_some() {
+            let message =
+                "an `absolute` session ends after `session_seconds`, and has no other cap";
+            problems.push(("session_cap_seconds", message));
+        }
+    } else if !within(life.cap) {
+        problems.push(("session_cap_seconds", "from 60 to 2592000 (30 days)"));
+    } else if life.idle.is_some_and(|it| it > life.cap) {
+        let message =
+            "longer than `session_cap_seconds` (86400 where it is not set), which comes first";
+        problems.push(("session_seconds", message));
+    }
+    problems
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::time::Duration;
 
     use crate::config::Config;
     use crate::document::Problem;
+    use crate::platform::settings::SessionLife;
 
     const LISTEN: &str =
         "listen: { grpc: [\"127.0.0.1:0\"], issue: \"127.0.0.1:0\", control: \"unix:c.sock\" }\n";
@@ -175,6 +222,74 @@ mod tests {
             let mut keys: Vec<_> = found.iter().map(|it| &*it.key).collect();
             keys.sort_unstable();
             assert_eq!(keys, want, "{name}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn sessions_end_when_it_is_said_and_what_cannot_be_meant_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let seconds = |idle: Option<u64>, cap: u64| {
+            let idle = idle.map(Duration::from_secs);
+            let cap = Duration::from_secs(cap);
+            Ok(SessionLife { idle, cap })
+        };
+        let wrong = |key: &str| Err(format!("platforms[0].issue.{key}"));
+        for (preset, said, want) in [
+            ("infobip", "", seconds(Some(3600), 86_400)),
+            ("infobip", "session: sliding", seconds(Some(3600), 86_400)),
+            ("infobip", "session: absolute", seconds(None, 3600)),
+            (
+                "infobip",
+                "session_seconds: 60, session_cap_seconds: 2592000",
+                seconds(Some(60), 2_592_000),
+            ),
+            (
+                "infobip",
+                "session: absolute, session_seconds: 2592000",
+                seconds(None, 2_592_000),
+            ),
+            ("infobip", "session_seconds: 59", wrong("session_seconds")),
+            ("infobip", "session_seconds: 0", wrong("session_seconds")),
+            (
+                "infobip",
+                "session_seconds: 86401",
+                wrong("session_seconds"),
+            ),
+            (
+                "infobip",
+                "session_cap_seconds: 3599",
+                wrong("session_seconds"),
+            ),
+            (
+                "infobip",
+                "session_cap_seconds: 2592001",
+                wrong("session_cap_seconds"),
+            ),
+            (
+                "infobip",
+                "session: absolute, session_seconds: 2592001",
+                wrong("session_seconds"),
+            ),
+            (
+                "infobip",
+                "session: absolute, session_cap_seconds: 86400",
+                wrong("session_cap_seconds"),
+            ),
+            ("infobip", "session: never", wrong("session")),
+            ("opentact", "session: absolute", wrong("dialect")),
+            ("crossbar", "session_seconds: 600", wrong("dialect")),
+        ] {
+            let text = format!(
+                "client_address: {{ from: peer }}\nplatforms:\n  - {{ name: p, preset: \
+                 {preset}, issue: {{ {said} }} }}\n"
+            );
+            let got = parse(folder.path(), &text)
+                .map(|it| {
+                    let platform = it.platforms.iter().next().expect("a platform");
+                    platform.issue.as_ref().expect("a dialect").session_life()
+                })
+                .map_err(|found| found[0].key.clone());
+            assert_eq!(got, want, "{preset} {said}");
         }
     }
 

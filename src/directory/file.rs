@@ -9,7 +9,7 @@
 //! It opens no file, and it removes nothing: a record that is no longer in the file stays in the
 //! store.
 
-mod checks;
+pub mod checks;
 mod entries;
 mod import;
 mod references;

@@ -56,6 +56,7 @@ pub fn spelled(index: Index, value: &[u8]) -> Cow<'_, [u8]> {
         Index::AccountKey
         | Index::ApiKey
         | Index::Ha1b
+        | Index::KeyAccount
         | Index::Link
         | Index::Md5
         | Index::Sha1 => Cow::Borrowed(value),

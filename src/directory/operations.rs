@@ -794,6 +794,43 @@ mod tests {
         assert_eq!(desk.verify(false).await.1, [""; 0]);
     }
 
+    #[tokio::test]
+    async fn keys_are_listed_by_account_also_those_that_an_older_version_wrote() {
+        let desk = Desk::open().await;
+        let directory = desk.directory();
+        let listed = async || {
+            let keys = directory.keys_of_account("infobip", "acc-1").await.unwrap();
+            keys.len()
+        };
+        let all = listed().await;
+        assert!(all > 0);
+        let page = directory.store().scan("pc:i:infobip:key_account:", None);
+        for key in page.await.unwrap().keys {
+            desk.delete(&key).await;
+        }
+        assert_eq!(listed().await, 0);
+        let (verified, findings) = desk.verify(true).await;
+        assert_eq!((verified.unindexed, verified.left()), (all, 0));
+        assert!(findings.iter().all(|it| it == "unindexed"), "{findings:?}");
+        assert_eq!(listed().await, all);
+
+        // What was written of a key before whoever wrote it died.
+        let key = ApiKey {
+            id: "half".into(),
+            account: Some("acc-1".into()),
+            secret: Some(directory.digest("infobip", Index::ApiKey, &[b"half-a-key"])),
+            ..ApiKey::default()
+        };
+        let hints = directory.hints("infobip", &key);
+        directory.ensure_hints(&hints, &key.id).await.unwrap();
+        assert_eq!(listed().await, all);
+        let reads = Reads::begin(directory, "infobip");
+        let found = reads.api_key(&Secret::new(b"half-a-key".to_vec())).await;
+        assert_eq!(found.unwrap(), None);
+        assert_eq!(desk.verify(true).await.1, ["orphaned", "orphaned"]);
+        assert_eq!(desk.verify(false).await.1, [""; 0]);
+    }
+
     async fn index_entries(desk: &Desk) -> Vec<String> {
         let page = desk.directory().store().scan("pc:i:crossbar:", None).await;
         let keys = page.unwrap().keys.into_iter();

@@ -33,6 +33,7 @@ pub struct Reads {
     notes: Mutex<Notes>,
     /// The platform's record, which is read along with whatever is read first.
     own: OnceLock<Option<Bytes>>,
+    again: bool,
 }
 
 impl Reads {
@@ -45,7 +46,23 @@ impl Reads {
             platform: platform.to_owned(),
             notes,
             own: OnceLock::new(),
+            again: false,
         }
+    }
+
+    /// Begins to read for a verdict that is there, still counts, and is to be reached anew.
+    #[must_use]
+    pub fn begin_again(directory: &Directory, platform: &str) -> Self {
+        Self {
+            again: true,
+            ..Self::begin(directory, platform)
+        }
+    }
+
+    /// Tells whether the verdict is there already, so that whoever presents the credential is known.
+    #[must_use]
+    pub fn is_again(&self) -> bool {
+        self.again
     }
 
     /// Gives the notes, to be kept with the verdict.

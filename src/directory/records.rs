@@ -55,7 +55,7 @@ impl fmt::Display for RecordKind {
     }
 }
 
-/// Free attributes of an account or a user: what a platform's answers show.
+/// Free attributes of a record: what a platform's answers show.
 pub type Attributes = Map<String, Value>;
 
 /// A platform's customer.
@@ -169,6 +169,12 @@ pub struct ApiKey {
     /// for a user; raising one ends it. `None`: from a time before keys had any, and none ends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generations: Option<[u64; 3]>,
+    /// It is good only where one of its scopes is asked for: without one, nowhere.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub only_scopes: bool,
+    /// What answers show.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub attributes: Attributes,
 }
 
 /// A secret that a key had before it was rotated.

@@ -3,9 +3,9 @@
 //! The whole session is one key, named by its user, and its write is the commit: put if absent, or
 //! compared with the dead one it replaces, so of two logins in a race one wins. A token is good
 //! only while that key names its digest; the entry that leads from the token to the user is a hint.
-//! Idleness is another key, which lives as long as the session may idle and is only ever extended,
-//! never brought back. It is named by the token's digest, not by the user, so that it can stand
-//! before the commit and means nothing to any other session.
+//! Idleness is another key, which lives as long as the session may idle, or to its end where it may
+//! idle, and is only ever extended, never brought back. It is named by the token's digest, not by the
+//! user, so that it can stand before the commit and means nothing to any other session.
 //!
 //! A process that dies between two of these writes leaves nothing that locks the user out: before
 //! the commit all is inert, and a session whose creator has not come to the last write ends after
@@ -99,8 +99,14 @@ impl Directory {
             self.delete_hints(platform, &session).await?;
             return Ok(false);
         }
-        if self.extend_session(platform, &session).await? {
-            return Ok(true);
+        match self.extend_session(platform, &session).await {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            // It may have been confirmed all the same, and nobody will be given its token.
+            Err(fault) => {
+                let _ = self.destroy(platform, &session, &value).await;
+                return Err(fault);
+            }
         }
         let detail = "the store took longer to make a session than it lives unconfirmed";
         Err(Fault::new(Dependency::Store, detail))
@@ -123,12 +129,42 @@ impl Directory {
                 continue;
             };
             // The record first: without it, what is left is inert.
-            let gone = self.store().delete(&key, DeleteIf::Equal(&value)).await;
-            let gone = gone.map_err(store_fault)?;
-            self.delete_hints(platform, &session).await?;
-            return Ok(gone);
+            return self.destroy(platform, &session, &value).await;
         }
         Ok(false)
+    }
+
+    /// Destroys the user's session if it is the one of this digest, and tells whether it was.
+    ///
+    /// # Errors
+    /// A fault when the store does not answer.
+    pub async fn destroy_session_of(
+        &self,
+        platform: &str,
+        user: &str,
+        token: &Digest,
+    ) -> Result<bool, Fault> {
+        let Some(value) = self.value(&self.session_key(platform, user)).await? else {
+            return Ok(false);
+        };
+        let session: Session = decode(&self.session_key(platform, user), &value)?;
+        if !session.token.matches(token) {
+            return Ok(false);
+        }
+        self.destroy(platform, &session, &value).await
+    }
+
+    async fn destroy(
+        &self,
+        platform: &str,
+        session: &Session,
+        value: &[u8],
+    ) -> Result<bool, Fault> {
+        let key = self.session_key(platform, &session.user);
+        let gone = self.store().delete(&key, DeleteIf::Equal(value)).await;
+        let gone = gone.map_err(store_fault)?;
+        self.delete_hints(platform, session).await?;
+        Ok(gone)
     }
 
     /// Destroys whatever session the user has, and tells whether there was one.
@@ -176,9 +212,6 @@ impl Directory {
         if session.ends <= self.clock().unix_seconds() || session.generations != generations {
             return Ok(false);
         }
-        if session.idle_seconds.is_none() {
-            return Ok(true);
-        }
         let used = self.value(&self.use_key(platform, &session.token)).await?;
         Ok(used.is_some())
     }
@@ -190,13 +223,11 @@ impl Directory {
         let hint = self.token_key(platform, &new.token);
         let put = self.store().put(&hint, &user, PutIf::Always, Some(cap));
         put.await.map_err(store_fault)?;
-        if new.idle_seconds.is_some() {
-            let key = self.use_key(platform, &new.token);
-            let put = self
-                .store()
-                .put(&key, b"1", PutIf::Always, Some(UNCONFIRMED));
-            put.await.map_err(store_fault)?;
-        }
+        let key = self.use_key(platform, &new.token);
+        let put = self
+            .store()
+            .put(&key, b"1", PutIf::Always, Some(UNCONFIRMED));
+        put.await.map_err(store_fault)?;
         Ok(())
     }
 
@@ -211,11 +242,11 @@ impl Directory {
         Ok(())
     }
 
-    /// Lets the session idle anew from now; `false` where it has ended by idleness.
+    /// Lets the session idle anew from now; `false` where it has ended by idleness, or was never
+    /// confirmed.
     async fn extend_session(&self, platform: &str, session: &Session) -> Result<bool, Fault> {
-        let Some(idle) = session.idle_seconds else {
-            return Ok(true);
-        };
+        let left = session.ends.saturating_sub(self.clock().unix_seconds());
+        let idle = session.idle_seconds.unwrap_or(left);
         let ttl = Duration::from_secs(idle).saturating_add(SLACK);
         let key = self.use_key(platform, &session.token);
         self.store().touch(&key, ttl).await.map_err(store_fault)
@@ -239,6 +270,15 @@ impl Directory {
 }
 
 impl Reads {
+    /// Gives the user's session. Whether it has ended is not judged here.
+    ///
+    /// # Errors
+    /// A fault when the store does not answer or the record cannot be read.
+    pub async fn session_of(&self, user: &str) -> Result<Option<Session>, Fault> {
+        let key = self.directory().session_key(self.platform(), user);
+        self.record(key).await
+    }
+
     /// Gives the session that the token names. Whether it has ended is not judged here.
     ///
     /// # Errors
@@ -261,8 +301,8 @@ impl Reads {
         Ok(sessions.into_iter().flatten().find(named))
     }
 
-    /// Lets the session idle anew from now; `false` where it has ended by idleness. Changes no
-    /// verdict that stands on the session, so nothing is noted.
+    /// Lets the session idle anew from now; `false` where it has ended by idleness, or was never
+    /// confirmed. Changes no verdict that stands on the session, so nothing is noted.
     ///
     /// # Errors
     /// A fault when the store does not answer.
@@ -279,10 +319,13 @@ fn session_parts<'p>(platform: &'p str, token: &'p Secret) -> [&'p [u8]; 3] {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tokio::task::JoinSet;
 
     use super::*;
     use crate::directory::bench::Bench;
+    use crate::store::cut::Cut;
 
     const HOUR: Duration = Duration::from_hours(1);
 
@@ -395,29 +438,145 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_creator_that_dies_between_its_writes_locks_nobody_out() {
+    async fn an_absolute_session_ends_by_the_clock_however_it_is_used() {
+        let absolute = NewSession {
+            idle: None,
+            cap: HOUR,
+            ..new("u")
+        };
         let bench = Bench::new();
-        let directory = &bench.directory;
-        let session = directory.session("p", &token("hints"), &new("u"));
-        directory.put_hints("p", &session, HOUR).await.unwrap();
-        assert!(!works(&bench, "hints").await, "inert");
+        let one = token("one");
+        let created = bench.directory.create_session("p", &one, &absolute);
+        assert!(created.await.unwrap());
+        bench.pass(HOUR - Duration::from_secs(1));
+        assert!(works(&bench, "one").await, "never used before");
+        assert!(!create(&bench, "two").await);
+        bench.pass(Duration::from_secs(1));
+        assert!(!works(&bench, "one").await);
+        assert!(create(&bench, "two").await);
+    }
 
-        let session = directory.session("p", &token("unconfirmed"), &new("u"));
-        directory.put_hints("p", &session, HOUR).await.unwrap();
-        let (key, value) = (
-            directory.session_key("p", "u"),
-            serde_json::to_vec(&session),
-        );
-        let put = directory
-            .store()
-            .put(&key, value.as_deref().unwrap(), PutIf::Absent, None);
-        assert!(put.await.unwrap());
-        assert!(
-            !create(&bench, "at once").await,
-            "it may still be confirmed"
-        );
-        bench.pass(UNCONFIRMED);
-        assert!(create(&bench, "later").await);
-        assert!(!works(&bench, "unconfirmed").await && works(&bench, "later").await);
+    /// What a process has done that died after so many writes, in a directory where the user has had a
+    /// session before, or has one.
+    #[derive(Clone, Copy, Debug)]
+    struct Death {
+        writes: usize,
+        absolute: bool,
+        before: bool,
+    }
+
+    impl Death {
+        fn new_session(self) -> NewSession<'static> {
+            NewSession {
+                idle: (!self.absolute).then_some(HOUR),
+                ..new("u")
+            }
+        }
+
+        fn process(self, bench: &Bench) -> Directory {
+            bench.through(|it| Arc::new(Cut::after(self.writes, it)))
+        }
+
+        fn all(writes: usize) -> impl Iterator<Item = Self> {
+            let each = move |absolute, before| {
+                (0..writes).map(move |writes| Self {
+                    writes,
+                    absolute,
+                    before,
+                })
+            };
+            let kinds = [(false, false), (false, true), (true, false), (true, true)];
+            kinds.into_iter().flat_map(move |(a, b)| each(a, b))
+        }
+    }
+
+    #[tokio::test]
+    async fn whichever_write_a_creator_dies_after_nobody_is_locked_out_and_one_token_lives_at_most()
+    {
+        for death in Death::all(5) {
+            let bench = Bench::new();
+            if death.before {
+                assert!(create(&bench, "past").await);
+                bench.pass(2 * HOUR);
+            }
+            let creator = death.process(&bench);
+            let (dying, new) = (token("dying"), death.new_session());
+            let created = creator.create_session("p", &dying, &new).await;
+            let living = async |names: &[&str]| {
+                let mut living = 0;
+                for name in names {
+                    living += usize::from(works(&bench, name).await);
+                }
+                living
+            };
+            if death.writes == 4 {
+                assert!(created.unwrap(), "{death:?}: it takes 4");
+                assert!(!create(&bench, "another").await);
+                continue;
+            }
+            created.expect_err("it died");
+            // Nobody was given its token, so nobody uses it.
+            let at_once = create(&bench, "at once").await;
+            let names = ["past", "dying", "at once"];
+            assert!(
+                living(&names[..1 + usize::from(at_once)]).await <= 1,
+                "{death:?}"
+            );
+            assert_eq!(works(&bench, "at once").await, at_once, "{death:?}");
+            if at_once {
+                assert_eq!(living(&names).await, 1, "{death:?}");
+                continue;
+            }
+            bench.pass(UNCONFIRMED);
+            assert!(create(&bench, "later").await, "{death:?}");
+            assert!(works(&bench, "later").await, "{death:?}");
+            assert_eq!(living(&names).await, 0, "{death:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn whichever_write_a_destroyer_dies_after_the_session_lives_or_another_can() {
+        for death in Death::all(4) {
+            let bench = Bench::new();
+            let (one, new) = (token("one"), death.new_session());
+            let created = bench.directory.create_session("p", &one, &new);
+            assert!(created.await.unwrap());
+            let destroyer = death.process(&bench);
+            let digest = bench.directory.session("p", &one, &new).token;
+            let destroyed = if death.before {
+                destroyer.destroy_session("p", &one).await
+            } else {
+                destroyer.destroy_session_of("p", "u", &digest).await
+            };
+            assert_eq!(
+                destroyed.is_ok(),
+                death.writes == 3,
+                "{death:?}: it takes 3"
+            );
+            let lives = works(&bench, "one").await;
+            assert_eq!(lives, death.writes == 0, "{death:?}");
+            assert_eq!(create(&bench, "two").await, !lives, "{death:?}");
+            assert_eq!(works(&bench, "two").await, !lives, "{death:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_is_destroyed_by_its_digest_and_no_other_in_its_place() {
+        let bench = Bench::new();
+        assert!(create(&bench, "one").await);
+        let digest = |text: &str| {
+            let session = bench.directory.session("p", &token(text), &new("u"));
+            session.token
+        };
+        let destroy = async |user: &str, text: &str| {
+            let digest = digest(text);
+            let destroyed = bench.directory.destroy_session_of("p", user, &digest);
+            destroyed.await.unwrap()
+        };
+        assert!(!destroy("u", "two").await && !destroy("v", "one").await);
+        assert!(works(&bench, "one").await);
+        assert!(destroy("u", "one").await && !destroy("u", "one").await);
+        assert!(create(&bench, "two").await);
+        assert!(!destroy("u", "one").await && works(&bench, "two").await);
     }
 }

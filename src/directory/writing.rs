@@ -16,11 +16,12 @@ use serde::de::DeserializeOwned;
 
 use crate::decision::{Dependency, Fault};
 use crate::directory::decoding::decode;
+use crate::directory::hints::{insert_hint, most_hints};
 use crate::directory::pepper::Digest;
 use crate::directory::records::{Account, ApiKey, RecordKind, User};
 use crate::directory::seal::Sealed;
-use crate::directory::{Directory, Index, MAX_HINTS, store_fault};
-use crate::store::{DeleteIf, PutIf};
+use crate::directory::{Directory, Index, store_fault};
+use crate::store::{Change, DeleteIf, PutIf};
 
 /// How often a write that lost a race against another writer is tried again.
 pub(super) const WRITE_ATTEMPTS: usize = 16;
@@ -69,9 +70,10 @@ impl Record for ApiKey {
     }
 
     /// Former secrets as well: whoever still presents one is told that it has ended.
-    fn claims(&self, _: &Directory, _: &str) -> Vec<(Index, Digest)> {
+    fn claims(&self, directory: &Directory, platform: &str) -> Vec<(Index, Digest)> {
         let digests = self.digests().into_iter();
-        digests.map(|it| (Index::ApiKey, it.clone())).collect()
+        let secrets = digests.map(|it| (Index::ApiKey, it.clone()));
+        secrets.chain(directory.listed(platform, self)).collect()
     }
 
     fn digests(&self) -> Vec<&Digest> {
@@ -159,6 +161,8 @@ impl Directory {
                     stale.extend(wanted);
                     continue;
                 }
+                // The store's watch tells of it too, and may be a moment behind.
+                self.0.generations.raise(Change::Key(&key));
                 self.ensure_hints(&wanted, id).await?;
             }
             stale.extend(claimed.unwrap_or_default());
@@ -258,7 +262,9 @@ impl Directory {
         };
         for (hint, value) in hints.iter().zip(found) {
             if !value.as_deref().is_some_and(named) {
-                self.change_hint(hint, |ids| insert_hint(ids, id)).await?;
+                let most = most_hints(hint);
+                self.change_hint(hint, |ids| insert_hint(ids, id, most))
+                    .await?;
             }
         }
         Ok(())
@@ -320,18 +326,7 @@ pub(super) fn encode(value: &impl Serialize) -> Result<Vec<u8>, Fault> {
     serde_json::to_vec(value).map_err(|_| internal("a record cannot be encoded"))
 }
 
-fn insert_hint(ids: &mut Vec<String>, id: &str) -> Result<(), Fault> {
-    if ids.iter().any(|it| it == id) {
-        return Ok(());
-    }
-    if ids.len() == MAX_HINTS {
-        return Err(internal("more records than can be tried share one name"));
-    }
-    ids.push(id.to_owned());
-    Ok(())
-}
-
-fn internal(detail: &'static str) -> Fault {
+pub(super) fn internal(detail: &'static str) -> Fault {
     Fault::new(Dependency::Internal, detail)
 }
 

@@ -27,10 +27,25 @@ impl Answer {
         }
     }
 
+    /// Answers with a status alone.
+    pub(super) fn empty(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: String::new(),
+        }
+    }
+
     /// Refuses whoever did not come through Check, in nobody's dialect.
     pub(super) fn forbidden() -> Self {
         let message = "this listener is reached through Envoy and a Check";
         Self::json(403, &json!({ "status": 403, "message": message }))
+    }
+
+    /// Puts something in the place of the first `slot` of the body, where it has one.
+    pub(super) fn filled(mut self, slot: &str, with: &str) -> Self {
+        self.body = self.body.replacen(slot, with, 1);
+        self
     }
 
     /// Adds a header.

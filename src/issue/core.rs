@@ -24,7 +24,7 @@ use crate::identity::TokenRef;
 use crate::issue::answer::Answer;
 use crate::issue::notes::{Notes, Whose};
 use crate::issue::standing::digest_of;
-use crate::issue::{Asked, Signature};
+use crate::issue::{Asked, Signature, uuid};
 use crate::keys::signing::SigningKeys;
 use crate::platform::refusal::{self, Circumstances, Refusal};
 use crate::platform::{Platform, Platforms};
@@ -221,7 +221,7 @@ impl Core {
             json!(now.saturating_add(grant.lifetime.as_secs())),
         );
         claims.insert("iat".to_owned(), json!(now));
-        claims.insert("jti".to_owned(), json!(random_hex()?));
+        claims.insert("jti".to_owned(), json!(uuid::random()?));
         claims.insert("gen".to_owned(), json!(grant.generations));
         let platform = &asked.platform;
         match asked.dialect.signature {
@@ -331,11 +331,4 @@ impl Core {
         let platform = Some(&*asked.platform);
         refusal.write(platform, shown, &circumstances).into()
     }
-}
-
-/// Makes 32 hexadecimal digits that nobody can guess.
-pub(super) fn random_hex() -> Result<String, Fault> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|_| Fault::new(Dependency::Internal, "no randomness"))?;
-    Ok(bytes.iter().map(|it| format!("{it:02x}")).collect())
 }

@@ -24,6 +24,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     name: "crossbar",
     forms: &[StoredForm::Md5, StoredForm::Sha1],
     logs_in: true,
+    has_sessions: false,
     signature: Signature::Rs256,
     // The Security API's to say.
     lifetime: None,

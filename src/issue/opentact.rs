@@ -22,6 +22,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     name: "opentact",
     forms: &[],
     logs_in: false,
+    has_sessions: false,
     signature: Signature::Hs256(Header::Bare),
     lifetime: Some(Duration::from_hours(24)),
     answer,

@@ -28,6 +28,12 @@ impl Core {
                 return Err(revoked("the token was revoked").into());
             }
         }
+        if let Some((user, digest)) = session_of(identity)? {
+            let session = reads.session_of(user).await?;
+            if session.is_none_or(|it| !it.token.matches(&digest)) {
+                return Err(revoked("the session was ended").into());
+            }
+        }
         let Some(under) = identity.generations else {
             return Ok(());
         };
@@ -65,6 +71,21 @@ pub(super) fn still(identity: &Identity, now: [u64; 3]) -> Result<(), Denial> {
 /// # Errors
 /// A fault where it is none.
 pub(super) fn digest_of(token: &TokenRef) -> Result<Digest, Fault> {
-    let unreadable = |_| Fault::new(Dependency::Internal, "a token's digest cannot be read");
-    Digest::try_from(token.digest.clone()).map_err(unreadable)
+    read_digest(&token.digest)
+}
+
+/// Gives the user and the digest of the session that was presented; `None` where none was.
+///
+/// # Errors
+/// A fault where the digest is none.
+pub(super) fn session_of(identity: &Identity) -> Result<Option<(&str, Digest)>, Fault> {
+    let (Some(user), Some(digest)) = (&identity.user, &identity.session) else {
+        return Ok(None);
+    };
+    Ok(Some((user, read_digest(digest)?)))
+}
+
+fn read_digest(text: &str) -> Result<Digest, Fault> {
+    let unreadable = |_| Fault::new(Dependency::Internal, "a digest cannot be read");
+    Digest::try_from(text.to_owned()).map_err(unreadable)
 }

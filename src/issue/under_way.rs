@@ -41,13 +41,16 @@ async fn opened() -> Opened {
     opened.expect("a store in memory")
 }
 
+/// A request's method, host and path.
+type Line<'a> = (&'a str, &'a str, &'a str);
+
 /// Has a request judged, and gives the context that its endpoint would be sent.
-async fn admit(opened: &Opened, target: &str, token: Option<&str>) -> String {
-    let headers = token.map(|it| ("x-auth-token", it.as_bytes()));
+async fn admit(opened: &Opened, line: Line<'_>, header: Option<(&str, &str)>) -> String {
+    let headers = header.map(|(name, value)| (name, value.as_bytes()));
     let view = RequestView {
-        method: "PUT",
-        authority: "any.example",
-        path: target,
+        method: line.0,
+        authority: line.1,
+        path: line.2,
         headers: headers.into_iter().collect(),
         peer: "127.0.0.1".parse().ok(),
         ..RequestView::default()
@@ -57,15 +60,16 @@ async fn admit(opened: &Opened, target: &str, token: Option<&str>) -> String {
 }
 
 /// Sends a request to the endpoints; gives the status and the whole answer.
-async fn put(opened: &Opened, target: &str, context: &str, body: &str) -> (u16, String) {
+async fn send(opened: &Opened, line: Line<'_>, context: &str, body: &str) -> (u16, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("the port");
     let served = axum::serve(listener, router(opened.issuing.clone()));
     let served = tokio::spawn(async move { served.await });
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     let (header, length) = (context::HEADER, body.len());
+    let (method, _, target) = line;
     let request = format!(
-        "PUT {target} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n{header}: {context}\r\n\
+        "{method} {target} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n{header}: {context}\r\n\
          content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
     );
     stream.write_all(request.as_bytes()).await.expect("sent");
@@ -77,8 +81,9 @@ async fn put(opened: &Opened, target: &str, context: &str, body: &str) -> (u16, 
 }
 
 async fn log_in(opened: &Opened) -> String {
-    let context = admit(opened, "/v2/user_auth", None).await;
-    let (status, answer) = put(opened, "/v2/user_auth", &context, LOGIN).await;
+    let line = ("PUT", "any.example", "/v2/user_auth");
+    let context = admit(opened, line, None).await;
+    let (status, answer) = send(opened, line, &context, LOGIN).await;
     assert_eq!(status, 201, "{answer}");
     let (_, rest) = answer.split_once("\"auth_token\":\"").expect("a token");
     rest.split('"').next().expect("its end").to_owned()
@@ -104,7 +109,8 @@ async fn what_is_revoked_behind_the_check_renews_nothing() {
         "the token",
     ] {
         let token = log_in(&opened).await;
-        let renewing = admit(&opened, "/v2/auth", Some(&token)).await;
+        let line = ("PUT", "any.example", "/v2/auth");
+        let renewing = admit(&opened, line, Some(("x-auth-token", &token))).await;
         let want = match case {
             "nothing" => 201,
             _ => 401,
@@ -136,9 +142,43 @@ async fn what_is_revoked_behind_the_check_renews_nothing() {
             }
             _ => {}
         }
-        let (status, answer) = put(&opened, "/v2/auth", &renewing, RENEW).await;
+        let (status, answer) = send(&opened, line, &renewing, RENEW).await;
         assert_eq!(status, want, "{case}: {answer}");
         let opened_by = |it: &str| it.contains("auth_token\":");
         assert_eq!(opened_by(&answer), want == 201, "{case}");
     }
+}
+
+#[tokio::test]
+async fn a_session_that_ended_behind_the_check_ends_no_other() {
+    let opened = opened().await;
+    let session = ("POST", "i.example", "/auth/1/session");
+    let body = r#"{"username":"Aladdin","password":"openSesame"}"#;
+    let create = async || {
+        let context = admit(&opened, session, None).await;
+        let (status, answer) = send(&opened, session, &context, body).await;
+        assert_eq!(status, 200, "{answer}");
+        let (_, rest) = answer.split_once("\"token\":\"").expect("a token");
+        let token = rest.split('"').next().expect("its end");
+        format!("IBSSO {token}")
+    };
+    let destroy = ("DELETE", "i.example", "/auth/1/session");
+    let old = create().await;
+    let admitted = [
+        admit(&opened, destroy, Some(("authorization", &old))).await,
+        admit(&opened, destroy, Some(("authorization", &old))).await,
+    ];
+    let (status, answer) = send(&opened, destroy, &admitted[0], "").await;
+    assert_eq!(
+        (status, answer.ends_with("\r\n\r\n")),
+        (200, true),
+        "{answer}"
+    );
+    let new = create().await;
+    assert_ne!(new, old);
+    let (status, answer) = send(&opened, destroy, &admitted[1], "").await;
+    assert_eq!(status, 401, "{answer}");
+    let context = admit(&opened, destroy, Some(("authorization", &new))).await;
+    let (status, answer) = send(&opened, destroy, &context, "").await;
+    assert_eq!(status, 200, "it lives: {answer}");
 }

@@ -17,6 +17,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::outbound::CONNECT;
+use crate::outbound::resolving::Resolver;
 
 /// How long a connection is kept that nobody uses.
 const IDLE: Duration = Duration::from_secs(30);
@@ -27,7 +28,7 @@ const MAX_IDLE: usize = 8;
 /// The longest head of an answer, in bytes.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 
-pub(super) type Client = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub(super) type Client = legacy::Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
 
 /// Reads certificates.
 ///
@@ -45,11 +46,14 @@ pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, S
     Ok(read)
 }
 
-/// Makes a client that trusts whom the system trusts, and these.
+/// Makes a client that trusts whom the system trusts, and these, and has names looked up by `resolver`.
 ///
 /// # Errors
 /// Why no connection could ever be made.
-pub(super) fn connect(authorities: &[CertificateDer<'static>]) -> Result<Client, String> {
+pub(super) fn connect(
+    authorities: &[CertificateDer<'static>],
+    resolver: Resolver,
+) -> Result<Client, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     roots.add_parsable_certificates(authorities.iter().cloned());
@@ -59,7 +63,7 @@ pub(super) fn connect(authorities: &[CertificateDer<'static>]) -> Result<Client,
         .map_err(|it| format!("TLS cannot be set up: {it}"))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let mut tcp = HttpConnector::new();
+    let mut tcp = HttpConnector::new_with_resolver(resolver);
     // Which schemes may be asked where is judged before.
     tcp.enforce_http(false);
     tcp.set_connect_timeout(Some(CONNECT));

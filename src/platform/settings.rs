@@ -24,7 +24,7 @@ pub use crate::platform::settings::assertion::AssertionSettings;
 use crate::platform::settings::checks::{check_claims, check_names, check_rules};
 pub use crate::platform::settings::headers::IdentityHeaders;
 use crate::platform::settings::issuing::hmac_keys;
-pub use crate::platform::settings::issuing::{IssueSettings, Served};
+pub use crate::platform::settings::issuing::{IssueSettings, Served, SessionEnd, SessionLife};
 use crate::platform::{NamedScheme, Platform, Site, presets};
 use crate::policy::tunnel::MethodOverride;
 use crate::policy::{Extras, Policy, RawRule};

@@ -83,7 +83,8 @@ fn decodes_to(spelling: &str, name: &str) -> bool {
 
 /// Decodes `+` and percent escapes (WHATWG URL §5.1). `None` for a bad escape or bytes that are
 /// not UTF-8.
-fn decode_parameter(text: &str) -> Option<Cow<'_, str>> {
+#[must_use]
+pub fn decode_parameter(text: &str) -> Option<Cow<'_, str>> {
     if !text.bytes().any(|it| matches!(it, b'%' | b'+')) {
         return Some(Cow::Borrowed(text));
     }

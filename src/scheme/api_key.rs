@@ -114,8 +114,10 @@ impl Scheme for Key {
                 return Err(Denial::new(Reason::Expired, "the API key has expired").into());
             }
             let opened = self.open(&key, reads).await?;
+            reads.note_use(&key);
             Ok(Verified::vouch(Identity {
                 scopes: key.scopes,
+                only_scopes: key.only_scopes,
                 expires: earlier(key.valid_to, opened.expires),
                 allowed_addresses: key.allowed_addresses,
                 ..opened
@@ -214,6 +216,45 @@ mod tests {
             want.map(|it| it.map(str::to_owned)),
             "{authorization} ? {query}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_keys_use_is_noted_where_it_gets_in_and_nobody_waits_for_that() {
+        let bench = Bench::new();
+        let scheme = infobip(Reading::default());
+        let key = |id: &str, disabled: bool| ApiKey {
+            id: id.into(),
+            secret: Some(bench.directory.digest("p", Index::ApiKey, &[id.as_bytes()])),
+            disabled,
+            ..ApiKey::default()
+        };
+        for key in [key("k-on", false), key("k-off", true), key("k-idle", false)] {
+            bench.directory.put_api_key("p", &key).await.unwrap();
+        }
+        let present = async |id: &str| {
+            let place = Place::Query("apiKey".into());
+            let credential = Credential::new(place, "", Secret::new(id.as_bytes()));
+            scheme.verify(&credential, &bench.reads("p")).await.is_ok()
+        };
+        let used = async || {
+            let ids = ["k-on", "k-off", "k-idle"];
+            bench.directory.last_uses("p", &ids).await.unwrap()
+        };
+        let written = async |at: u64| {
+            while used().await[0] != Some(at) {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert_eq!(used().await, [None, None, None]);
+        assert!(present("k-on").await && !present("k-off").await);
+        written(START).await;
+        assert_eq!(used().await, [Some(START), None, None]);
+        let minute = 60;
+        for (passed, last) in [(minute - 1, START), (1, START + minute)] {
+            bench.pass(std::time::Duration::from_secs(passed));
+            assert!(present("k-on").await);
+            written(last).await;
+        }
     }
 
     #[test]

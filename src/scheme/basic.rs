@@ -21,8 +21,8 @@ use crate::directory::records::User;
 use crate::document::{Document, Problem};
 use crate::request::RequestView;
 use crate::scheme::{
-    Base64, Budget, Challenge, Context, Kind, Reading, Scheme, StoredForm, Verified, find,
-    is_lower_hex, open_user,
+    Base64, Budget, Challenge, Context, Kind, Reading, Scheme, StoredForm, Verified, by_password,
+    find, is_lower_hex, open_user,
 };
 
 /// The row of [`crate::scheme::ALL`].
@@ -114,7 +114,9 @@ impl Scheme for Basic {
         Box::pin(async move {
             let user = match self.form {
                 Form::Md5 => by_hash(Index::Md5, credential, reads).await?,
-                Form::Password => by_password(credential, reads).await?,
+                Form::Password => {
+                    by_password(credential.name(), credential.secret(), reads).await?
+                }
                 Form::Sha1 => by_hash(Index::Sha1, credential, reads).await?,
             };
             let opened = open_user(&self.platform, &self.name, user, reads).await?;
@@ -157,27 +159,6 @@ impl Basic {
             "not an account id and a hash of the configured kind, in lower-case hexadecimal",
         ))
     }
-}
-
-async fn by_password(credential: &Credential, reads: &Reads) -> Result<User, Failure> {
-    let users = reads
-        .users(Index::Login, &[credential.name().as_bytes()])
-        .await?;
-    let known = !users.is_empty();
-    for user in users {
-        if reads
-            .prover()
-            .password(credential.secret(), user.password.as_deref())
-            .await?
-        {
-            return Ok(user);
-        }
-    }
-    if known {
-        return Err(Denial::new(Reason::Wrong, "wrong password").into());
-    }
-    reads.prover().password(credential.secret(), None).await?;
-    Err(Denial::new(Reason::Unknown, "no such user").into())
 }
 
 async fn by_hash(index: Index, credential: &Credential, reads: &Reads) -> Result<User, Failure> {

@@ -6,13 +6,14 @@
 //! The user is found by the link to this app's id of it, never by e-mail.
 //!
 //! Asking takes longer than a Check may, and spends a quota of the app. So what Graph said is kept
-//! for a minute and asked again ahead of its end, a bounded number of tokens is asked about at once,
-//! and a client has only so many failed attempts.
+//! for a minute and asked again ahead of its end, tokens that are not known are asked about a few at
+//! a time and so often in a second, and of one client only so many.
 
 mod answer;
 mod limited;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use form_urlencoded::Serializer;
@@ -25,13 +26,14 @@ use crate::decision::{Denial, Dependency, Failure, Fault, Reason};
 use crate::directory::reads::Reads;
 use crate::document::{Document, Problem};
 use crate::identity::{Identity, TokenRef};
-use crate::outbound::{Outbound, check_url};
+use crate::outbound::{OutboundError, check_url};
 use crate::request::RequestView;
 use crate::scheme::facebook::answer::{Vouched, judge};
 use crate::scheme::facebook::limited::Limited;
 use crate::scheme::{
-    Budget, Challenge, Context, Kind, Reading, Scheme, Source, Verified, challenge_of,
-    check_setting, check_shape, earlier, find, open_linked, parse_places,
+    Allowance, Asker, Budget, Challenge, Context, Kind, RawAllowance, Reading, Scheme, Source,
+    Verified, challenge_of, check_leeway, check_setting, check_shape, earlier, find, open_linked,
+    parse_places,
 };
 
 /// The row of [`crate::scheme::ALL`].
@@ -44,8 +46,15 @@ pub const KIND: Kind = Kind {
 /// How long Graph's word is good: who logs out or takes the app's permission back is out after that.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// How many tokens are asked about at once; a further one is a fault and does not wait.
-const IN_FLIGHT: usize = 32;
+/// How many tokens of one client may be nobody's in a window, unless settings say else: a tenth of
+/// what Graph may be asked by all of them.
+const FAILURES: u32 = 300;
+
+/// How many times what Graph is asked in a second it may be asked at once.
+const BURST_SECONDS: u32 = 10;
+
+/// The most that Graph may be asked in a second.
+const MAX_CALLS_PER_SECOND: u32 = 10_000;
 
 /// The longest id of an app, in digits; today's have 17 at most.
 const MAX_APP_ID_DIGITS: usize = 32;
@@ -71,6 +80,20 @@ struct Settings {
     /// Where Facebook publishes the keys of Limited Login's tokens.
     #[serde(default = "keys")]
     jwks_url: String,
+    /// How far Facebook's clock may differ, where Limited Login's tokens are concerned; 60 at most.
+    #[serde(default)]
+    leeway_seconds: u64,
+    /// How often in a second Graph is asked about tokens that are not known, from all addresses
+    /// together, 10000 at most; ten times that at once. What is beyond is a failure of ours.
+    #[serde(default = "calls")]
+    calls_per_second: u32,
+    /// How many tokens of one client may be nobody's; 300 in 60 seconds, if absent.
+    #[serde(default)]
+    throttle: RawAllowance,
+}
+
+fn calls() -> u32 {
+    50
 }
 
 fn keys() -> String {
@@ -97,8 +120,11 @@ struct App {
     issuer: String,
     secret: Secret,
     graph: String,
-    outbound: Outbound,
+    asker: Asker,
+    allowance: Allowance,
     limited: Limited,
+    /// The minute in which it was last told that Graph is asked as often as it may be.
+    told: AtomicU64,
 }
 
 fn build(
@@ -140,6 +166,14 @@ impl App {
             complain("/graph_url", "a URL that paths are added to has no query");
         }
         check_setting("/jwks_url", Some(&read.jwks_url), complain);
+        check_leeway(read.leeway_seconds, complain);
+        let (calls, allowance) = (
+            read.calls_per_second,
+            read.throttle.check(FAILURES, complain),
+        );
+        if !(1..=MAX_CALLS_PER_SECOND).contains(&calls) {
+            complain("/calls_per_second", "from 1 to 10000");
+        }
         let (id, file) = match (&read.app_id, &read.app_secret_file) {
             (Some(id), Some(file)) => (id, file),
             (None, None) => return None,
@@ -163,16 +197,20 @@ impl App {
         if !secret.expose_str().is_some_and(is_secret) {
             complain("/app_secret_file", "the file holds no app's secret");
         }
-        let limited = Limited::new(id, read.jwks_url.clone(), context.outbound)
+        let keys = read.jwks_url.clone();
+        let limited = Limited::new(id, keys, read.leeway_seconds, context.outbound)
             .map_err(|message| complain("", message))
             .ok()?;
+        let burst = calls.saturating_mul(BURST_SECONDS);
         Some(Self {
             id: id.clone(),
             issuer: format!("facebook:{id}"),
             secret,
             graph: read.graph_url.trim_end_matches('/').to_owned(),
-            outbound: context.outbound.with_own_bound(IN_FLIGHT),
+            asker: Asker::new(context.outbound).with_rate(calls, burst),
+            allowance,
             limited,
+            told: AtomicU64::new(0),
         })
     }
 
@@ -186,11 +224,11 @@ impl App {
             let (vouched, token) = self.limited.check(token, reads).await?;
             return Ok((vouched, Some(token)));
         }
-        Ok((self.ask(token, reads.now()).await?, None))
+        Ok((self.ask(token, reads).await?, None))
     }
 
     /// Asks Graph about a token.
-    async fn ask(&self, token: &str, now: u64) -> Result<Vouched, Failure> {
+    async fn ask(&self, token: &str, reads: &Reads) -> Result<Vouched, Failure> {
         // The app's own token, which may ask about all that are issued for it, is its id and secret.
         let own = [self.id.as_bytes(), b"|", self.secret.expose()].concat();
         let own = Secret::new(own);
@@ -200,11 +238,27 @@ impl App {
             .append_pair("access_token", own)
             .finish();
         let reply = self
-            .outbound
+            .asker
+            .of(reads)
             .get(&format!("{}/debug_token?{query}", self.graph))
             .await;
-        let reply = reply.map_err(|it| fault(format!("Graph cannot be asked: {it}")))?;
-        judge(&reply, &self.id, now)
+        let reply = reply.map_err(|it| {
+            if it == OutboundError::TooOften {
+                self.tell(reads.now() / 60);
+            }
+            fault(format!("Graph cannot be asked: {it}"))
+        })?;
+        judge(&reply, &self.id, reads.now())
+    }
+
+    /// Logs, once a minute, that tokens are refused since Graph is asked as often as it may be.
+    fn tell(&self, minute: u64) {
+        if self.told.swap(minute, Ordering::Relaxed) != minute {
+            tracing::warn!(
+                app_id = self.id,
+                "Graph is asked about unknown tokens as often as `calls_per_second` lets it be:                  further ones are a 503"
+            );
+        }
     }
 }
 
@@ -261,7 +315,8 @@ impl Scheme for Facebook {
     }
 
     fn budget(&self) -> Option<Budget> {
-        self.app.as_ref().map(|_| Budget::Scheme)
+        let app = self.app.as_ref();
+        app.map(|it| Budget::Scheme(it.allowance))
     }
 
     fn warning(&self) -> Option<&'static str> {

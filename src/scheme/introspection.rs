@@ -18,13 +18,12 @@ use crate::decision::{Denial, Dependency, Failure, Fault, Reason};
 use crate::directory::reads::Reads;
 use crate::document::{Document, Problem};
 use crate::identity::Identity;
-use crate::outbound::Outbound;
 use crate::request::RequestView;
 use crate::scheme::introspection::answer::{judge, unclear};
 use crate::scheme::introspection::settings::Settings;
 use crate::scheme::{
-    Challenge, Context, Demands, Kind, Lookup, Names, Reading, Scheme, Verified, challenge_of,
-    earlier, find, parse_places,
+    Allowance, Asker, Budget, Challenge, Context, Demands, Kind, Lookup, Names, Reading, Scheme,
+    Verified, challenge_of, check_unbound, earlier, find, parse_places,
 };
 
 /// The row of [`crate::scheme::ALL`].
@@ -33,9 +32,6 @@ pub const KIND: Kind = Kind {
     build,
     schema: |it| it.subschema_for::<Settings>(),
 };
-
-/// How many tokens are asked about at once; a further one is a fault and does not wait.
-const IN_FLIGHT: usize = 32;
 
 #[derive(Debug)]
 struct Introspection {
@@ -46,6 +42,7 @@ struct Introspection {
     names: Names,
     lookup: Lookup,
     keep: Duration,
+    allowance: Allowance,
 }
 
 /// Whom to ask, and as whom.
@@ -54,7 +51,7 @@ struct Endpoint {
     url: String,
     /// The whole value of `Authorization`.
     authorization: Secret,
-    outbound: Outbound,
+    asker: Asker,
 }
 
 fn build(
@@ -70,7 +67,7 @@ fn build(
     if let Err(message) = places {
         complain("/from", message);
     }
-    read.check(&mut complain);
+    let allowance = read.check(&mut complain);
     let authorization = read.authorization(context.base, &mut complain);
     if problems.len() > before {
         return None;
@@ -81,7 +78,7 @@ fn build(
         endpoint: Endpoint {
             url: read.url,
             authorization: authorization?,
-            outbound: context.outbound.with_own_bound(IN_FLIGHT),
+            asker: Asker::new(context.outbound),
         },
         demands: Demands {
             issuers: read.issuer.into_iter().collect(),
@@ -98,6 +95,7 @@ fn build(
             account_roles: read.account_roles,
         },
         keep: Duration::from_secs(read.keep_seconds),
+        allowance,
     }))
 }
 
@@ -132,11 +130,13 @@ impl Scheme for Introspection {
             let endpoint = &self.endpoint;
             let authorization = Some(&endpoint.authorization);
             let reply = endpoint
-                .outbound
+                .asker
+                .of(reads)
                 .post_form(&endpoint.url, &form, authorization)
                 .await
                 .map_err(|it| fault(format!("the endpoint cannot be asked: {it}")))?;
             let said = judge(&reply)?;
+            check_unbound(&said)?;
             self.demands.check_issuer(&said).map_err(unclear)?;
             if !self.demands.audience.is_empty() {
                 self.demands.check_audience(&said).map_err(unclear)?;
@@ -163,6 +163,10 @@ impl Scheme for Introspection {
 
     fn kept_at_most(&self) -> Option<Duration> {
         Some(self.keep)
+    }
+
+    fn budget(&self) -> Option<Budget> {
+        Some(Budget::Scheme(self.allowance))
     }
 }
 

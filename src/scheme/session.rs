@@ -106,6 +106,7 @@ impl Scheme for Sessions {
             Ok(Verified::vouch(Identity {
                 expires: earlier(Some(session.ends), opened.identity.expires),
                 allowed_addresses: session.address.into_iter().collect(),
+                session: Some(session.token.to_string()),
                 ..opened.identity
             }))
         })

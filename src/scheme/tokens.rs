@@ -20,7 +20,7 @@ use crate::keys::remote::{COOL_DOWN_SECONDS, KEEP_SECONDS};
 use crate::outbound::check_url;
 use crate::proof::Prover;
 
-pub(crate) use claims::{Demands, Names, text_claim};
+pub(crate) use claims::{Demands, Names, check_unbound, text_claim};
 pub(crate) use lookup::{Asked, Lookup};
 pub(crate) use token::{Token, check_shape};
 

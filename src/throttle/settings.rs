@@ -17,6 +17,8 @@ pub struct Limits {
     pub window: Duration,
     /// What attempts take from, whether they fail or not; `None`: nothing.
     pub bucket: Option<Bucket>,
+    /// How many attempts may be under way at once in this process; `None`: as many as may still fail.
+    pub under_way: Option<u32>,
 }
 
 /// A token bucket, full at first.
@@ -77,6 +79,7 @@ impl From<RawLimits> for Limits {
             failures: raw.failures,
             window: Duration::from_secs(raw.window_seconds),
             bucket: raw.bucket,
+            under_way: None,
         }
     }
 }

@@ -23,6 +23,7 @@ const LIMITS: Limits = Limits {
     failures: 3,
     window: Duration::from_secs(300),
     bucket: None,
+    under_way: None,
 };
 
 /// A store that counts what it is asked, and does not answer where it is told to be down.
@@ -239,6 +240,23 @@ fn no_more_are_under_way_than_may_still_fail() {
     begun.into_iter().for_each(Trying::failed);
     assert_eq!(wait(&throttle, &attempt), Some(300));
     assert_eq!(lock(&throttle.0.tracked).trying.len(), 0);
+}
+
+#[test]
+fn where_a_limit_of_its_own_says_so_no_more_than_that_are_under_way() {
+    let desk = Desk::new();
+    let throttle = desk.process(100);
+    let limits = Limits {
+        under_way: Some(2),
+        ..LIMITS
+    };
+    let ask = |address| throttle.ask(&limits, &from(address, "a"));
+    let begun = [ask("192.0.2.1").unwrap(), ask("192.0.2.1").unwrap()];
+    let waits = ask("192.0.2.1").unwrap_err();
+    assert_eq!(waits.retry_after(), Some(MOMENT));
+    assert!(ask("192.0.2.2").is_ok(), "another address");
+    drop(begun);
+    assert!(ask("192.0.2.1").is_ok());
 }
 
 #[test]

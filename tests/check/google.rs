@@ -160,6 +160,11 @@ async fn what_google_did_not_sign_for_us_is_nothing() {
             Some("expired"),
         ),
         (
+            "bound to a key",
+            honest(json!({ "cnf": { "jkt": "0ZcO" } })),
+            Some("wrong"),
+        ),
+        (
             "without an end",
             honest(json!({ "exp": null })),
             Some("malformed"),

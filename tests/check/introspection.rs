@@ -24,6 +24,7 @@ fn start(endpoint: &Endpoint, client_id: &str) -> Server {
         r#"
 listen: {{ grpc: ["127.0.0.1:{{grpc}}"], admin: "127.0.0.1:{{admin}}" }}
 store: {{ directory_file: directory.yaml }}
+client_address: {{ from: peer }}
 check: {{ deadline_ms: 20000 }}
 platforms:
   - name: mine
@@ -38,6 +39,7 @@ platforms:
         client_secret_file: client.secret
         issuer: {ISSUER}
         audience: [{AUDIENCE}]
+        throttle: {{ failures: {FAILURES} }}
     rules:
       - {{ paths: ["/orders/**"], scopes_any: ["orders:read"] }}
       - {{ paths: [/gold], claims: {{ tier: {{ one_of: [gold, platinum] }}, groups: {{ contains: admins }} }} }}
@@ -51,10 +53,20 @@ platforms:
     Server::start_with(&config, &files)
 }
 
+/// How many tokens of one address may be unknown to the issuer in a minute.
+const FAILURES: usize = 20;
+
 fn presents(token: &str) -> Bytes {
-    Ask::new("api.example.com", "GET", "/orders/1")
-        .header("authorization", format!("Bearer {token}"))
-        .mapped()
+    presents_from("192.0.2.1", token)
+}
+
+fn presents_from(peer: &str, token: &str) -> Bytes {
+    Ask {
+        peer: peer.to_owned(),
+        ..Ask::new("api.example.com", "GET", "/orders/1")
+    }
+    .header("authorization", format!("Bearer {token}"))
+    .mapped()
 }
 
 #[tokio::test]
@@ -87,6 +99,7 @@ async fn an_active_token_stands_for_whom_its_issuer_names() {
         ("unknown", 401, "unknown"),
         ("over", 401, "expired"),
         ("early", 200, ""),
+        ("bound", 401, "wrong"),
         ("for-another", 401, "unknown"),
         ("for-nobody", 401, "unknown"),
         ("of-another", 401, "unknown"),
@@ -157,21 +170,76 @@ async fn an_endpoint_that_refuses_us_refuses_nobody_else() {
     server.await_log("refuses our own credentials", Duration::from_secs(5));
 }
 
+/// Asks about tokens of which nothing comes, all at once, from these addresses in turn; gives how many were asked about
+/// and the statuses.
+async fn hang(server: &Server, endpoint: &Endpoint, peers: &[&str]) -> (usize, Vec<u16>) {
+    let client = CheckClient::connect(server.grpc()).await;
+    let tokens: Vec<_> = (0..40)
+        .map(|it| format!("{SILENT}{it}-{}", peers.len()))
+        .collect();
+    let mut asked = JoinSet::new();
+    for (token, peer) in tokens.iter().zip(peers.iter().cycle()) {
+        let (mut client, message) = (client.clone(), presents_from(peer, token));
+        asked.spawn(async move { ask(&mut client, message).await.status });
+    }
+    let statuses = asked.join_all().await;
+    let reached = tokens.iter().map(|it| endpoint.asked(it)).sum();
+    (reached, statuses)
+}
+
 #[tokio::test]
 async fn an_endpoint_that_hangs_is_asked_about_so_many_at_once_and_no_more() {
     let endpoint = Endpoint::start();
     let server = start(&endpoint, CLIENT_ID);
-    let mut asked = JoinSet::new();
-    for number in 0..40 {
-        let mut client = CheckClient::connect(server.grpc()).await;
-        asked.spawn(async move {
-            let message = presents(&format!("{SILENT}{number}"));
-            ask(&mut client, message).await.status
-        });
-    }
-    assert!(asked.join_all().await.iter().all(|it| *it == 503));
-    let reached: usize = (0..40)
-        .map(|it| endpoint.asked(&format!("{SILENT}{it}")))
-        .sum();
+    let peers = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"];
+    let peers = [&peers[..], &["192.0.2.5", "2001:db8::1"]].concat();
+    let (reached, statuses) = hang(&server, &endpoint, &peers).await;
+    assert!(statuses.iter().all(|it| *it == 503), "{statuses:?}");
     assert!((1..=32).contains(&reached), "{reached} at once");
+}
+
+#[tokio::test]
+async fn one_address_has_a_quarter_of_the_places_and_leaves_the_others_to_the_others() {
+    let endpoint = Endpoint::start();
+    let server = start(&endpoint, CLIENT_ID);
+    let elsewhere = async {
+        while endpoint.asked(&format!("{SILENT}0-2")) == 0 {
+            tokio::task::yield_now().await;
+        }
+        let client = &mut CheckClient::connect(server.grpc()).await;
+        let answer = ask(client, presents_from("192.0.2.9", "good")).await;
+        // Known by then: no question, whoever asks.
+        let here = ask(client, presents_from("2001:db8::1", "good")).await;
+        (answer.status, here.status)
+    };
+    // Two of one /64.
+    let peers = ["2001:db8::1", "2001:db8::2"];
+    let (hanging, elsewhere) = tokio::join!(hang(&server, &endpoint, &peers), elsewhere);
+    assert_eq!(elsewhere, (200, 200));
+    let (reached, statuses) = hanging;
+    let count = |status| statuses.iter().filter(|it| **it == status).count();
+    assert_eq!((reached, count(503), count(429)), (8, 8, 32));
+}
+
+#[tokio::test]
+async fn made_up_tokens_of_one_address_are_asked_about_so_often_and_those_that_are_over_do_not_count()
+ {
+    let endpoint = Endpoint::start();
+    let server = start(&endpoint, CLIENT_ID);
+    let client = &mut CheckClient::connect(server.grpc()).await;
+    assert_eq!(ask(client, presents("good")).await.status, 200);
+    for number in 0..2 * FAILURES {
+        let over = ask(client, presents(&format!("over{number}"))).await;
+        assert_eq!((over.status, &*over.metadata["reason"]), (401, "expired"));
+    }
+    for number in 0..=FAILURES {
+        let want = if number < FAILURES { 401 } else { 429 };
+        let answer = ask(client, presents(&format!("junk{number}"))).await;
+        assert_eq!(answer.status, want, "{number}");
+    }
+    assert_eq!(endpoint.asked(&format!("junk{FAILURES}")), 0);
+    // Who is known goes on, and another address is not touched.
+    assert_eq!(ask(client, presents("good")).await.status, 200);
+    let elsewhere = presents_from("192.0.2.2", "endless-life");
+    assert_eq!(ask(client, elsewhere).await.status, 200);
 }

@@ -129,7 +129,7 @@ async fn an_export_is_a_directory_file_again() {
 fn a_store_that_nobody_has_touched_is_in_order() {
     let server = start();
     let verified = run(&server, "store verify", "").done();
-    let want = "3 records and 3 index entries: 0 orphaned, 0 unindexed, 0 unreadable, 0 under an unknown \
+    let want = "3 records and 4 index entries: 0 orphaned, 0 unindexed, 0 unreadable, 0 under an unknown \
                 pepper, 0 under an old one; 0 repaired\n";
     assert_eq!(verified, want);
     let verified = run(&server, "store verify --repair --json", "").json();

@@ -52,7 +52,7 @@ async fn what_a_command_changes_in_a_redis_counts_on_every_server() {
     }
     let verified = run(one, "store verify", "").done();
     assert!(
-        verified.starts_with("3 records and 3 index entries: 0 orphaned"),
+        verified.starts_with("3 records and 4 index entries: 0 orphaned"),
         "{verified}"
     );
     let exported = run(one, "export", "").done();

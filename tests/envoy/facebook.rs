@@ -25,6 +25,9 @@ use crate::support::upstream::Upstream;
 /// How long a slow Graph takes. A Check has 150 ms: whoever waits for it is a 503.
 const SLOW: Duration = Duration::from_millis(400);
 
+/// Where nobody gives the keys of Limited Login.
+const NO_KEYS: &str = "jwks_url: \"http://127.0.0.1:1/\"";
+
 /// How long what Graph said is kept, in seconds.
 const KEPT: u64 = 60;
 
@@ -203,7 +206,7 @@ async fn no_later_one_waits(running: Running, seconds: &AtomicU64, graph: &Graph
 async fn at_a_slow_graph_the_first_check_is_late_a_retry_is_not_and_no_later_one_waits() {
     let graph = Graph::start(SLOW);
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let (running, seconds) = serve(&graph, "http://127.0.0.1:1/", directory.path()).await;
+    let (running, seconds) = serve(&graph, NO_KEYS, directory.path()).await;
     no_later_one_waits(running, &seconds, &graph).await;
 }
 
@@ -218,7 +221,7 @@ async fn on_a_redis_no_later_check_waits_for_a_slow_graph_either() {
         "url: \"{}\", pepper_files: [pepper], watch_grace_seconds: 3600",
         redis.url()
     );
-    let serving = serve_on(&store, &graph, "http://127.0.0.1:1/", directory.path());
+    let serving = serve_on(&store, &graph, NO_KEYS, directory.path());
     let (running, seconds) = serving.await;
     let admin = running.admin.expect("an admin listener");
     let begun = Instant::now();

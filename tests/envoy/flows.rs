@@ -40,12 +40,26 @@ flows! {
         logins_at_once_from_one_address_empty_its_bucket_and_no_other
         who_fails_from_elsewhere_delays_nobody_and_is_stopped_everywhere
     }
+    keys {
+        a_managers_whole_day
+    }
     lives {
         a_token_is_good_everywhere_until_it_is_revoked_everywhere
         a_token_is_told_of_to_whoever_presents_it
         a_token_verifies_under_the_published_key_of_its_platform
         a_token_is_renewed_and_both_are_good
         a_token_opens_the_accounts_below_its_own
+    }
+    sessions {
+        a_user_has_one_session_until_it_is_destroyed
+        a_session_is_bound_to_the_clients_address_unless_it_is_unsafe
+        of_a_hundred_logins_at_once_one_gets_a_session
+        logins_at_once_from_one_address_are_told_to_wait
+        a_session_ends_with_what_it_stands_on
+    }
+    oauth2 {
+        a_token_says_what_is_documented_and_stands_for_its_user
+        tokens_of_a_user_end_when_it_is_revoked_or_disabled
     }
     ends {
         tokens_end_all_at_once_by_a_reset_and_by_a_command

@@ -1,5 +1,5 @@
 //! Infobip: the vectors I of its contract that Basic credentials and API keys meet, and each of its denials, in the
-//! older and the newer envelope, as JSON and as XML. Its tokens are in `tokens.rs`, its sessions in `redis.rs`.
+//! older and the newer envelope, as JSON and as XML. Its tokens are in `tokens.rs`, what it gives them and sessions by in `oauth2.rs` and `sessions.rs`.
 
 use crate::envoy::table::{Row, answered, golden, reached, row, to};
 use crate::support::client::Request;
@@ -9,6 +9,7 @@ use crate::support::sample::{
 
 const SEND: &str = "/sms/3/messages";
 const KEYS: &str = "/settings/2/api-keys";
+const OLDER_KEYS: &str = "/settings/1/accounts/_/api-keys";
 
 /// A key that differs from [`SENDER_KEY`] in its first digit.
 fn key(digits: &str) -> String {
@@ -19,7 +20,7 @@ fn sends(authorization: impl AsRef<[u8]>) -> Request {
     to(INFOBIP, "POST", SEND).header("authorization", authorization)
 }
 
-fn answer(status: u16, golden_name: &str, realm: &str) -> String {
+pub(crate) fn answer(status: u16, golden_name: &str, realm: &str) -> String {
     let challenge = match status {
         401 => format!(
             "
@@ -273,9 +274,9 @@ x-auth-scopes: message:send account-management:manage";
             newer(403),
         ),
         row(
-            "I13 keys by a user",
-            with(ALADDIN, "POST", KEYS),
-            reached(&format!("POST {KEYS}"), AS_ALADDIN),
+            "I13 keys of an older kind by a user",
+            with(ALADDIN, "POST", OLDER_KEYS),
+            reached(&format!("POST {OLDER_KEYS}"), AS_ALADDIN),
         ),
         row(
             "I13 keys by a user without the role",

@@ -39,13 +39,14 @@ const PLACES: [&str; 7] = [
 ];
 
 /// Kinds of keys that the tables and the commands must have left behind, so that none goes unseen.
-const KINDS: [&str; 24] = [
+const KINDS: [&str; 26] = [
     "pc:a",
     "pc:c",
     "pc:i:account_key",
     "pc:i:account_name",
     "pc:i:ha1b",
     "pc:i:key",
+    "pc:i:key_account",
     "pc:i:link",
     "pc:i:login",
     "pc:i:md5",
@@ -61,6 +62,7 @@ const KINDS: [&str; 24] = [
     "pc:x",
     "pcu:a",
     "pcu:f",
+    "pcu:k",
     "pcu:o",
     "pcu:s",
     "pcw",
@@ -95,6 +97,11 @@ impl KeyNames {
             }
         }
         names
+    }
+
+    /// Lets further ids stand in names: of what was made.
+    pub(crate) fn know(&mut self, ids: impl IntoIterator<Item = String>) {
+        self.ids.extend(ids);
     }
 
     fn read(&mut self, record: &Value) {
@@ -221,7 +228,7 @@ impl KeyNames {
                 kind @ ("a" | "c" | "k" | "s" | "u"),
                 platform,
                 id,
-            ] if of == "pc" || kind == "a" => {
+            ] if of == "pc" || matches!(kind, "a" | "k") => {
                 (format!("{of}:{kind}"), platform, self.ids.contains(id))
             }
             ["pc", "i", platform, index, it] => (format!("pc:i:{index}"), platform, digest(it)),

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{interval, timeout};
 
 use portcullis::clock::Clock;
@@ -65,7 +65,16 @@ async fn two_servers_on_one_redis_agree_on_every_credential_and_no_key_names_any
         verified.contains(" 0 orphaned, 0 unindexed, 0 unreadable"),
         "{verified}"
     );
+    let listed = world
+        .server()
+        .command("key list --platform infobip --json", "");
+    let made = listed.lines().map(|it| {
+        let key: Value = serde_json::from_str(it).expect("a row");
+        key["id"].as_str().expect("an id").to_owned()
+    });
+    let made: Vec<_> = made.collect();
     let mut names = KeyNames::of(DIRECTORY, &["u-9", "a-9", "k-8", "k-9"]);
+    names.know(made);
     names.forbid([
         SESSION,
         TWIN_SESSION,
@@ -88,7 +97,7 @@ async fn two_servers_on_one_redis_agree_on_every_credential_and_no_key_names_any
     names.check(&dump(&redis.url()).await);
 }
 
-/// Opens the directory of the servers from outside of them: nothing mints sessions yet. Its clock stands still.
+/// Opens the directory of the servers from outside of them, where tokens can be chosen. Its clock stands still.
 async fn open(redis: &RedisServer) -> Directory {
     let settings = Settings {
         ca: None,

@@ -53,6 +53,9 @@ tables! {
         operations_ask_for_a_scope_or_a_role_that_grants_it
         answers_come_as_xml_to_who_asks_for_it
     }
+    keys {
+        keys_of_another_account_are_not_there
+    }
     lives {
         handles_say_nothing_and_stand_for_a_user_or_an_account
     }
@@ -68,6 +71,10 @@ tables! {
         its_public_paths_are_open_to_nobody_and_closed_to_bad_credentials
         a_platform_is_found_by_its_host_or_its_route_and_otherwise_nobody_answers
     }
+    oauth2 {
+        what_is_no_grant_is_a_bad_request
+        who_gets_no_token_is_told_nothing
+    }
     opentact {
         basic_credentials_are_an_address_and_a_password
         an_ha1b_is_a_credential_of_its_own_and_agrees_with_others_or_is_refused
@@ -76,6 +83,10 @@ tables! {
     }
     paths {
         what_has_two_readings_is_refused_and_what_has_one_goes_through_as_it_came
+    }
+    sessions {
+        what_is_no_login_is_a_bad_request
+        who_gets_no_session_is_told_nothing
     }
     spoofs {
         identity_headers_and_credential_places_are_the_servers_own_in_every_spelling

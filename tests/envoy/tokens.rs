@@ -336,7 +336,17 @@ pub(crate) fn infobips_tokens_stand_behind_bearer_and_do_what_their_users_may() 
         ),
         row(
             "of a disabled user",
-            bearer(json!({ "sub": "u-4" })),
+            bearer(json!({ "sub": "gone" })),
+            refused(),
+        ),
+        row(
+            "of a user by its id, not its login",
+            bearer(json!({ "sub": "u-dd2020" })),
+            refused(),
+        ),
+        row(
+            "of one of two who have the login",
+            bearer(json!({ "sub": "Aladdin" })),
             refused(),
         ),
         row("of nobody", bearer(json!({ "sub": "nobody" })), refused()),

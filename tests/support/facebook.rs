@@ -27,7 +27,7 @@ pub const FOREIGN: &str = "EAABforeign";
 pub const UNSEEN: &str = "EAABunseen";
 /// Over.
 pub const EXPIRED: &str = "EAABexpired";
-/// O10: Graph says nothing.
+/// O10: Graph says nothing. Nor of those that begin so.
 pub const SILENT: &str = "EAABsilent";
 /// Graph is not well: rate limits of the app, down, gone astray, not Graph at all.
 pub const TROUBLED: [&str; 9] = [
@@ -60,6 +60,13 @@ impl Graph {
         self.0.url("/v23.0")
     }
 
+    /// How many times it was asked about tokens that begin so.
+    pub fn asked_about(&self, beginning: &str) -> usize {
+        let named = format!("input_token={beginning}");
+        let asked = self.0.asked();
+        asked.iter().filter(|it| it.target.contains(&named)).count()
+    }
+
     /// How often it was asked about this token.
     pub fn asked(&self, token: &str) -> usize {
         let named = format!("input_token={token}&");
@@ -68,17 +75,17 @@ impl Graph {
     }
 }
 
-/// Starts a server in the test's own process, which asks this Graph and this provider of keys, with files in this
-/// directory; its time is the second that the counter says.
-pub async fn serve(graph: &Graph, jwks_url: &str, directory: &Path) -> (Running, Arc<AtomicU64>) {
-    serve_on("directory_file: directory.yaml", graph, jwks_url, directory).await
+/// Starts a server in the test's own process, which asks this Graph and whom `more` settings of the scheme name, with
+/// files in this directory; its time is the second that the counter says.
+pub async fn serve(graph: &Graph, more: &str, directory: &Path) -> (Running, Arc<AtomicU64>) {
+    serve_on("directory_file: directory.yaml", graph, more, directory).await
 }
 
 /// As [`serve`], with these settings of the store.
 pub async fn serve_on(
     store: &str,
     graph: &Graph,
-    jwks_url: &str,
+    more: &str,
     directory: &Path,
 ) -> (Running, Arc<AtomicU64>) {
     let write = |name: &str, text: &str| {
@@ -99,7 +106,7 @@ platforms:
     preset: opentact
     hosts: [{OPENTACT}]
     schemes:
-      facebook: {{ app_id: "100000000000001", app_secret_file: facebook.secret, graph_url: "{}", jwks_url: "{jwks_url}" }}
+      facebook: {{ app_id: "100000000000001", app_secret_file: facebook.secret, graph_url: "{}", {more} }}
 "#,
         graph.url()
     );
@@ -160,6 +167,7 @@ fn answer(asked: &Asked) -> Reply {
         "EAABendless" => Reply::instead(Instead::Endless),
         "EAABclosed" => Reply::instead(Instead::Close),
         "EAABtwofaced" => Reply::ok(TWOFACED),
+        other if other.starts_with(SILENT) => Reply::instead(Instead::Silence),
         _ => json(200, &unknown()),
     }
 }

@@ -101,7 +101,10 @@ fn answer(asked: &Asked) -> Reply {
         "gold-admin" => says(json!({ "tier": "gold", "groups": ["staff", "admins"] })),
         "endless-life" => says(json!({ "exp": null })),
         "narrow" => says(json!({ "scope": "orders:none" })),
-        "over" => says(json!({ "exp": 1_600_000_000 })),
+        over if over.starts_with("over") => says(json!({ "exp": 1_600_000_000 })),
+        "bound" => {
+            says(json!({ "cnf": { "x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2" } }))
+        }
         "early" => says(json!({ "nbf": END - 1 })),
         "for-another" => says(json!({ "aud": "another" })),
         "for-nobody" => says(json!({ "aud": null })),

@@ -193,5 +193,5 @@ x-auth-expires: 4102444800
 x-auth-platform: infobip
 x-auth-roles: Communication Manager
 x-auth-scheme: oauth2
-x-auth-user: DD2020
-x-auth-username: dd2020";
+x-auth-user: u-dd2020
+x-auth-username: DD2020";

@@ -178,7 +178,12 @@ impl<'a> Row<'a> {
     }
 }
 
-fn parse_net(text: &str) -> Result<IpNet, &'static str> {
+/// Reads an address or a range as addresses are compared with it: IPv4 wherever it is meant (RFC 4291
+/// §2.5.5.2).
+///
+/// # Errors
+/// What it should have been.
+pub fn parse_net(text: &str) -> Result<IpNet, &'static str> {
     let address = text.parse::<IpAddr>().map(IpNet::from);
     let net = address
         .or_else(|_| text.parse::<IpNet>())

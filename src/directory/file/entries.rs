@@ -152,6 +152,8 @@ impl Entry for KeyEntry {
             user: row.user,
             scopes: row.scopes,
             disabled: !row.enabled,
+            only_scopes: row.only_scopes,
+            attributes: row.attributes,
             ..ApiKey::default()
         };
         if let (Some(from), Some(to)) = (record.valid_from, record.valid_to)

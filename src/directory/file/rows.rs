@@ -152,6 +152,12 @@ pub struct KeyRow {
     /// Off: as if it did not exist.
     #[serde(default = "yes")]
     pub enabled: bool,
+    /// It is good only where one of its scopes is asked for: without one, nowhere.
+    #[serde(default)]
+    pub only_scopes: bool,
+    /// What the platform's answers show.
+    #[serde(default)]
+    pub attributes: Attributes,
 }
 
 fn yes() -> bool {

@@ -112,6 +112,12 @@ impl ToRow for ApiKey {
         add(&mut row, "valid_from", &self.valid_from.map(time));
         add(&mut row, "valid_to", &self.valid_to.map(time));
         row.insert("enabled".into(), json!(!self.disabled));
+        if self.only_scopes {
+            row.insert("only_scopes".into(), json!(true));
+        }
+        if !self.attributes.is_empty() {
+            row.insert("attributes".into(), json!(self.attributes));
+        }
         row
     }
 

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::directory::file::written::{Row, ToRow, to_line};
+use crate::directory::file::written::{Row, ToRow, time, to_line};
 use crate::directory::file::{DirectoryFile, Existing, Imported};
 use crate::directory::operations::words::{Clear, Exported, Line, OperationError, Outcome};
 use crate::directory::operations::{Operations, send};
@@ -121,10 +121,13 @@ impl Operations {
             "account"
         };
         while let Some(page) = walk.next().await? {
-            for met in page {
-                let row = met
+            let ids: Vec<_> = page.iter().map(|it| it.id.clone()).collect();
+            let uses = self.last_uses::<R>(platform, &ids).await?;
+            for (met, used) in page.into_iter().zip(uses) {
+                let mut row = met
                     .record
                     .map_or_else(|| unreadable(&met.id), |it| it.view());
+                row.extend(used);
                 if account.is_some_and(|it| row.get(key).and_then(Value::as_str) != Some(it)) {
                     continue;
                 }
@@ -133,6 +136,21 @@ impl Operations {
             }
         }
         Ok(records)
+    }
+
+    /// Gives what views say besides of when records of a kind were used last, in their order.
+    pub(super) async fn last_uses<R: ToRow>(
+        &self,
+        platform: &str,
+        ids: &[String],
+    ) -> Result<Vec<Option<(String, Value)>>, OperationError> {
+        if R::KIND != RecordKind::Key {
+            return Ok(vec![None; ids.len()]);
+        }
+        let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+        let uses = self.directory.last_uses(platform, &ids).await?;
+        let told = |at: u64| ("last_used_at".to_owned(), json!(time(at)));
+        Ok(uses.into_iter().map(|it| it.map(told)).collect())
     }
 }
 

@@ -257,8 +257,11 @@ impl Operations {
         let key = self.directory.record_key(R::KIND, platform, id);
         let record: Option<R> = self.directory.stored(&key).await?;
         let record = record.ok_or_else(|| absent::<R>(platform, id))?;
+        let mut view = record.view();
+        let uses = self.last_uses::<R>(platform, &[id.to_owned()]).await?;
+        view.extend(uses.into_iter().flatten());
         Ok(Outcome::Record {
-            record: record.view(),
+            record: view,
             secret: None,
         })
     }

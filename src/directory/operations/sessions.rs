@@ -91,11 +91,12 @@ impl Operations {
             let generations = users[index]
                 .as_ref()
                 .map(|it| [whole, generation, it.generation]);
-            let state = if session.ends <= now {
+            let unused = used[index].is_none();
+            let state = if session.ends <= now || unused && session.idle_seconds.is_none() {
                 "ended"
             } else if generations != Some(session.generations) {
                 "revoked"
-            } else if session.idle_seconds.is_some() && used[index].is_none() {
+            } else if unused {
                 "idle"
             } else {
                 "on"

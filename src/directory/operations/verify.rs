@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::decision::Fault;
 use crate::directory::decoding::{decode, key_digest};
+use crate::directory::hints::{Most, most_hints};
 use crate::directory::operations::send;
 use crate::directory::operations::verify::others::Pages;
 use crate::directory::operations::words::{Line, OperationError};
@@ -253,7 +254,9 @@ impl Visit<'_> {
         let values = self.directory.values(hints).await?;
         let names = |(key, value): (&String, Option<Bytes>)| {
             let ids = value.and_then(|it| decode::<Vec<String>>(key, &it).ok());
-            ids.is_some_and(|ids| ids.iter().any(|it| it == id))
+            let ids = ids.unwrap_or_default();
+            // What does not fit into a list goes without.
+            ids.iter().any(|it| it == id) || most_hints(key) == Most::Listed(ids.len())
         };
         Ok(hints.iter().zip(values).all(names))
     }

@@ -133,6 +133,8 @@ impl Who {
             allowed_addresses,
             generations: _,
             token: _,
+            only_scopes: _,
+            session: _,
         } = identity.clone();
         Self {
             account,

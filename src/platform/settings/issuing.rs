@@ -1,6 +1,7 @@
 //! Whether and how a platform issues what its clients present later.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -8,6 +9,12 @@ use serde::Deserialize;
 use crate::document::{Document, Problem};
 use crate::keys::hmac::HmacKeys;
 use crate::platform::settings::{RawPlatform, Surroundings};
+
+/// After how many seconds sessions end where nothing else is said.
+const SESSION_SECONDS: u32 = 3_600;
+
+/// After how many seconds sliding sessions end however they are used, where nothing else is said.
+const SESSION_CAP_SECONDS: u32 = 86_400;
 
 /// What a platform's endpoints that issue tokens are.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -21,6 +28,62 @@ pub struct IssueSettings {
     pub served: Served,
     /// How long its tokens are good, in seconds; absent: as the platform documents it.
     pub token_seconds: Option<NonZeroU32>,
+    /// What ends its sessions, where it has any.
+    pub session: Option<SessionEnd>,
+    /// After how many seconds they end, without use or by the clock; absent: 3600.
+    pub session_seconds: Option<NonZeroU32>,
+    /// After how many seconds a sliding session ends however it is used; absent: 86400.
+    pub session_cap_seconds: Option<NonZeroU32>,
+}
+
+/// What ends a session.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionEnd {
+    /// The clock, however it is used.
+    Absolute,
+    /// Not being used.
+    #[default]
+    Sliding,
+}
+
+/// How long sessions live.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SessionLife {
+    /// How long one may go unused; `None`: to its end.
+    pub idle: Option<Duration>,
+    /// How long one lives however it is used.
+    pub cap: Duration,
+}
+
+impl IssueSettings {
+    /// Gives how long the platform's sessions live.
+    #[must_use]
+    pub fn session_life(&self) -> SessionLife {
+        let seconds = |set: Option<NonZeroU32>, default| {
+            let set = set.map_or(default, NonZeroU32::get);
+            Duration::from_secs(set.into())
+        };
+        let life = seconds(self.session_seconds, SESSION_SECONDS);
+        match self.session.unwrap_or_default() {
+            SessionEnd::Absolute => SessionLife {
+                idle: None,
+                cap: life,
+            },
+            SessionEnd::Sliding => SessionLife {
+                idle: Some(life),
+                cap: seconds(self.session_cap_seconds, SESSION_CAP_SECONDS),
+            },
+        }
+    }
+
+    /// Tells whether anything is said about sessions.
+    #[must_use]
+    pub fn mentions_sessions(&self) -> bool {
+        self.session.is_some()
+            || self.session_seconds.is_some()
+            || self.session_cap_seconds.is_some()
+    }
 }
 
 /// Who serves endpoints that issue tokens.

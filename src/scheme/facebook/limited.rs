@@ -23,13 +23,14 @@ pub(super) struct Limited {
 }
 
 impl Limited {
-    /// Makes one, which asks nobody yet.
+    /// Makes one, which asks nobody yet. `leeway` is in seconds.
     ///
     /// # Errors
     /// That the cryptography of this build does not work.
     pub(super) fn new(
         app_id: &str,
         jwks_url: String,
+        leeway: u64,
         outbound: &Outbound,
     ) -> Result<Self, &'static str> {
         let usual = Keeping {
@@ -50,7 +51,7 @@ impl Limited {
                 issuers: vec![ISSUER.to_owned()],
                 audience: vec![app_id.to_owned()],
                 required: ["iss", "aud", "sub"].map(str::to_owned).to_vec(),
-                leeway: 0,
+                leeway,
             },
         })
     }

@@ -9,7 +9,7 @@ use crate::directory::bench::{Bench, START};
 use crate::directory::records::{Account, Link, User};
 use crate::keys::hmac::HmacKeys;
 use crate::keys::signing::SigningKeys;
-use crate::outbound::Reply;
+use crate::outbound::{Outbound, Reply};
 use crate::request::query::Query;
 
 const APP: &str = "1234567890123456";
@@ -65,6 +65,16 @@ fn an_app_is_an_id_and_a_secret_or_none_and_then_every_token_is_refused_with_a_w
             false,
         ),
         ("graph: x\n", "graph", false),
+        ("leeway_seconds: 61\n", "leeway_seconds", false),
+        ("calls_per_second: 0\n", "calls_per_second", false),
+        ("calls_per_second: 10001\n", "calls_per_second", false),
+        ("throttle: { failures: 0 }\n", "throttle.failures", false),
+        (
+            "throttle: { window_seconds: 86401 }\n",
+            "throttle.window_seconds",
+            false,
+        ),
+        ("throttle: { bucket: null }\n", "throttle.bucket", false),
     ] {
         match build_from(settings, folder.path()) {
             Ok(scheme) => {

@@ -10,10 +10,15 @@ use serde::Deserialize;
 
 use crate::credential::Secret;
 use crate::outbound::check_url;
-use crate::scheme::{Asked, Names, Source};
+use crate::scheme::{Allowance, Asked, Names, RawAllowance, Source};
 
 /// The longest that an answer may be kept: an hour, in which a token that was revoked lives on.
 const MAX_KEEP_SECONDS: u64 = 3600;
+
+/// How many tokens of one client may be unknown to the issuer in a window, unless settings say else.
+/// It says the same of those that are over, and many clients may stand behind one address: each that
+/// goes on with such a token has it asked about every few seconds.
+const FAILURES: u32 = 1000;
 
 /// Settings of an `introspection` scheme.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -46,6 +51,9 @@ pub(super) struct Settings {
     /// How long an answer is kept, 3600 at most, and never longer than the token lasts.
     #[serde(default = "minute")]
     pub(super) keep_seconds: u64,
+    /// How many tokens of one client may be unknown to the issuer; 1000 in 60 seconds, if absent.
+    #[serde(default)]
+    throttle: RawAllowance,
 }
 
 fn minute() -> u64 {
@@ -53,14 +61,15 @@ fn minute() -> u64 {
 }
 
 impl Settings {
-    /// Tells of settings that could not mean what they say.
-    pub(super) fn check(&self, complain: &mut impl FnMut(&str, &str)) {
+    /// Tells of settings that could not mean what they say, and gives what one client may have asked.
+    pub(super) fn check(&self, complain: &mut impl FnMut(&str, &str)) -> Allowance {
         if let Err(message) = check_url(&self.url) {
             complain("/url", message);
         }
         if self.keep_seconds > MAX_KEEP_SECONDS {
             complain("/keep_seconds", "at most 3600");
         }
+        self.throttle.check(FAILURES, complain)
     }
 
     /// Gives the value of `Authorization` that the endpoint is asked with; `None` where there is

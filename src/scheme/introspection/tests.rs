@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::*;
 use crate::keys::hmac::HmacKeys;
 use crate::keys::signing::SigningKeys;
-use crate::outbound::Reply;
+use crate::outbound::{Outbound, Reply};
 
 fn build_from(settings: &str, base: &Path) -> Result<Arc<dyn Scheme>, Vec<String>> {
     let context = Context {
@@ -40,6 +40,10 @@ fn an_endpoint_is_asked_as_somebody_over_https() {
         (format!("{url}bearer_token_file: s\n"), ""),
         (format!("{url}{client}keep_seconds: 0\n"), ""),
         (format!("{url}{client}keep_seconds: 3601\n"), "keep_seconds"),
+        (
+            format!("{url}{client}throttle: {{ failures: 0 }}\n"),
+            "throttle.failures",
+        ),
         (url.to_owned(), ""),
         (format!("{url}client_id: me\n"), ""),
         (format!("{url}{client}bearer_token_file: s\n"), ""),

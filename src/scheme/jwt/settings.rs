@@ -81,6 +81,10 @@ pub(super) fn check(read: &Settings, complain: &mut impl FnMut(&str, &str)) {
             "tokens minted here end with the record of whom they name: `directory` must be `required`",
         );
     }
+    if read.claims.login.is_some() && read.directory == Asked::None {
+        let message = "who has a login is asked of the directory, which `directory: none` does not";
+        complain("/claims/login", message);
+    }
     check_key_set(read, complain);
     let Some(algorithms) = &read.algorithms else {
         return;

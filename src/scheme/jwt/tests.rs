@@ -385,6 +385,7 @@ async fn claims_are_demanded_as_the_settings_say() {
     let fixture = Fixture::new(KAZOO).await;
     let (bad, expired) = (Some(Reason::Malformed), Some(Reason::Expired));
     let (early, unknown) = (Some(Reason::NotYetValid), Some(Reason::Unknown));
+    let wrong = Some(Reason::Wrong);
     let cases = [
         ("honest", json!({}), None),
         ("ends in a second", json!({ "exp": START + 1 }), None),
@@ -429,6 +430,13 @@ async fn claims_are_demanded_as_the_settings_say() {
             json!({ "identity_sig": "" }),
             bad,
         ),
+        ("bound to a key", json!({ "cnf": { "jkt": "0ZcO" } }), wrong),
+        (
+            "bound to a certificate",
+            json!({ "cnf": { "x5t#S256": "bwcK" } }),
+            wrong,
+        ),
+        ("bound to what is unclear", json!({ "cnf": "" }), wrong),
         ("meant for somebody", json!({ "aud": "somebody" }), unknown),
         (
             "an account that is a number",
@@ -749,6 +757,55 @@ async fn infobips_example_is_read_as_published() {
     assert!(fixture.folder.path().exists());
 }
 
+#[tokio::test]
+async fn a_user_is_found_by_its_id_and_else_by_a_login_that_nobody_shares() {
+    let by_login = "
+from: [{ header: x-auth-token }]
+required_claims: [exp]
+claims: { user: uid, login: sub }
+";
+    let fixture = Fixture::new(by_login).await;
+    let namesake = |id: &str| User {
+        id: id.into(),
+        account: Some(format!("account of {id}")),
+        username: Some("Aladdin".into()),
+        ..User::default()
+    };
+    for id in ["u2", "u3"] {
+        let user = namesake(id);
+        fixture.bench.directory.put_user("p", &user).await.unwrap();
+    }
+    let found = async |claims: Value| {
+        let mut claims = claims;
+        claims["exp"] = json!(START + 3600);
+        let token = fixture
+            .hmac
+            .token(r#"{"alg":"HS256"}"#, &claims.to_string());
+        let verified = fixture.verify(&token).await;
+        verified.map(|it| (it.user.unwrap_or_default(), it.username.unwrap_or_default()))
+    };
+    let user = |id: &str, name: &str| Ok((id.to_owned(), name.to_owned()));
+    for (claims, want) in [
+        (json!({ "sub": "john" }), user("u1", "john")),
+        (json!({ "sub": "u1" }), Err(Reason::Unknown)),
+        (json!({ "sub": "nobody" }), Err(Reason::Unknown)),
+        (json!({ "sub": "Aladdin" }), Err(Reason::Conflict)),
+        (
+            json!({ "sub": "Aladdin", "uid": "u3" }),
+            user("u3", "Aladdin"),
+        ),
+        // The login may have changed since.
+        (json!({ "sub": "jack", "uid": "u1" }), user("u1", "john")),
+        (json!({ "sub": "john", "uid": "u9" }), Err(Reason::Unknown)),
+        (json!({ "sub": "john", "uid": null }), user("u1", "john")),
+        (json!({ "sub": "john", "uid": "" }), Err(Reason::Malformed)),
+        (json!({ "sub": 7 }), Err(Reason::Malformed)),
+        (json!({}), Err(Reason::Unknown)),
+    ] {
+        assert_eq!(found(claims.clone()).await, want, "{claims}");
+    }
+}
+
 #[test]
 fn settings_that_could_not_mean_what_they_say_are_problems() {
     let from = "from: [{ authorization: Bearer }]";
@@ -759,6 +816,10 @@ fn settings_that_could_not_mean_what_they_say_are_problems() {
         (from.to_owned(), "`issuer`"),
         (format!("{from}\nissuer: i"), "`audience`"),
         (format!("{from}\n{own}\nleeway_seconds: 61"), "at most 60"),
+        (
+            format!("{from}\n{own}\ndirectory: none\nclaims: {{ login: sub }}"),
+            "asked of the directory",
+        ),
         (format!("{from}\n{own}\nalgorithms: []"), "at least one"),
         (
             format!("{from}\n{own}\nalgorithms: [none]"),

@@ -26,6 +26,9 @@ pub(crate) struct Names {
     pub(crate) account: Option<String>,
     /// The user's id; `sub` unless said otherwise.
     pub(crate) user: Option<String>,
+    /// The login name or e-mail by which the user is looked up where the token does not say its id. A
+    /// name that several users have is nobody's.
+    pub(crate) login: Option<String>,
     /// The login name, for users without a record.
     pub(crate) username: Option<String>,
     /// Scopes, divided by spaces or as a list; `scope` unless said otherwise.
@@ -39,6 +42,7 @@ impl Default for Names {
         Self {
             account: None,
             user: Some("sub".to_owned()),
+            login: None,
             username: None,
             scopes: Some("scope".to_owned()),
             roles: None,
@@ -65,6 +69,7 @@ pub(crate) struct Demands {
 pub(crate) struct Named {
     pub(crate) account: Option<String>,
     pub(crate) user: Option<String>,
+    pub(crate) login: Option<String>,
     pub(crate) username: Option<String>,
     pub(crate) scopes: Vec<String>,
     pub(crate) roles: Vec<String>,
@@ -84,6 +89,7 @@ impl Demands {
         if self.required.iter().any(absent) {
             return Err(malformed("a claim that the scheme requires is not there"));
         }
+        check_unbound(claims)?;
         self.check_issuer(claims)?;
         self.check_audience(claims)?;
         let ends = self.check_times(claims, now)?;
@@ -171,10 +177,26 @@ impl Names {
         Ok(Named {
             account: claim(&self.account).map(id).transpose()?,
             user: claim(&self.user).map(id).transpose()?,
+            login: claim(&self.login).map(id).transpose()?,
             username: claim(&self.username).map(text_claim).transpose()?,
             scopes: claim(&self.scopes).map_or(Ok(Vec::new()), words)?,
             roles: claim(&self.roles).map_or(Ok(Vec::new()), roles)?,
         })
+    }
+}
+
+/// Demands that whoever bears the token may use it. One with `cnf` (RFC 7800 §3.1, RFC 8705 §3, RFC 9449
+/// §6) is for whoever has a key besides, which nobody proves to have here.
+///
+/// # Errors
+/// A denial where it is bound to a key or a certificate.
+pub(crate) fn check_unbound(claims: &Map<String, Value>) -> Result<(), Denial> {
+    match claims.get("cnf") {
+        None | Some(Value::Null) => Ok(()),
+        Some(_) => {
+            let detail = "the token is bound to a key (`cnf`), which is not proven here";
+            Err(Denial::new(Reason::Wrong, detail))
+        }
     }
 }
 

@@ -5,7 +5,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::decision::{Denial, Failure, Reason};
+use crate::directory::Index;
 use crate::directory::reads::Reads;
+use crate::directory::records::User;
 use crate::identity::Identity;
 use crate::scheme::tokens::claims::Named;
 use crate::scheme::{generations, open_account, open_user};
@@ -68,8 +70,8 @@ impl Lookup {
         if self.directory == Asked::None {
             return Ok(self.claimed(named, None));
         }
-        if let Some(id) = &named.user {
-            if let Some(user) = reads.user(id).await? {
+        if named.user.is_some() || named.login.is_some() {
+            if let Some(user) = user_of(&named, reads).await? {
                 let opened = open_user(&self.platform, &self.scheme, user, reads).await?;
                 if named.account.is_some() && named.account != opened.identity.account {
                     let detail = "the token's user belongs to another account";
@@ -91,7 +93,7 @@ impl Lookup {
         }
         let generations = generations(account.as_ref(), 0, reads).await?;
         check_generations(issued, generations)?;
-        let by_itself = named.user.is_none();
+        let by_itself = named.user.is_none() && named.login.is_none();
         let mut identity = self.claimed(named, account.and_then(|it| it.expires));
         identity.generations = Some(generations);
         if by_itself {
@@ -113,6 +115,21 @@ impl Lookup {
             ..Identity::default()
         }
     }
+}
+
+/// Gives the user whom a token names by its id, or else by its login.
+async fn user_of(named: &Named, reads: &Reads) -> Result<Option<User>, Failure> {
+    let login = match (&named.user, &named.login) {
+        (Some(id), _) => return Ok(reads.user(id).await?),
+        (None, Some(login)) => login,
+        (None, None) => return Ok(None),
+    };
+    let mut users = reads.users(Index::Login, &[login.as_bytes()]).await?;
+    if users.len() > 1 {
+        let detail = "several users have the login that the token names";
+        return Err(denied(Reason::Conflict, detail).into());
+    }
+    Ok(users.pop())
 }
 
 fn check_generations(claim: Option<&Value>, now: [u64; 3]) -> Result<(), Denial> {

@@ -1,0 +1,73 @@
+//! Logging in: a user's name and password, however an endpoint is told them.
+//!
+//! Who is unknown, whose password is wrong and who may not get in are answered with one body, after the
+//! same work.
+
+use crate::credential::Secret;
+use crate::decision::{Denial, Failure, Reason};
+use crate::identity::Identity;
+use crate::issue::Asked;
+use crate::issue::core::Core;
+use crate::scheme::{by_password, open_user};
+
+/// A user who has logged in.
+pub(super) struct LoggedIn {
+    /// Its id.
+    pub(super) user: String,
+    /// The name that it logs in with.
+    pub(super) login: String,
+    /// The generations that it has logged in under.
+    pub(super) generations: [u64; 3],
+}
+
+/// Logs a user in, as often as the throttle lets; `what` it is for counts in metrics.
+///
+/// # Errors
+/// A denial where the user may not get in or too many have failed, a fault when that cannot be told.
+pub(super) async fn log_in(
+    core: &Core,
+    asked: &Asked,
+    what: &'static str,
+    (name, password): (&str, &Secret),
+) -> Result<LoggedIn, Failure> {
+    let found = try_in(core, asked, (name, password)).await;
+    if let Err(failure) = &found {
+        count(core, asked, what, failure);
+    }
+    let identity = found?;
+    Ok(LoggedIn {
+        user: identity.user.unwrap_or_default(),
+        login: identity.username.unwrap_or_default(),
+        generations: identity.generations.unwrap_or_default(),
+    })
+}
+
+async fn try_in(
+    core: &Core,
+    asked: &Asked,
+    (name, password): (&str, &Secret),
+) -> Result<Identity, Failure> {
+    if asked.context.identity.is_some() {
+        // RFC 6749 §2.3 for the one, the platform's `conflict` for both.
+        let detail = "a login came with another credential";
+        return Err(Denial::new(Reason::Conflict, detail).into());
+    }
+    // As Basic counts them, so that both count together.
+    let targets = [name.to_owned()];
+    let reads = core.reads(asked);
+    let verify = async {
+        let user = by_password(name, password, &reads).await?;
+        let opened = open_user(&asked.platform.name, "", user, &reads).await?;
+        Ok(opened.identity)
+    };
+    core.log_in(asked, &targets, verify).await
+}
+
+/// Counts a login that failed.
+pub(super) fn count(core: &Core, asked: &Asked, what: &'static str, failure: &Failure) {
+    let outcome = match failure {
+        Failure::Denied(_) => "refused",
+        Failure::Fault(_) => "fault",
+    };
+    core.count(asked, what, outcome);
+}
