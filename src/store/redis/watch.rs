@@ -153,7 +153,7 @@ impl Watcher {
                     .heard
                     .is_none_or(|it| it.elapsed() > self.watched.grace)
                 {
-                    self.lease.take_back(&why);
+                    self.lease.ran_out(&why);
                 } else {
                     self.lease.run_out(&why);
                 }
