@@ -33,7 +33,7 @@ pub mod decoding;
 pub mod failures;
 pub mod file;
 pub mod generations;
-mod hints;
+mod index;
 pub mod names;
 pub mod once;
 pub mod operations;
@@ -49,6 +49,8 @@ pub mod totp;
 pub mod uses;
 pub mod walk;
 pub mod writing;
+
+pub use index::{Index, MAX_HINTS};
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -68,9 +70,6 @@ use crate::proof::Prover;
 use crate::store::lease::Lease;
 use crate::store::{Store, StoreError};
 
-/// How many records one index entry may name: enough for namesakes, few enough to try them all.
-pub const MAX_HINTS: usize = 4;
-
 /// What the keys begin with that change no verdict.
 const UNTRACKED: &str = "pcu:";
 
@@ -79,77 +78,6 @@ pub const TRACKED: &str = "pc:";
 
 /// What the name of a process's canary begins with.
 pub const CANARIES: &str = "pcw:";
-
-/// What records are found by, besides their id.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Index {
-    /// An account by its API key. No `api_key` scheme finds anything by it.
-    AccountKey,
-    /// An account by its name, of which only letters and digits count.
-    AccountName,
-    /// An API key by its secret.
-    ApiKey,
-    /// A user by the MD5 of `login@domain:domain:password` (SIP).
-    Ha1b,
-    /// API keys by their account, a part of them each; see [`account_keys`].
-    KeyAccount,
-    /// A user by an external issuer and its subject there.
-    Link,
-    /// A user by login name or e-mail.
-    Login,
-    /// A user by account and MD5 of `username:password`.
-    Md5,
-    /// An account by one of its phone numbers.
-    PhoneNumber,
-    /// An account by its SIP realm.
-    Realm,
-    /// A user by account and SHA-1 of `username:password`.
-    Sha1,
-}
-
-impl Index {
-    /// Every index.
-    const ALL: [Self; 11] = [
-        Self::AccountKey,
-        Self::AccountName,
-        Self::ApiKey,
-        Self::Ha1b,
-        Self::KeyAccount,
-        Self::Link,
-        Self::Login,
-        Self::Md5,
-        Self::PhoneNumber,
-        Self::Realm,
-        Self::Sha1,
-    ];
-
-    /// The kind of records that it names.
-    fn kind(self) -> RecordKind {
-        match self {
-            Self::AccountKey | Self::AccountName | Self::PhoneNumber | Self::Realm => {
-                RecordKind::Account
-            }
-            Self::ApiKey | Self::KeyAccount => RecordKind::Key,
-            Self::Ha1b | Self::Link | Self::Login | Self::Md5 | Self::Sha1 => RecordKind::User,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::AccountKey => "account_key",
-            Self::AccountName => "account_name",
-            Self::ApiKey => "key",
-            Self::Ha1b => "ha1b",
-            Self::KeyAccount => "key_account",
-            Self::Link => "link",
-            Self::Login => "login",
-            Self::Md5 => "md5",
-            Self::PhoneNumber => "phone",
-            Self::Realm => "realm",
-            Self::Sha1 => "sha1",
-        }
-    }
-}
 
 /// The directory of every platform in the process. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
 //! The API keys of an account, for whoever manages them.
 //!
-//! An account's keys are found by index entries, over [`PARTS`] of which they are spread by their id,
-//! so that an import that writes many at a time does not wait for one entry. No verdict stands on
-//! what is listed here.
+//! They are found by several index entries an account, over which they are spread by their ids: an
+//! import that writes many at a time does not wait for one entry. No verdict stands on what is listed
+//! here.
 
 use std::collections::BTreeSet;
 

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::decision::{Dependency, Fault};
 use crate::directory::decoding::decode;
-use crate::directory::hints::{insert_hint, most_hints};
+use crate::directory::index::{insert_hint, most_hints};
 use crate::directory::pepper::Digest;
 use crate::directory::records::{Account, ApiKey, RecordKind, User};
 use crate::directory::seal::Sealed;

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::check::asking::{Ask, ask};
 use crate::support::check::CheckClient;
+use crate::support::client::{Request, exchange};
 use crate::support::issuers::{INFOBIP, INFOBIP_SECRET, changed, dd2020s};
 use crate::support::server::Server;
 
@@ -18,6 +19,8 @@ const OPERATIONS: &str = include_str!("../golden/infobip/operations.txt");
 
 /// How many the platform publishes.
 const PUBLISHED: usize = 943;
+
+const HOST: &str = "infobip.example.com";
 
 /// How many clients ask at a time.
 const CLIENTS: usize = 4;
@@ -46,7 +49,7 @@ impl Operation {
         let path = segments.collect::<Vec<_>>().join("/");
         let asked = Ask {
             peer: "127.0.0.1".to_owned(),
-            ..Ask::new("infobip.example.com", self.method, path)
+            ..Ask::new(HOST, self.method, path)
         };
         match authorization {
             Some(it) => asked.header("authorization", it),
@@ -165,8 +168,31 @@ fn all_but(index: usize) -> String {
     format!("key-without-set-{index:04}")
 }
 
+/// Logs a user in as Envoy lets clients: Check admits the request, and the issue listener answers what bears its context.
+async fn session(server: &Server, user: &str) -> String {
+    let path = "/auth/1/session";
+    let login = Ask {
+        peer: "127.0.0.1".to_owned(),
+        ..Ask::new(HOST, "POST", path)
+    };
+    let client = &mut CheckClient::connect(server.grpc()).await;
+    let admitted = ask(client, login.mapped()).await;
+    let context = admitted
+        .headers
+        .iter()
+        .find(|it| it.0 == "x-portcullis-context");
+    let request = Request::new("POST", path)
+        .header("host", HOST)
+        .header("content-type", "application/json")
+        .header("x-portcullis-context", &context.expect("a context").1)
+        .body(json!({ "username": user, "password": "word" }).to_string());
+    let answer = exchange(server.issue(), &request).await;
+    let token = answer.json()["token"].clone();
+    format!("IBSSO {}", token.as_str().expect("a token"))
+}
+
 /// What is presented under a scheme, with every scope and with none.
-fn presented(scheme: &str) -> [String; 2] {
+fn presented(scheme: &str, sessions: &[String; 2]) -> [String; 2] {
     let bearer = |user| {
         let claims = changed(dd2020s(), json!({ "sub": user }));
         format!("Bearer {}", INFOBIP.token(&claims))
@@ -176,12 +202,17 @@ fn presented(scheme: &str) -> [String; 2] {
         // may:word, may-not:word
         "basic" => ["bWF5OndvcmQ=", "bWF5LW5vdDp3b3Jk"].map(|it| format!("Basic {it}")),
         "oauth2" => ["may", "may-not"].map(bearer),
+        "session" => sessions.clone(),
         other => panic!("no credential for {other}"),
     }
 }
 
 /// What should be answered to each question about an operation.
-fn questions(operation: &Operation, cast: &Cast) -> Vec<(String, Bytes, u16)> {
+fn questions(
+    operation: &Operation,
+    cast: &Cast,
+    sessions: &[String; 2],
+) -> Vec<(String, Bytes, u16)> {
     let mut all = Vec::new();
     let mut question = |what: &str, credential: Option<&str>, status| {
         let name = format!("{} {}: {what}", operation.method, operation.path);
@@ -191,9 +222,9 @@ fn questions(operation: &Operation, cast: &Cast) -> Vec<(String, Bytes, u16)> {
     if operation.public() {
         return all;
     }
-    for scheme in SCHEMES.iter().filter(|it| **it != "session") {
-        let [with, without] = presented(scheme);
-        let taken = operation.schemes.contains(scheme);
+    for scheme in SCHEMES {
+        let [with, without] = presented(scheme, sessions);
+        let taken = operation.schemes.contains(&scheme);
         let status = |admitted: bool| if taken && admitted { 200 } else { 403 };
         question(
             &format!("{scheme} with all scopes"),
@@ -222,10 +253,16 @@ async fn every_published_operation_takes_its_schemes_and_any_of_its_scopes_and_n
     let operations = operations();
     let cast = Cast::of(&operations);
     let server = cast.start();
+    let sessions = [
+        session(&server, "may").await,
+        session(&server, "may-not").await,
+    ];
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS {
         let mine = operations.iter().skip(client).step_by(CLIENTS);
-        let mine = mine.flat_map(|it| questions(it, &cast)).collect::<Vec<_>>();
+        let mine = mine
+            .flat_map(|it| questions(it, &cast, &sessions))
+            .collect::<Vec<_>>();
         let address = server.grpc();
         clients.spawn(async move {
             let client = &mut CheckClient::connect(address).await;

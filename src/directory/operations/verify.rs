@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::decision::Fault;
 use crate::directory::decoding::{decode, key_digest};
-use crate::directory::hints::{Most, most_hints};
+use crate::directory::index::{Most, most_hints};
 use crate::directory::operations::send;
 use crate::directory::operations::verify::others::Pages;
 use crate::directory::operations::words::{Line, OperationError};
