@@ -56,7 +56,8 @@ impl Directory {
         for _ in 0..WRITE_ATTEMPTS {
             let (old, mut written) = self.written_under().await?;
             if given.first().is_some_and(|it| written.contains(it)) {
-                return Ok(self.0.was_filled.store(true, Ordering::Relaxed));
+                self.0.was_filled.store(true, Ordering::Relaxed);
+                return Ok(());
             }
             written.extend(given.first().cloned());
             let value =
@@ -68,7 +69,8 @@ impl Directory {
                 .await
                 .map_err(store_fault)?
             {
-                return Ok(self.0.was_filled.store(true, Ordering::Relaxed));
+                self.0.was_filled.store(true, Ordering::Relaxed);
+                return Ok(());
             }
         }
         Err(internal("the store's check value is being changed by too many writers at once").into())
@@ -89,14 +91,14 @@ impl Directory {
     /// A fault where there was one before: what was not found beside it was emptied away.
     pub(super) fn heed_check_value(&self, value: Option<&Bytes>) -> Result<(), Fault> {
         let was_filled = &self.0.was_filled;
-        match value {
-            Some(_) => Ok(was_filled.store(true, Ordering::Relaxed)),
-            None if was_filled.load(Ordering::Relaxed) => {
-                let detail = "it was emptied: nobody in it is known to be unknown until the directory is imported again or restored from a backup";
-                Err(Fault::new(Dependency::Store, detail))
-            }
-            None => Ok(()),
+        if value.is_some() {
+            was_filled.store(true, Ordering::Relaxed);
+        } else if was_filled.load(Ordering::Relaxed) {
+            let detail = "it was emptied: who is unknown or revoked cannot be told until the \
+                directory is imported again or restored from a backup";
+            return Err(Fault::new(Dependency::Store, detail));
         }
+        Ok(())
     }
 
     /// Lets the store forget every pepper but the newest, for whoever has seen that nothing stands

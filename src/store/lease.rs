@@ -107,7 +107,13 @@ mod tests {
         lease.run_out("lost");
         assert!(lease.holds(99), "it runs out by itself");
         assert_eq!(lease.trouble().as_deref(), Some("lost"));
+        lease.ran_out("lost for long");
+        assert!(!lease.holds(0), "wherever a clock is set back to");
+        assert_eq!(lease.end(), 100, "until then it was relied on");
+        lease.extend(200);
+        assert!(lease.holds(199));
         lease.take_back("another server");
         assert!(!lease.holds(99));
+        assert_eq!(lease.end(), 0);
     }
 }

@@ -25,21 +25,33 @@ async fn a_flood_of_made_up_keys_at_a_redis_that_hangs_costs_little_and_delays_n
     for worker in 0..AT_ONCE {
         let mut client = site.client().await;
         flood.spawn(async move {
+            let mut waits = [0; 4];
             for number in 0..FLOOD / AT_ONCE {
                 let key = format!("a-made-up-key-{worker}-{number}");
                 let answer = client.exchange(&with(&key).to_bytes()).await;
                 assert_eq!(answer.status, 503, "{key}");
+                let wait = answer.header("retry-after").map(str::parse::<usize>);
+                waits[wait.expect("a wait").expect("seconds")] += 1;
             }
+            waits
         });
     }
     let mut client = site.client().await;
     let mut took = Vec::new();
-    while flood.try_join_next().is_none_or(|it| it.is_ok()) && !flood.is_empty() {
+    let mut waits = [0; 4];
+    while !flood.is_empty() {
+        while let Some(done) = flood.try_join_next() {
+            for (all, of_one) in waits.iter_mut().zip(done.expect("no panic")) {
+                *all += of_one;
+            }
+        }
         let asked = Instant::now();
         let answer = client.exchange(&with(KNOWN).to_bytes()).await;
         assert_eq!(answer.status, 200);
         took.push(asked.elapsed());
     }
+    // Those who were refused together do not come back together.
+    assert!(waits[1..].iter().all(|it| *it > FLOOD / 5), "{waits:?}");
     took.sort_unstable();
     let median = took[took.len() / 2];
     // All share two cores here; who waited for the Redis would wait for 50 ms on top.

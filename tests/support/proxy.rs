@@ -77,7 +77,7 @@ impl Proxy {
         let accepting = Arc::clone(&shared);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                accepting.take(client);
+                accepting.take(&client);
             }
         });
         Self { address, shared }
@@ -136,7 +136,7 @@ impl Shared {
     }
 
     /// Takes a connection; it ends at once where the way is cut or nobody listens at its end.
-    fn take(self: &Arc<Self>, client: TcpStream) {
+    fn take(self: &Arc<Self>, client: &TcpStream) {
         let mut state = self.state();
         state.accepted += 1;
         if state.way == Way::Cut {
@@ -145,7 +145,7 @@ impl Shared {
         let Ok(server) = TcpStream::connect(state.to) else {
             return;
         };
-        let ends = || [&client, &server].map(|it| it.try_clone().expect("a descriptor"));
+        let ends = || [client, &server].map(|it| it.try_clone().expect("a descriptor"));
         state.open.push(ends());
         if state.way == Way::HalfClosed {
             half_close(&ends());

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 use crate::decision::Fault;
-use crate::directory::check::CheckError;
 use crate::directory::failures::Attempts;
 use crate::directory::file::Imported;
 use crate::directory::file::written::Row;
@@ -326,15 +325,6 @@ pub enum OperationError {
 impl From<Fault> for OperationError {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault.to_string())
-    }
-}
-
-impl From<CheckError> for OperationError {
-    fn from(error: CheckError) -> Self {
-        match error {
-            CheckError::Fault(fault) => fault.into(),
-            wrong @ CheckError::Wrong { .. } => Self::Refused(wrong.to_string()),
-        }
     }
 }
 

@@ -97,6 +97,16 @@ enum End {
     Unwilling(StoreError),
 }
 
+impl End {
+    /// The longest first pause before another attempt, and the longest of all.
+    fn pauses(&self) -> (Duration, Duration) {
+        match self {
+            Self::Refused(_) => link::PAUSES_REFUSED,
+            Self::Lost(_) | Self::Demoted | Self::Unwilling(_) => PAUSES,
+        }
+    }
+}
+
 impl Watcher {
     pub(super) fn new(
         client: Client,
@@ -140,11 +150,7 @@ impl Watcher {
 
     /// Does to the lease what an end demands, and gives why, and how long until it is tried again.
     fn heed_end(&self, end: End, standing: &Standing, failures: u32) -> (String, Duration) {
-        let pauses = match end {
-            End::Refused(_) => link::PAUSES_REFUSED,
-            _ => PAUSES,
-        };
-        let soon = link::pause_after(failures, pauses);
+        let soon = link::pause_after(failures, end.pauses());
         match end {
             End::Lost(why) | End::Refused(why) => {
                 let why = why.to_string();
@@ -337,5 +343,18 @@ fn heed(data: &[Value], sinks: &Sinks, is_own: impl Fn(&str) -> bool) {
             },
             _ => sinks.report(Change::Everything),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_refuses_the_password_is_tried_seldom() {
+        let why = || StoreError::Unavailable("-".to_owned());
+        assert_eq!(End::Lost(why()).pauses(), PAUSES);
+        let refused = End::Refused(why()).pauses();
+        assert!(refused.0 >= Duration::from_secs(1) && refused.1 >= Duration::from_secs(30));
     }
 }
