@@ -174,7 +174,12 @@ async fn open_shared(mut config: Config) -> Result<Opened, CommandError> {
     let metrics = Arc::new(Metrics::default());
     let opened = open(config, None, Clock::system(), &metrics).await;
     let opened = opened.map_err(start_error)?;
-    let confirmed = opened.directory.confirm_peppers().await;
+    // What only looks leaves an emptied store as it is, and an import confirms them when it is done.
+    let confirms = !operation.only_looks() && !matches!(operation, Operation::Import { .. });
+    let confirmed = match confirms {
+        true => opened.directory.confirm_peppers().await,
+        false => opened.directory.check_peppers().await,
+    };
     confirmed.map_err(|it| start_error(it.into()))?;
     Ok(opened)
 }

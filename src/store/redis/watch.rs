@@ -91,10 +91,22 @@ struct Standing {
 enum End {
     /// There is no connection any more, or none yet.
     Lost(StoreError),
+    /// There is none, as the server does not know us.
+    Refused(StoreError),
     /// The server is a replica.
     Demoted,
     /// The server does not tell.
     Unwilling(StoreError),
+}
+
+impl End {
+    /// The longest first pause before another attempt, and the longest of all.
+    fn pauses(&self) -> (Duration, Duration) {
+        match self {
+            Self::Refused(_) => link::PAUSES_REFUSED,
+            Self::Lost(_) | Self::Demoted | Self::Unwilling(_) => PAUSES,
+        }
+    }
 }
 
 impl Watcher {
@@ -140,16 +152,16 @@ impl Watcher {
 
     /// Does to the lease what an end demands, and gives why, and how long until it is tried again.
     fn heed_end(&self, end: End, standing: &Standing, failures: u32) -> (String, Duration) {
-        let soon = link::pause_after(failures, PAUSES);
+        let soon = link::pause_after(failures, end.pauses());
         match end {
-            End::Lost(why) => {
+            End::Lost(why) | End::Refused(why) => {
                 let why = why.to_string();
                 // The lease ends by the wall clock, which may be set back.
                 if standing
                     .heard
                     .is_none_or(|it| it.elapsed() > self.watched.grace)
                 {
-                    self.lease.take_back(&why);
+                    self.lease.ran_out(&why);
                 } else {
                     self.lease.run_out(&why);
                 }
@@ -201,6 +213,7 @@ impl Watcher {
                     answer?;
                     missed = 0;
                     self.extend(asked, standing);
+                    self.link.hurry();
                 }
                 Err(_) if missed == 0 => missed = 1,
                 Err(_) => break,
@@ -229,7 +242,13 @@ impl Watcher {
             _ => {}
         });
         let connected = connected.await;
-        connected.map_err(|it| End::Lost(fault::of_connection(&self.address, &it)))
+        connected.map_err(|it| {
+            let why = fault::of_connection(&self.address, &it);
+            match fault::is_refusal(&it) {
+                true => End::Refused(why),
+                false => End::Lost(why),
+            }
+        })
     }
 
     /// Has the server tell, and makes sure that it does.
@@ -331,5 +350,18 @@ fn heed(data: &[Value], sinks: &Sinks, canary: &Canary) {
             },
             _ => sinks.report(Change::Everything),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_refuses_the_password_is_tried_seldom() {
+        let why = || StoreError::Unavailable("-".to_owned());
+        assert_eq!(End::Lost(why()).pauses(), PAUSES);
+        let refused = End::Refused(why()).pauses();
+        assert!(refused.0 >= Duration::from_secs(1) && refused.1 >= Duration::from_secs(30));
     }
 }
