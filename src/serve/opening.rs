@@ -14,7 +14,7 @@ use crate::credential::Fingerprinter;
 use crate::directory::file::replace::Filled;
 use crate::directory::file::{DirectoryFile, Forms};
 use crate::directory::operations::Operations;
-use crate::directory::{self, Directory};
+use crate::directory::{self, Directory, spread};
 use crate::explain::Explainer;
 use crate::gate::Gate;
 use crate::issue::core::{Core, Parts};
@@ -233,7 +233,8 @@ fn watched_by(grace: Duration, clock: Clock, metrics: &Arc<Metrics>) -> Watched 
     let metrics = Arc::clone(metrics);
     Watched {
         prefix: directory::TRACKED,
-        canary_prefix: directory::CANARIES,
+        canary_prefix: spread::CANARIES,
+        call_prefix: spread::CALLS,
         grace,
         clock,
         lag: Arc::new(move |lag| metrics.note_revocation_lag(lag)),
