@@ -102,7 +102,7 @@ impl Reach {
     ) -> Result<Outcome, CommandError> {
         if self.is_shared() {
             return block_on(async {
-                let opened = open_shared(self.config).await?;
+                let opened = open_shared(self.config, &operation).await?;
                 perform(opened.operations, operation, on_line).await
             });
         }
@@ -122,7 +122,7 @@ impl Reach {
         let grace = store.watch_grace.unwrap_or_default();
         let stale = self.config.cache.stale_if_fault;
         block_on(async {
-            let opened = open_shared(self.config).await?;
+            let opened = open_shared(self.config, &operation).await?;
             let outcome = perform(opened.operations, operation, |_| ()).await?;
             let measured = Measured::measure(&opened.directory, grace, stale).await;
             Ok((outcome, Spread::Shared(measured)))
@@ -165,8 +165,8 @@ impl Reach {
     }
 }
 
-/// Opens a store that is everybody's in this process.
-async fn open_shared(mut config: Config) -> Result<Opened, CommandError> {
+/// Opens a store that is everybody's in this process, for an operation.
+async fn open_shared(mut config: Config, operation: &Operation) -> Result<Opened, CommandError> {
     if let StoreKind::Redis(settings) = &mut config.store.kind {
         settings.timeout = settings.timeout.max(PATIENCE);
     }
