@@ -23,6 +23,7 @@ use crate::decision::{Denial, Failure, Reason};
 use crate::directory::reads::Reads;
 use crate::document::{Document, Problem};
 use crate::identity::{Identity, TokenRef};
+use crate::keys::hmac::HmacKeys;
 use crate::keys::remote::{KeySet, Settings as KeySetSettings};
 use crate::keys::{self, Algorithm, Key, Keys};
 use crate::request::RequestView;
@@ -203,6 +204,10 @@ impl Scheme for Jwt {
 
     fn challenge(&self) -> Option<Challenge> {
         challenge_of(&self.places).filter(|_| !self.has_no_keys())
+    }
+
+    fn takes_signed_with(&self, secrets: &HmacKeys) -> bool {
+        secrets.are_among(&self.keys)
     }
 
     fn warning(&self) -> Option<&'static str> {
