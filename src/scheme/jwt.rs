@@ -50,6 +50,8 @@ struct Jwt {
     minted_here: bool,
     demands: Demands,
     names: Names,
+    /// The same for tokens that others have made.
+    names_of_others: Names,
     lookup: Lookup,
 }
 
@@ -84,6 +86,7 @@ fn build(
     let key_set = key_set(&read, context)
         .map_err(|message| problems.push(settings.problem("", message)))
         .ok()?;
+    let names_of_others = names_of_others(&read);
     Some(Arc::new(Jwt {
         places: places.ok()?,
         reading: context.reading,
@@ -99,6 +102,7 @@ fn build(
             required: read.required_claims,
             leeway: read.leeway_seconds,
         },
+        names_of_others,
         names: read.claims,
         lookup: Lookup {
             platform: context.platform.to_owned(),
@@ -108,6 +112,16 @@ fn build(
             account_roles: read.account_roles,
         },
     }))
+}
+
+/// Which claims say who is meant where the token is not ours. Where users are also found by a login, the
+/// user's id is our own claim, and what another issuer says there are no ids of the directory.
+fn names_of_others(read: &Settings) -> Names {
+    let mut names = read.claims.clone();
+    if read.minted_here && names.login.is_some() {
+        names.user = None;
+    }
+    names
 }
 
 /// Makes what fetches the issuer's key set, where it publishes one.
@@ -181,7 +195,11 @@ impl Scheme for Jwt {
             }
             let ends = self.demands.check(&token.claims, reads.now())?;
             let reference = unrevoked(&token, ends, reads).await?;
-            let named = self.names.read(&token.claims)?;
+            let names = match token.claims.contains_key("gen") {
+                true => &self.names,
+                false => &self.names_of_others,
+            };
+            let named = names.read(&token.claims)?;
             let identity = self
                 .lookup
                 .identify(named, &token.claims, token.claims.get("gen"), reads)
