@@ -13,6 +13,7 @@ pub mod records;
 pub mod secret;
 pub mod serve;
 pub mod session;
+pub mod spread;
 pub mod store;
 pub mod table;
 pub mod throttle;

@@ -13,14 +13,17 @@
 //! pc:p:PLATFORM               the platform itself: its generation
 //! pc:m:peppers                ids of the peppers it was written under, as a JSON list
 //! pc:c:PLATFORM:ACCOUNT       what an account says about ways to log in
+//! pc:n:NAME                   a call to all processes, for seconds
 //! pcu:s:PLATFORM:DIGEST       is there while a session is in use
 //! pcu:o:PLATFORM:DIGEST       a claim that was granted, once
 //! pcu:f:PLATFORM:DIGEST:END   how many attempts of one client against one target failed
 //! pcu:a:PLATFORM:ACCOUNT      the latest attempts to log in to an account
 //! pcu:k:PLATFORM:ID           when an API key was used last
+//! pcu:w                       there for a second, so that replicas confirm all before it
+//! pcw:NAME                    canary of a process that watches: the calls it has heard
 //! ```
 //!
-//! What begins with `pcu:` changes no verdict and is untracked; so is `pcw:`, the canaries of processes that watch.
+//! What begins with `pcu:` or `pcw:` changes no verdict and is untracked.
 //!
 //! It decides nothing; schemes do, reading through [`reads::Reads`].
 
@@ -45,6 +48,7 @@ pub mod revocations;
 pub mod seal;
 pub mod security;
 pub mod sessions;
+pub mod spread;
 pub mod totp;
 pub mod uses;
 pub mod walk;
@@ -53,6 +57,7 @@ pub mod writing;
 pub use index::{Index, MAX_HINTS};
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -75,9 +80,6 @@ const UNTRACKED: &str = "pcu:";
 /// What the names of records and hints begin with: whose changes change verdicts.
 pub const TRACKED: &str = "pc:";
 
-/// What the name of a process's canary begins with.
-pub const CANARIES: &str = "pcw:";
-
 /// The directory of every platform in the process. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Directory(Arc<Inner>);
@@ -91,6 +93,8 @@ struct Inner {
     generations: Arc<Generations>,
     uses: Arc<Uses>,
     lease: Lease,
+    /// Whether the store was seen to be one that is filled; see [`check`].
+    was_filled: Arc<AtomicBool>,
 }
 
 impl Directory {
@@ -108,6 +112,7 @@ impl Directory {
             clock,
             generations,
             uses: Arc::default(),
+            was_filled: Arc::default(),
         }))
     }
 
@@ -123,6 +128,7 @@ impl Directory {
             generations,
             uses,
             lease,
+            was_filled,
         } = &*self.0;
         Self(Arc::new(Inner {
             store,
@@ -132,6 +138,7 @@ impl Directory {
             generations: Arc::clone(generations),
             uses: Arc::clone(uses),
             lease: lease.clone(),
+            was_filled: Arc::clone(was_filled),
         }))
     }
 

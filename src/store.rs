@@ -100,6 +100,13 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// The sink runs in the way of writes: it must be quick and must not panic.
     fn watch(&self, sink: Sink);
 
+    /// Waits until a replica has whatever was written before, a tenth of a second at most, and tells how many there are and
+    /// how many have it. Where there is one, `key` is written for that, for a moment. A store in one process has none.
+    fn confirm<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Replicas, StoreError>> {
+        let _ = key;
+        Box::pin(async { Ok(Replicas::default()) })
+    }
+
     /// Tells until when those who [watch](Store::watch) hear of every change, whoever makes it.
     fn lease(&self) -> Lease {
         Lease::endless()
@@ -110,6 +117,15 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn was_reached(&self) -> bool {
         true
     }
+}
+
+/// Who else has what was written; see [`Store::confirm`].
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Replicas {
+    /// How many are connected.
+    pub connected: usize,
+    /// How many of them have it.
+    pub confirmed: usize,
 }
 
 /// Whoever is told of changes; see [`Store::watch`].

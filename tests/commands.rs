@@ -9,6 +9,7 @@ mod commands {
     mod explaining;
     mod files;
     mod records;
+    mod revoking;
     mod running;
     mod shared;
     mod usage;

@@ -9,17 +9,20 @@ use std::time::{Duration, Instant};
 
 use portcullis::credential::Secret;
 use portcullis::store::redis::{Redis, Settings};
-use portcullis::store::{Change, DeleteIf, PutIf, Store, StoreError, VALUE_BYTES_MAX};
+use portcullis::store::{Change, DeleteIf, PutIf, Replicas, Store, StoreError, VALUE_BYTES_MAX};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, cmd};
 use support::free_port;
 use support::redis::{Product, RedisServer};
 use tokio::sync::mpsc::unbounded_channel;
+use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const MINUTE: Duration = Duration::from_secs(60);
+/// Has a server begin with a replica at once, and not after five seconds.
+const AT_ONCE: [&str; 2] = ["--repl-diskless-sync-delay", "0"];
 /// The timeout of commands where none is to be seen.
 const AMPLE: Duration = Duration::from_secs(10);
 
@@ -161,6 +164,38 @@ async fn a_frozen_server_costs_the_timeout_and_no_connections() {
 }
 
 #[tokio::test]
+async fn so_many_wait_for_a_frozen_server_at_once_and_then_it_is_given_up_for_a_moment() {
+    const TIMEOUT: Duration = Duration::from_secs(1);
+    let server = RedisServer::start(Product::Redis);
+    let store = Redis::new(settings(&server.url(), TIMEOUT)).expect("a store");
+    let store = Arc::new(store);
+    await_answer(&store).await;
+    server.pause();
+    let mut all = JoinSet::new();
+    for number in 0..1100 {
+        let store = Arc::clone(&store);
+        all.spawn(async move { get(&store, &number.to_string()).await });
+    }
+    let begun = Instant::now();
+    for _ in 1024..1100 {
+        let first = all.join_next().await.expect("one").expect("no panic");
+        assert_unavailable(first, "too many commands await its answers");
+    }
+    assert!(begun.elapsed() < TIMEOUT);
+    while let Some(late) = all.join_next().await {
+        assert_unavailable(late.expect("no panic"), "no answer in time");
+    }
+    let begun = Instant::now();
+    assert_unavailable(get(&store, "k").await, "given up for a moment");
+    let put = store.put("k", b"v", PutIf::Always, None).await;
+    assert_unavailable(put, "given up for a moment");
+    assert!(begun.elapsed() < TIMEOUT);
+    server.resume();
+    await_answer(&store).await;
+    assert_eq!(get(&store, "k").await, Ok(None), "it was not written");
+}
+
+#[tokio::test]
 async fn a_dropped_store_leaves_no_connection() {
     let server = RedisServer::start(Product::Redis);
     let store = open(&server);
@@ -288,8 +323,19 @@ fn documented_rights() -> Vec<&'static str> {
     rights.expect("a line of access rules").split(' ').collect()
 }
 
+/// Waits until a replica has what is written; until it is connected, nobody is waited for.
+async fn await_replica(store: &Redis) {
+    let mut tick = interval(Duration::from_millis(10));
+    let confirmed = timeout(PATIENCE, async {
+        while store.confirm("pcw:w").await.expect("an answer") == Replicas::default() {
+            tick.tick().await;
+        }
+    });
+    confirmed.await.expect("a replica that is connected");
+}
+
 async fn obey_access_rules(product: Product) {
-    let mut options = vec!["--user", "default", "off"];
+    let mut options = vec![AT_ONCE[0], AT_ONCE[1], "--user", "default", "off"];
     options.extend(["--user", "admin", "on", ">right", "~*", "+@all"]);
     options.extend(["--user", "clerk", "on", ">right"]);
     options.extend(documented_rights());
@@ -306,7 +352,12 @@ async fn obey_access_rules(product: Product) {
     };
     let login = |username: &str, password: &str| login_at(&server.url(), username, password);
 
+    let port = server.address().port().to_string();
+    let mut options = vec!["--replicaof", "127.0.0.1", &port];
+    options.extend(["--masteruser", "admin", "--masterauth", "right"]);
+    let _replica = RedisServer::start_with(product, &options);
     let clerk = login_at(&format!("{}/1", server.url()), "clerk", "right");
+    await_replica(&clerk).await;
     for prefix in ["pc:", "pcu:"] {
         use_everything(&clerk, prefix).await;
     }
@@ -354,6 +405,46 @@ async fn use_everything(store: &Redis, prefix: &str) {
     assert_eq!(page, Ok(2));
     assert_eq!(store.delete(&key, DeleteIf::Equal(b"1")).await, Ok(true));
     assert_eq!(store.delete(&counter, DeleteIf::Always).await, Ok(true));
+}
+
+#[tokio::test]
+async fn replicas_are_waited_for_a_moment_while_everything_else_is_answered() {
+    let server = RedisServer::start_with(Product::Redis, &AT_ONCE);
+    let store = open(&server);
+    assert_eq!(store.confirm("w").await, Ok(Replicas::default()));
+    assert_eq!(
+        get(&store, "w").await,
+        Ok(None),
+        "nothing is written for nobody"
+    );
+    let port = server.address().port().to_string();
+    let replica = RedisServer::start_with(Product::Redis, &["--replicaof", "127.0.0.1", &port]);
+    await_replica(&store).await;
+    let both = Replicas {
+        connected: 1,
+        confirmed: 1,
+    };
+    assert_eq!(store.confirm("w").await, Ok(both));
+
+    replica.pause();
+    let neither = Replicas {
+        confirmed: 0,
+        ..both
+    };
+    let waits = store.confirm("w");
+    tokio::pin!(waits);
+    let mut answered = 0;
+    let waited = loop {
+        tokio::select! {
+            waited = &mut waits => break waited,
+            read = get(&store, "k") => {
+                assert_eq!(read, Ok(None));
+                answered += 1;
+            }
+        }
+    };
+    assert_eq!(waited, Ok(neither));
+    assert!(answered > 10, "{answered} reads in a tenth of a second");
 }
 
 /// Makes an authority, and a certificate of it for `localhost` with its key, all in PEM.

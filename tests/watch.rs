@@ -31,6 +31,7 @@ fn follow(server: &RedisServer, login: Option<(&str, &str)>) -> Following {
     let watched = Watched {
         prefix: "pc:",
         canary_prefix: "pcw:",
+        call_prefix: "pc:n:",
         grace: GRACE,
         clock: Clock::system(),
         lag: Arc::new(move |it| {
@@ -244,4 +245,34 @@ async fn a_server_that_does_not_tell_is_used_and_never_relied_on() {
     let put = following.store.put("pc:a", b"1", PutIf::Always, None).await;
     assert_eq!(put, Ok(true));
     assert!(!following.store.lease().holds(now()));
+}
+
+#[tokio::test]
+async fn a_call_is_answered_in_the_canary_once_what_came_before_it_was_told_of() {
+    let server = RedisServer::start(Product::Redis);
+    let mut following = follow(&server, None);
+    following.await_word(EVERYTHING).await;
+    following.await_lease(true).await;
+    let other = &mut connect(&server).await;
+    let mut tick = interval(Duration::from_millis(1));
+    // More than are answered together, one after the other.
+    for number in 0..40 {
+        ask::<redis::Value>(other, &format!("SET pc:a {number}")).await;
+        ask::<redis::Value>(other, &format!("SET pc:n:call-{number} 1 PX 10000")).await;
+        let answered = timeout(PATIENCE, async {
+            loop {
+                tick.tick().await;
+                let canaries: Vec<String> = ask(other, "KEYS pcw:*").await;
+                let [canary] = &canaries[..] else { continue };
+                let calls: String = ask(other, &format!("GET {canary}")).await;
+                if calls.split(' ').any(|it| it == format!("call-{number}")) {
+                    break;
+                }
+            }
+        });
+        answered.await.expect("an answer");
+        let told = std::iter::from_fn(|| following.told.try_recv().ok());
+        let told: Vec<_> = told.collect();
+        assert_eq!(told, ["pc:a".to_owned(), format!("pc:n:call-{number}")]);
+    }
 }

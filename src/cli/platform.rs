@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::cli::reach::{Common, OnPlatform, Reach, strange};
+use crate::cli::spread::REFUSED;
 use crate::cli::table::print_object;
 use crate::cli::{CommandError, say};
 use crate::directory::operations::words::{Operation, Outcome};
@@ -38,30 +39,39 @@ impl Command {
     /// Why it failed.
     pub fn run(self) -> Result<(), CommandError> {
         match self {
-            Self::Revoke(which) => which.run(true),
-            Self::Show(which) => which.run(false),
+            Self::Revoke(which) => which.revoke(),
+            Self::Show(which) => which.show(),
         }
     }
 }
 
 impl Which {
-    fn run(self, revoke: bool) -> Result<(), CommandError> {
+    fn revoke(self) -> Result<(), CommandError> {
         let reach = Reach::open(&self.common.config)?;
         let platform = reach.platform(&self.on)?;
-        let name = platform.clone();
-        let operation = match revoke {
-            true => Operation::RevokePlatform { platform },
-            false => Operation::ShowPlatform { platform },
-        };
-        let Outcome::Record { record, .. } = reach.ask(operation, |_| ())? else {
+        let words = format!("platform {platform} has no valid token or session any more");
+        let (outcome, spread) = reach.revoke(Operation::RevokePlatform { platform })?;
+        let Outcome::Record { mut record, .. } = outcome else {
             return Err(strange());
         };
-        match (self.common.json, revoke) {
-            (true, _) => say(Value::Object(record)),
-            (false, true) => say(format!(
-                "platform {name} has no valid token or session any more"
-            )),
-            (false, false) => print_object(&record),
+        let words = spread.finish(&words, REFUSED);
+        if self.common.json {
+            record.insert("revocation".to_owned(), spread.to_json());
+            say(Value::Object(record));
+        } else {
+            say(words);
+        }
+        Ok(())
+    }
+
+    fn show(self) -> Result<(), CommandError> {
+        let reach = Reach::open(&self.common.config)?;
+        let platform = reach.platform(&self.on)?;
+        let show = Operation::ShowPlatform { platform };
+        match reach.ask(show, |_| ())? {
+            Outcome::Record { record, .. } if self.common.json => say(Value::Object(record)),
+            Outcome::Record { record, .. } => print_object(&record),
+            _ => return Err(strange()),
         }
         Ok(())
     }

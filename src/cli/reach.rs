@@ -13,13 +13,15 @@ use clap::Args;
 use tokio::sync::mpsc;
 
 use crate::cli::serve::start_error;
+use crate::cli::spread::{Measured, Spread};
 use crate::cli::{CommandError, block_on};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::store::StoreKind;
 use crate::control::client::{AskError, ask};
+use crate::directory::operations::Operations;
 use crate::directory::operations::words::{Line, Operation, OperationError, Outcome};
-use crate::serve::opening::open;
+use crate::serve::opening::{Opened, open};
 use crate::telemetry::Metrics;
 
 /// How long the store may take for one step of a command, at least: nobody waits for it as Envoy
@@ -98,9 +100,45 @@ impl Reach {
         operation: Operation,
         on_line: impl FnMut(Line),
     ) -> Result<Outcome, CommandError> {
-        if matches!(self.config.store.kind, StoreKind::Redis(_)) {
-            return block_on(perform(self.config, operation, on_line));
+        if self.is_shared() {
+            return block_on(async {
+                let opened = open_shared(self.config).await?;
+                perform(opened.operations, operation, on_line).await
+            });
         }
+        self.ask_server(operation, on_line)
+    }
+
+    /// Has something revoked, and tells how far that has come.
+    ///
+    /// # Errors
+    /// Why it was not revoked.
+    pub fn revoke(self, operation: Operation) -> Result<(Outcome, Spread), CommandError> {
+        if !self.is_shared() {
+            let outcome = self.ask_server(operation, |_| ())?;
+            return Ok((outcome, Spread::OneProcess));
+        }
+        let store = &self.config.store;
+        let grace = store.watch_grace.unwrap_or_default();
+        let stale = self.config.cache.stale_if_fault;
+        block_on(async {
+            let opened = open_shared(self.config).await?;
+            let outcome = perform(opened.operations, operation, |_| ()).await?;
+            let measured = Measured::measure(&opened.directory, grace, stale).await;
+            Ok((outcome, Spread::Shared(measured)))
+        })
+    }
+
+    /// Whether the directory is in a store that is everybody's.
+    fn is_shared(&self) -> bool {
+        matches!(self.config.store.kind, StoreKind::Redis(_))
+    }
+
+    fn ask_server(
+        self,
+        operation: Operation,
+        on_line: impl FnMut(Line),
+    ) -> Result<Outcome, CommandError> {
         let Some(socket) = &self.config.control else {
             return Err(CommandError::usage(format!(
                 "{} has no `listen.control`, by which commands reach the running server: add \
@@ -127,12 +165,8 @@ impl Reach {
     }
 }
 
-/// Performs an operation in this process, on a store that is everybody's.
-async fn perform(
-    mut config: Config,
-    operation: Operation,
-    mut on_line: impl FnMut(Line),
-) -> Result<Outcome, CommandError> {
+/// Opens a store that is everybody's in this process.
+async fn open_shared(mut config: Config) -> Result<Opened, CommandError> {
     if let StoreKind::Redis(settings) = &mut config.store.kind {
         settings.timeout = settings.timeout.max(PATIENCE);
     }
@@ -140,10 +174,24 @@ async fn perform(
     let metrics = Arc::new(Metrics::default());
     let opened = open(config, None, Clock::system(), &metrics).await;
     let opened = opened.map_err(start_error)?;
-    let confirmed = opened.directory.confirm_peppers().await;
+    // What only looks leaves an emptied store as it is, and an import confirms them when it is done.
+    let confirms = !operation.only_looks() && !matches!(operation, Operation::Import { .. });
+    let confirmed = match confirms {
+        true => opened.directory.confirm_peppers().await,
+        false => opened.directory.check_peppers().await,
+    };
     confirmed.map_err(|it| start_error(it.into()))?;
+    Ok(opened)
+}
+
+/// Performs an operation in this process.
+async fn perform(
+    operations: Operations,
+    operation: Operation,
+    mut on_line: impl FnMut(Line),
+) -> Result<Outcome, CommandError> {
     let (sender, mut lines) = mpsc::channel(LINES_AHEAD);
-    let work = async move { opened.operations.perform(operation, &sender).await };
+    let work = async move { operations.perform(operation, &sender).await };
     let print = async {
         while let Some(line) = lines.recv().await {
             on_line(line);

@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use crate::cli::reach::{Common, OnPlatform, Reach, strange};
+use crate::cli::spread::{REFUSED, Spread};
 use crate::cli::table::{Column, Table, print_object};
 use crate::cli::{CommandError, say, say_error};
 use crate::directory::operations::words::{Clear, Line, Operation, Outcome};
@@ -86,13 +87,16 @@ impl One {
     /// # Errors
     /// Why it cannot be switched.
     pub fn switch(self, kind: RecordKind, enabled: bool) -> Result<(), CommandError> {
-        let done = if enabled { "is on" } else { "is off" };
-        self.change(kind, done, |platform, id| Operation::Switch {
+        let switch = |platform, id| Operation::Switch {
             kind,
             platform,
             id,
             enabled,
-        })
+        };
+        match enabled {
+            true => self.change(kind, "is on", switch),
+            false => self.end(kind, "is off", REFUSED, switch),
+        }
     }
 
     /// Revokes what hangs on the record.
@@ -104,11 +108,31 @@ impl One {
             RecordKind::Account | RecordKind::User => "has no valid token or session any more",
             RecordKind::Key => "is revoked for good",
         };
-        self.change(kind, done, |platform, id| Operation::Revoke {
+        self.end(kind, done, REFUSED, |platform, id| Operation::Revoke {
             kind,
             platform,
             id,
         })
+    }
+
+    /// Performs an operation that ends what was good, and says what became of it and how far that has come; `verb` is what
+    /// whoever has heard does.
+    ///
+    /// # Errors
+    /// Why it was not performed.
+    pub fn end(
+        self,
+        kind: RecordKind,
+        done: &str,
+        verb: &str,
+        operation: impl FnOnce(String, String) -> Operation,
+    ) -> Result<(), CommandError> {
+        let reach = Reach::open(&self.common.config)?;
+        let platform = reach.platform(&self.on)?;
+        let words = format!("{kind} {} of {platform} {done}", self.id);
+        let (outcome, spread) = reach.revoke(operation(platform, self.id))?;
+        let words = spread.finish(&words, verb);
+        print_changed(outcome, &words, self.common.json, Some(&spread))
     }
 
     /// Performs an operation on the record, and says what became of it.
@@ -125,7 +149,7 @@ impl One {
         let platform = reach.platform(&self.on)?;
         let words = format!("{kind} {} of {platform} {done}", self.id);
         let outcome = reach.ask(operation(platform, self.id), |_| ())?;
-        print_changed(outcome, &words, self.common.json)
+        print_changed(outcome, &words, self.common.json, None)
     }
 
     /// Adds the record, with the fields that were given.
@@ -145,13 +169,27 @@ impl One {
 }
 
 /// Says what was done. A new secret stands alone on standard output, so that a script can take it.
-fn print_changed(outcome: Outcome, words: &str, json: bool) -> Result<(), CommandError> {
+fn print_changed(
+    outcome: Outcome,
+    words: &str,
+    json: bool,
+    spread: Option<&Spread>,
+) -> Result<(), CommandError> {
     let Outcome::Record { record, secret } = outcome else {
         return Err(strange());
     };
+    let with_spread = |mut shown: Value| {
+        if let Some(spread) = spread {
+            shown["revocation"] = spread.to_json();
+        }
+        shown
+    };
     match (json, secret) {
-        (true, None) => say(Value::Object(record)),
-        (true, Some(secret)) => say(json!({ "record": record, "secret": secret.expose() })),
+        (true, None) => say(with_spread(Value::Object(record))),
+        (true, Some(secret)) => {
+            let shown = json!({ "record": record, "secret": secret.expose() });
+            say(with_spread(shown));
+        }
         (false, None) => say(words),
         (false, Some(secret)) => {
             say_error(format!("{words}; its secret is shown this once:"));

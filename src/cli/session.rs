@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::cli::reach::{Common, OnPlatform, Reach, strange};
 use crate::cli::secret::read_stdin;
+use crate::cli::spread::REFUSED;
 use crate::cli::table::{Column, Table, cell};
 use crate::cli::{CommandError, say, say_error};
 use crate::directory::operations::words::{Line, Operation, Outcome, Whose};
@@ -98,13 +99,21 @@ impl Revoke {
             None => Whose::Token(read_stdin("token")?),
         };
         let revoke = Operation::RevokeSession { platform, whose };
-        let Outcome::Revoked { existed } = reach.ask(revoke, |_| ())? else {
+        let (outcome, spread) = reach.revoke(revoke)?;
+        let Outcome::Revoked { existed } = outcome else {
             return Err(strange());
         };
-        match (self.common.json, existed) {
-            (true, _) => say(json!({ "existed": existed })),
-            (false, true) => say("the session is ended"),
-            (false, false) => say("there was no such session"),
+        if !existed {
+            match self.common.json {
+                true => say(json!({ "existed": false })),
+                false => say("there was no such session"),
+            }
+            return Ok(());
+        }
+        let words = spread.finish("the session is ended", REFUSED);
+        match self.common.json {
+            true => say(json!({ "existed": true, "revocation": spread.to_json() })),
+            false => say(words),
         }
         Ok(())
     }

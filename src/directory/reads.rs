@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::credential::Secret;
 use crate::decision::{Dependency, Fault};
+use crate::directory::check;
 use crate::directory::decoding::{decode, decode_all};
 use crate::directory::generations::Notes;
 use crate::directory::platforms::Platform;
@@ -236,7 +237,8 @@ impl Reads {
         decode_all(&keys, found)
     }
 
-    /// Reads in one round trip, after noting the keys.
+    /// Reads in one round trip, after noting the keys. The check value comes last, so that what is
+    /// missing was missing while it was there.
     pub(super) async fn values(&self, mut keys: Vec<String>) -> Result<Vec<Option<Bytes>>, Fault> {
         let with_own = self.own.get().is_none();
         if with_own {
@@ -251,12 +253,128 @@ impl Reads {
                 self.directory.generations().note(&mut notes, key);
             }
         }
+        keys.push(check::KEY.to_owned());
         let found = self.directory.store().get(&keys).await;
         let mut found = found.map_err(store_fault)?;
+        self.directory
+            .heed_check_value(found.pop().flatten().as_ref())?;
         if with_own {
             // Two first reads at once may both have brought it; either was noted before.
             let _ = self.own.set(found.pop().flatten());
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use futures_core::future::BoxFuture;
+
+    use super::*;
+    use crate::directory::bench::Bench;
+    use crate::store::{Cursor, DeleteIf, Page, PutIf, Sink, Store, StoreError};
+
+    /// A store in which a key changes as soon as anything was read, and before the reader has it.
+    #[derive(Debug)]
+    struct Changing {
+        inner: Arc<dyn Store>,
+        key: String,
+    }
+
+    impl Store for Changing {
+        fn get<'a>(
+            &'a self,
+            keys: &'a [String],
+        ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>, StoreError>> {
+            Box::pin(async move {
+                let read = self.inner.get(keys).await;
+                self.inner
+                    .put(&self.key, b"{}", PutIf::Always, None)
+                    .await?;
+                read
+            })
+        }
+
+        fn put<'a>(
+            &'a self,
+            key: &'a str,
+            value: &'a [u8],
+            condition: PutIf<'a>,
+            ttl: Option<Duration>,
+        ) -> BoxFuture<'a, Result<bool, StoreError>> {
+            self.inner.put(key, value, condition, ttl)
+        }
+
+        fn delete<'a>(
+            &'a self,
+            key: &'a str,
+            condition: DeleteIf<'a>,
+        ) -> BoxFuture<'a, Result<bool, StoreError>> {
+            self.inner.delete(key, condition)
+        }
+
+        fn touch<'a>(
+            &'a self,
+            key: &'a str,
+            ttl: Duration,
+        ) -> BoxFuture<'a, Result<bool, StoreError>> {
+            self.inner.touch(key, ttl)
+        }
+
+        fn add<'a>(
+            &'a self,
+            key: &'a str,
+            amount: u64,
+            ttl: Duration,
+        ) -> BoxFuture<'a, Result<u64, StoreError>> {
+            self.inner.add(key, amount, ttl)
+        }
+
+        fn scan<'a>(
+            &'a self,
+            prefix: &'a str,
+            cursor: Option<Cursor>,
+        ) -> BoxFuture<'a, Result<Page, StoreError>> {
+            self.inner.scan(prefix, cursor)
+        }
+
+        fn watch(&self, sink: Sink) {
+            self.inner.watch(sink);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_changes_while_it_is_read_is_stale_by_the_time_it_was_read() {
+        for (changes, is_current) in [
+            ("pc:u:p:there", false),
+            ("pc:u:p:absent", false),
+            ("pc:p:p", false),
+            ("pc:u:p:another", true),
+        ] {
+            let bench = Bench::new();
+            let john = User {
+                id: "there".into(),
+                ..User::default()
+            };
+            bench.directory.put_user("p", &john).await.unwrap();
+            let directory = bench.directory.over(Arc::new(Changing {
+                inner: bench.directory.shared_store(),
+                key: changes.to_owned(),
+            }));
+            let reads = Reads::begin(&directory, "p");
+            let keys = ["there", "absent"].map(|it| directory.user_key("p", it));
+            let read = reads.values(keys.into()).await.unwrap();
+            let read: Vec<_> = read.iter().map(Option::is_some).collect();
+            assert_eq!(read, [true, false], "{changes}: as it was before");
+            let notes = reads.finish();
+            assert_eq!(
+                directory.generations().is_current(&notes),
+                is_current,
+                "{changes}"
+            );
+        }
     }
 }

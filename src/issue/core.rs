@@ -238,7 +238,9 @@ impl Core {
         let digest = digest_of(token)?;
         self.directory()
             .revoke_digest(&platform.name, &digest, token.ends)
-            .await
+            .await?;
+        self.directory().confirm_or_log().await;
+        Ok(())
     }
 
     /// Ends every token and session of a user or account, as the command does.
@@ -258,7 +260,10 @@ impl Core {
         };
         let nobody = tokio::sync::mpsc::channel(1).0;
         match self.0.parts.operations.perform(operation, &nobody).await {
-            Ok(_) => Ok(true),
+            Ok(_) => {
+                self.directory().confirm_or_log().await;
+                Ok(true)
+            }
             Err(OperationError::Refused(_) | OperationError::Problems(_)) => Ok(false),
             Err(OperationError::Fault(detail)) => Err(Fault::new(Dependency::Store, detail)),
         }

@@ -13,7 +13,7 @@ use crate::config::store::{StoreKind, StoreSettings};
 use crate::credential::Fingerprinter;
 use crate::directory::file::{DirectoryFile, Existing, Forms};
 use crate::directory::operations::Operations;
-use crate::directory::{self, Directory};
+use crate::directory::{self, Directory, spread};
 use crate::explain::Explainer;
 use crate::gate::Gate;
 use crate::issue::core::{Core, Parts};
@@ -157,7 +157,8 @@ fn watched(grace: Duration, clock: Clock, metrics: &Arc<Metrics>) -> Watched {
     let metrics = Arc::clone(metrics);
     Watched {
         prefix: directory::TRACKED,
-        canary_prefix: directory::CANARIES,
+        canary_prefix: spread::CANARIES,
+        call_prefix: spread::CALLS,
         grace,
         clock,
         lag: Arc::new(move |lag| metrics.note_revocation_lag(lag)),

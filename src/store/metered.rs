@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 
 use crate::store::lease::Lease;
-use crate::store::{Cursor, DeleteIf, Page, PutIf, Sink, Store, StoreError};
+use crate::store::{Cursor, DeleteIf, Page, PutIf, Replicas, Sink, Store, StoreError};
 use crate::telemetry::Metrics;
 
 /// Passes every operation on, and notes its duration by its name, whether it succeeded or not.
@@ -84,6 +84,10 @@ impl Store for Metered {
         cursor: Option<Cursor>,
     ) -> BoxFuture<'a, Result<Page, StoreError>> {
         self.meter("scan", self.inner.scan(prefix, cursor))
+    }
+
+    fn confirm<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Replicas, StoreError>> {
+        self.meter("confirm", self.inner.confirm(key))
     }
 
     fn watch(&self, sink: Sink) {

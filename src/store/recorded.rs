@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 
 use crate::store::lease::Lease;
-use crate::store::{Cursor, DeleteIf, Page, PutIf, Sink, Store, StoreError};
+use crate::store::{Cursor, DeleteIf, Page, PutIf, Replicas, Sink, Store, StoreError};
 
 /// A key that was read. Its value is not kept.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -109,6 +109,10 @@ impl Store for Recorded {
         cursor: Option<Cursor>,
     ) -> BoxFuture<'a, Result<Page, StoreError>> {
         self.inner.scan(prefix, cursor)
+    }
+
+    fn confirm<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Replicas, StoreError>> {
+        refused()
     }
 
     fn watch(&self, sink: Sink) {

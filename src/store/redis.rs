@@ -6,11 +6,12 @@
 //! themselves.
 //!
 //! The user that it logs in as needs the commands DEL, EVAL, EVALSHA, EXISTS, GET, INCRBY, PEXPIRE,
-//! ROLE, SCAN and SET on the keys of portcullis (`~pc*:*`), CLIENT TRACKING and CLIENT TRACKINGINFO, and SELECT where
+//! ROLE, SCAN, SET and WAIT on the keys of portcullis (`~pc*:*`), CLIENT TRACKING and CLIENT TRACKINGINFO, and SELECT where
 //! the URL names a database. README.md has the line for the server's access rules, which a test tries.
 //!
 //! [`Store::watch`] tells of what anybody changes, as long as the [`Lease`] holds (`redis/watch.rs`).
 
+mod breaker;
 mod canary;
 mod fault;
 mod link;
@@ -20,12 +21,12 @@ mod settings;
 mod watch;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
-use redis::Pipeline;
+use redis::{Client, Pipeline, Value};
 use tokio::task;
 
 pub use self::canary::Lag;
@@ -36,16 +37,25 @@ pub use self::watch::Watched;
 use self::watch::Watcher;
 use crate::store::lease::Lease;
 use crate::store::{
-    Change, Cursor, DeleteIf, Page, PutIf, Sink, Sinks, Store, StoreError, check_key, check_prefix,
-    check_value, not_a_counter, ttl_milliseconds,
+    Change, Cursor, DeleteIf, Page, PutIf, Replicas, Sink, Sinks, Store, StoreError, check_key,
+    check_prefix, check_value, not_a_counter, ttl_milliseconds,
 };
 
 /// How many keys one call of `scan` asks the server to look at; about a tenth of a millisecond.
 const PAGE_KEYS: usize = 500;
+/// How long a replica may take to confirm, in milliseconds.
+const CONFIRMED_WITHIN: u64 = 100;
+/// How long to wait for that, others who wait for the same included.
+const CONFIRMED_ALL: Duration = Duration::from_millis(500);
+/// How long what is written to be confirmed lives, in milliseconds.
+const CONFIRMED_TTL: u64 = 1000;
 
 /// A store in a Redis or Valkey server. Lifetimes go by the server's clock.
 pub struct Redis {
+    client: Client,
     link: Arc<Link>,
+    /// Where replicas are waited for, since nothing is answered on a connection meanwhile.
+    aside: OnceLock<Link>,
     scripts: Scripts,
     sinks: Arc<Sinks>,
     lease: Lease,
@@ -70,13 +80,15 @@ impl Redis {
         let lease = Lease::ended("the store was not reached yet");
         let watching = watched.map(|watched| {
             let (sinks, lease) = (Arc::clone(&sinks), lease.clone());
-            let watcher = Watcher::new(client, watched, sinks, lease, Arc::clone(&link));
+            let watcher = Watcher::new(client.clone(), watched, sinks, lease, Arc::clone(&link));
             AbortOnDrop(tokio::spawn(async move {
                 watcher.run().await;
             }))
         });
         Ok(Self {
+            client,
             link,
+            aside: OnceLock::new(),
             scripts: Scripts::new(),
             sinks,
             lease,
@@ -210,6 +222,33 @@ impl Store for Redis {
             let call = call.arg("MATCH").arg(pattern(prefix));
             let call = call.arg("COUNT").arg(PAGE_KEYS);
             reply::page(call.make(&self.link).await?)
+        })
+    }
+
+    fn confirm<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Replicas, StoreError>> {
+        Box::pin(async move {
+            check_key(key)?;
+            let role = self.link.ask_one(Pipeline::new().cmd("ROLE")).await?;
+            let connected = reply::replicas(&role)?;
+            if connected == 0 {
+                return Ok(Replicas::default());
+            }
+            // WAIT is for what was written on its own connection. Replicas take writes in their order, so who has this
+            // one has all before it.
+            let aside = || Link::new(self.client.clone(), CONFIRMED_ALL);
+            let aside = self.aside.get_or_init(aside);
+            let mut both = Pipeline::with_capacity(2);
+            both.cmd("SET").arg(key).arg(1);
+            both.arg("PX").arg(CONFIRMED_TTL);
+            both.cmd("WAIT").arg(1).arg(CONFIRMED_WITHIN);
+            let answers = aside.ask(&both).await?;
+            let [set, waited] = <[Value; 2]>::try_from(answers)
+                .map_err(|_| StoreError::Unavailable("no answer to WAIT".to_owned()))?;
+            reply::done(key, set)?;
+            Ok(Replicas {
+                connected,
+                confirmed: reply::confirmed(waited)?,
+            })
         })
     }
 

@@ -79,7 +79,10 @@ async fn a_rotated_key_opens_with_both_secrets_during_the_overlap_and_a_revoked_
 
     let third = "a-secret-that-was-brought";
     let rotated = run(&server, "key rotate k-1 --secret-stdin", third).done();
-    assert_eq!(rotated, "key k-1 of mine has a new secret\n");
+    assert_eq!(
+        rotated,
+        "key k-1 of mine has a new secret; refused by the running server at once\n"
+    );
     for (secret, want) in [(first, "expired"), (second, "expired"), (third, "allow")] {
         assert_eq!(check(&server, ("x-key", secret)).await, want, "{secret}");
     }
@@ -264,11 +267,15 @@ fn a_platform_is_revoked_as_a_whole_and_shown() {
     let revoked = run(&server, "platform revoke", "").done();
     assert_eq!(
         revoked,
-        "platform mine has no valid token or session any more\n"
+        "platform mine has no valid token or session any more; refused by the running server at once\n"
     );
     let revoked = run(&server, "platform revoke --json", "").json();
-    assert_eq!(revoked, json!({ "platform": "mine", "generation": 2 }));
+    let everywhere = json!({
+        "processes": 1, "heard": 1, "milliseconds": 0.0, "replicas": 0, "confirmed": 0,
+    });
+    let want = json!({ "platform": "mine", "generation": 2, "revocation": everywhere });
+    assert_eq!(revoked, want);
     let shown = run(&server, "platform show --json", "").json();
-    assert_eq!(shown, revoked);
+    assert_eq!(shown, json!({ "platform": "mine", "generation": 2 }));
     run(&server, "platform revoke --platform no", "").failed(2, "no such platform");
 }

@@ -8,10 +8,10 @@ use super::running::{ALADDIN, CONFIG, DIRECTORY, check, run};
 use crate::support::redis::{Product, RedisServer};
 use crate::support::server::Server;
 
-const PEPPER: &str = "a pepper of a test, 32 bytes or more\n";
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PEPPER: &str = "a pepper of a test, 32 bytes or more\n";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-fn config(redis: &RedisServer) -> String {
+pub(crate) fn config(redis: &RedisServer) -> String {
     let store = format!(
         "store: {{ url: \"{}\", pepper_files: [pepper], timeout_ms: 10000 }}",
         redis.url()
@@ -22,7 +22,7 @@ fn config(redis: &RedisServer) -> String {
 }
 
 /// Asks until the answer is what it should become.
-async fn await_check(server: &Server, header: (&str, &str), want: &str) {
+pub(crate) async fn await_check(server: &Server, header: (&str, &str), want: &str) {
     let mut tick = interval(Duration::from_millis(10));
     let became = timeout(PATIENCE, async {
         while check(server, header).await != want {

@@ -76,6 +76,12 @@ pub(crate) async fn a_token_is_good_everywhere_until_it_is_revoked_everywhere(wo
     let revoke = with(&one, "DELETE", "/v2/token_auth");
     let answer = world.ask(world.last(), &revoke).await;
     assert_eq!((answer.status, &answer.json()["data"]), (200, &json!({})));
+    let asked = r#"store_duration_seconds_count{operation="confirm"}"#;
+    let metrics = world.metrics(world.last());
+    assert!(
+        metrics.contains(asked),
+        "whether replicas have it: {metrics}"
+    );
     world
         .await_check(row("K19 revoked", with(&one, "GET", &path), dead()))
         .await;

@@ -34,7 +34,7 @@ use tokio::time::{interval, timeout};
 
 use crate::support::client::{Client, Request};
 use crate::support::envoy::Envoy;
-use crate::support::http::{Response, visible};
+use crate::support::http::{Response, fetch, visible};
 use crate::support::server::Server;
 use crate::support::upstream::{Seen, Upstream};
 
@@ -100,6 +100,12 @@ impl World {
     /// One of its servers, for commands.
     pub(crate) fn server(&self) -> &Server {
         &self.sides[0].0
+    }
+
+    /// What the server of one side counts, as Prometheus reads it.
+    pub(crate) fn metrics(&self, side: usize) -> String {
+        let metrics = fetch(self.sides[side].0.admin(), "/metrics");
+        metrics.expect("an admin listener").text().to_owned()
     }
 
     /// Where the servers answer what issues, without an Envoy before them.

@@ -1,13 +1,26 @@
 //! How long word of a change takes, by a key that is changed for nothing else.
+//!
+//! It tells others three things: that its process is there, that it is told of changes, and which calls it has heard. A
+//! call is a key that somebody writes behind a change; word comes in order, so who has heard the call has heard of
+//! the change.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::Pipeline;
+use tokio::sync::Notify;
 
-/// How long it lives when its process has gone.
-const TTL: Duration = Duration::from_secs(10);
+use super::watch::Watched;
+
+/// How long it lives when its process has gone, beyond the time for which what that process remembers may count: who is
+/// not there relies on nothing any more.
+const TTL: Duration = Duration::from_secs(5);
+/// How many calls are answered together; whoever made an earlier one has long had its answer, or counts it as none.
+const CALLS_MAX: usize = 16;
+/// The longest name of a call that is answered, in bytes.
+const CALL_BYTES_MAX: usize = 32;
 
 /// Is told how long word of a change took.
 pub type Lag = Arc<dyn Fn(Duration) + Send + Sync>;
@@ -18,20 +31,31 @@ pub(super) struct Canary(Arc<Flight>);
 
 struct Flight {
     key: String,
+    call_prefix: &'static str,
     begun: Instant,
     lag: Lag,
+    /// In milliseconds.
+    ttl: u64,
     /// Microseconds from `begun` to the release that is under way; 0 where none is.
     released: AtomicU64,
+    /// The latest calls that were heard, the newest last.
+    calls: Mutex<VecDeque<String>>,
+    called: Notify,
 }
 
 impl Canary {
-    pub(super) fn new(prefix: &str, lag: Lag) -> Self {
+    pub(super) fn new(watched: &Watched) -> Self {
         let name = getrandom::u64().unwrap_or_default();
+        let ttl = watched.grace.saturating_add(TTL).as_millis();
         Self(Arc::new(Flight {
-            key: format!("{prefix}{name:016x}"),
+            key: format!("{}{name:016x}", watched.canary_prefix),
+            call_prefix: watched.call_prefix,
             begun: Instant::now(),
-            lag,
+            lag: Arc::clone(&watched.lag),
+            ttl: u64::try_from(ttl).unwrap_or(u64::MAX),
             released: AtomicU64::new(0),
+            calls: Mutex::default(),
+            called: Notify::new(),
         }))
     }
 
@@ -39,10 +63,11 @@ impl Canary {
         &self.0.key
     }
 
-    /// Writes it, among other commands.
+    /// Writes it, among other commands, with the calls that were heard.
     pub(super) fn release(&self, all: &mut Pipeline) {
-        let ttl = u64::try_from(TTL.as_millis()).unwrap_or(u64::MAX);
-        all.cmd("SET").arg(self.key()).arg(1).arg("PX").arg(ttl);
+        let calls = self.calls().iter().cloned().collect::<Vec<_>>().join(" ");
+        let set = all.cmd("SET").arg(self.key()).arg(calls);
+        set.arg("PX").arg(self.0.ttl);
         self.0.released.store(self.age().max(1), Ordering::Release);
     }
 
@@ -58,7 +83,74 @@ impl Canary {
         true
     }
 
+    /// Keeps in mind that a call was heard, if this is one, after everybody was told of what came before it. Costs no
+    /// more however many come at once.
+    pub(super) fn heed_call(&self, key: &str) {
+        let Some(call) = key.strip_prefix(self.0.call_prefix) else {
+            return;
+        };
+        let mut calls = self.calls();
+        // Word of it comes again when it ends.
+        if call.len() > CALL_BYTES_MAX || calls.iter().any(|it| it == call) {
+            return;
+        }
+        if calls.len() == CALLS_MAX {
+            calls.pop_front();
+        }
+        calls.push_back(call.to_owned());
+        self.wake();
+    }
+
+    /// Has it written soon, so that its process is seen.
+    pub(super) fn wake(&self) {
+        self.0.called.notify_one();
+    }
+
+    /// Waits until it is to be written soon, such as for a call that it does not tell of.
+    pub(super) async fn called(&self) {
+        self.0.called.notified().await;
+    }
+
+    fn calls(&self) -> std::sync::MutexGuard<'_, VecDeque<String>> {
+        self.0.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn age(&self) -> u64 {
         u64::try_from(self.0.begun.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn calls_are_told_once_and_no_more_of_them_than_a_few() {
+        let canary = Canary::new(&Watched {
+            prefix: "pc:",
+            canary_prefix: "pcw:",
+            call_prefix: "pc:n:",
+            grace: Duration::from_secs(5),
+            clock: Clock::system(),
+            lag: Arc::new(|_| ()),
+        });
+        let told = || {
+            let mut all = Pipeline::new();
+            canary.release(&mut all);
+            String::from_utf8_lossy(&all.get_packed_pipeline()).into_owned()
+        };
+        for key in ["pc:u:mine:u-1", "pc:n:one", "pc:n:two", "pc:n:one"] {
+            canary.heed_call(key);
+        }
+        assert!(told().contains("\r\none two\r\n"), "{}", told());
+        assert!(told().contains("\r\nPX\r\n$5\r\n10000\r\n"), "{}", told());
+        canary.heed_call(&format!("pc:n:{}", "x".repeat(CALL_BYTES_MAX + 1)));
+        for number in 0..100_000 {
+            canary.heed_call(&format!("pc:n:{number}"));
+        }
+        assert_eq!(canary.calls().len(), CALLS_MAX);
+        assert!(told().contains(" 99998 99999\r\n"), "{}", told());
+        assert!(!told().contains('x'));
     }
 }

@@ -68,6 +68,25 @@ pub(super) fn is_primary(role: &Value) -> bool {
     matches!(parts.first(), Some(Value::BulkString(it)) if it == b"master")
 }
 
+/// Reads how many replicas are connected, from a primary's answer to ROLE.
+pub(super) fn replicas(role: &Value) -> Result<usize, StoreError> {
+    match role {
+        Value::Array(parts) => match parts.get(2) {
+            Some(Value::Array(replicas)) => Ok(replicas.len()),
+            _ => Err(undecodable("the replicas in its role")),
+        },
+        other => Err(fault::of_answer("ROLE", other)),
+    }
+}
+
+/// Reads how many have it, from the answer to WAIT.
+pub(super) fn confirmed(answer: Value) -> Result<usize, StoreError> {
+    match answer {
+        Value::Int(replicas) => usize::try_from(replicas).map_err(|_| undecodable("WAIT")),
+        other => Err(fault::of_answer("WAIT", &other)),
+    }
+}
+
 /// Reads the answer to CLIENT TRACKINGINFO: a map, in which `flags` hold `on` and `bcast`. A map it is over RESP3 only.
 pub(super) fn tells(info: &Value) -> bool {
     let Value::Map(entries) = info else {

@@ -47,6 +47,8 @@ pub struct Watched {
     /// What the name of this process's canary begins with: a key that it writes to see how long word
     /// of that takes. Apart from `prefix`, so that nobody else is told.
     pub canary_prefix: &'static str,
+    /// What the name of a call begins with, within `prefix`: a key whose name, less this, the canary then holds.
+    pub call_prefix: &'static str,
     /// How long what was read counts after the last word.
     pub grace: Duration,
     /// The time.
@@ -89,10 +91,22 @@ struct Standing {
 enum End {
     /// There is no connection any more, or none yet.
     Lost(StoreError),
+    /// There is none, as the server does not know us.
+    Refused(StoreError),
     /// The server is a replica.
     Demoted,
     /// The server does not tell.
     Unwilling(StoreError),
+}
+
+impl End {
+    /// The longest first pause before another attempt, and the longest of all.
+    fn pauses(&self) -> (Duration, Duration) {
+        match self {
+            Self::Refused(_) => link::PAUSES_REFUSED,
+            Self::Lost(_) | Self::Demoted | Self::Unwilling(_) => PAUSES,
+        }
+    }
 }
 
 impl Watcher {
@@ -105,7 +119,7 @@ impl Watcher {
     ) -> Self {
         Self {
             address: link.address().to_owned(),
-            canary: Canary::new(watched.canary_prefix, Arc::clone(&watched.lag)),
+            canary: Canary::new(&watched),
             client,
             watched,
             sinks,
@@ -138,16 +152,16 @@ impl Watcher {
 
     /// Does to the lease what an end demands, and gives why, and how long until it is tried again.
     fn heed_end(&self, end: End, standing: &Standing, failures: u32) -> (String, Duration) {
-        let soon = link::pause_after(failures, PAUSES);
+        let soon = link::pause_after(failures, end.pauses());
         match end {
-            End::Lost(why) => {
+            End::Lost(why) | End::Refused(why) => {
                 let why = why.to_string();
                 // The lease ends by the wall clock, which may be set back.
                 if standing
                     .heard
                     .is_none_or(|it| it.elapsed() > self.watched.grace)
                 {
-                    self.lease.take_back(&why);
+                    self.lease.ran_out(&why);
                 } else {
                     self.lease.run_out(&why);
                 }
@@ -183,20 +197,23 @@ impl Watcher {
                 "changes in the store are told of again"
             );
         }
+        self.canary.wake();
         let mut missed = 0;
         for beat in 0_u64.. {
-            tokio::select! {
+            let is_called = tokio::select! {
                 () = lost.notified() => return Err(self.lost("the connection was closed")),
-                () = time::sleep(HEARTBEAT) => {}
-            }
+                () = self.canary.called() => true,
+                () = time::sleep(HEARTBEAT) => false,
+            };
             let asked = (self.now(), Instant::now());
-            let beat = self.beat(&mut connection, beat % CANARY_BEATS == 0);
+            let beat = self.beat(&mut connection, is_called || beat % CANARY_BEATS == 0);
             match time::timeout(PATIENCE, beat).await {
                 // Word comes in order: what changed before the answer was told before it.
                 Ok(answer) => {
                     answer?;
                     missed = 0;
                     self.extend(asked, standing);
+                    self.link.hurry();
                 }
                 Err(_) if missed == 0 => missed = 1,
                 Err(_) => break,
@@ -220,12 +237,18 @@ impl Watcher {
             self.canary.clone(),
         );
         let connected = link::connect(&self.client, move |push: PushInfo| match push.kind {
-            PushKind::Invalidate => heed(&push.data, &sinks, |key| canary.heard(key)),
+            PushKind::Invalidate => heed(&push.data, &sinks, &canary),
             PushKind::Disconnection => lost.notify_one(),
             _ => {}
         });
         let connected = connected.await;
-        connected.map_err(|it| End::Lost(fault::of_connection(&self.address, &it)))
+        connected.map_err(|it| {
+            let why = fault::of_connection(&self.address, &it);
+            match fault::is_refusal(&it) {
+                true => End::Refused(why),
+                false => End::Lost(why),
+            }
+        })
     }
 
     /// Has the server tell, and makes sure that it does.
@@ -308,8 +331,8 @@ impl Watcher {
     }
 }
 
-/// Passes on what a push says has changed, but for what `is_own`.
-fn heed(data: &[Value], sinks: &Sinks, is_own: impl Fn(&str) -> bool) {
+/// Passes on what a push says has changed, but for the canary, which is told of calls last.
+fn heed(data: &[Value], sinks: &Sinks, canary: &Canary) {
     let Some(Value::Array(keys)) = data.first() else {
         // Nil: the whole database was emptied. Whatever else it may be, it says that something changed.
         return sinks.report(Change::Everything);
@@ -317,12 +340,28 @@ fn heed(data: &[Value], sinks: &Sinks, is_own: impl Fn(&str) -> bool) {
     for key in keys {
         match key {
             Value::BulkString(key) => match str::from_utf8(key) {
-                Ok(key) if is_own(key) => {}
-                Ok(key) => sinks.report(Change::Key(key)),
+                Ok(key) if canary.heard(key) => {}
+                Ok(key) => {
+                    sinks.report(Change::Key(key));
+                    canary.heed_call(key);
+                }
                 // None of ours.
                 Err(_) => {}
             },
             _ => sinks.report(Change::Everything),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_refuses_the_password_is_tried_seldom() {
+        let why = || StoreError::Unavailable("-".to_owned());
+        assert_eq!(End::Lost(why()).pauses(), PAUSES);
+        let refused = End::Refused(why()).pauses();
+        assert!(refused.0 >= Duration::from_secs(1) && refused.1 >= Duration::from_secs(30));
     }
 }
