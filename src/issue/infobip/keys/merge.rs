@@ -18,7 +18,7 @@ const PERMISSIONS_OF: &str = "permissions";
 const PLATFORM_OF: &str = "platform";
 
 /// What a key is allowed, of which some excludes other.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Grants {
     permissions: Vec<String>,
     platform: Vec<Value>,
@@ -88,6 +88,24 @@ impl Grants {
         }
         key.scopes = self.scopes;
     }
+
+    /// The same for a [narrowed](is_narrowed) key, which stays so.
+    fn write_narrowed(self, key: &mut ApiKey) {
+        let is_implied = self.permissions == [PUBLIC_API];
+        self.write(key);
+        key.only_scopes = true;
+        if is_implied {
+            key.attributes.remove(PERMISSIONS_OF);
+        }
+    }
+}
+
+/// Tells whether whoever imported the key made it good for its scopes alone, which its permissions do
+/// not say: they are not written, and so read as [`PUBLIC_API`].
+fn is_narrowed(key: &ApiKey) -> bool {
+    let has = |name: &str| key.attributes.contains_key(name);
+    let is_written = has(PERMISSIONS_OF) || has(PLATFORM_OF);
+    key.only_scopes && !(is_written && Grants::of(key).only_scopes())
 }
 
 /// Begins a key that has no scopes and no links.
@@ -175,9 +193,20 @@ impl Change {
         if form.platform.is_some() || form.permissions.is_some() || form.scopes.is_some() {
             let grants = self.grants(&key);
             grants.check(&mut wrong);
-            grants.write(&mut key);
+            if is_narrowed(&key) && !self.widens(&key, &grants) {
+                grants.write_narrowed(&mut key);
+            } else {
+                grants.write(&mut key);
+            }
         }
         wrong.none().map(|()| key)
+    }
+
+    /// Tells whether it says that a [narrowed](is_narrowed) key is to be like any other with these grants:
+    /// an answer sent back as it was says nothing.
+    fn widens(&self, key: &ApiKey, grants: &Grants) -> bool {
+        let named = self.form.permissions.iter().flatten();
+        named.into_iter().any(|it| it == PUBLIC_API) && *grants != Grants::of(key)
     }
 
     fn grants(&self, key: &ApiKey) -> Grants {

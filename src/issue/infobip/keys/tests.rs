@@ -39,6 +39,7 @@ infobip:
   api_keys:
     - { id: k-1, account: a-1, secret: a-key-of-account-a-1, scopes: [account-management:manage] }
     - { id: k-2, account: a-2, secret: a-key-of-account-a-2, name: Theirs }
+    - { id: k-3, account: a-2, secret: another-key-of-a-2, scopes: [sms:manage], only_scopes: true }
 ";
 
 /// 2025-06-15T12:00:00Z.
@@ -698,6 +699,31 @@ async fn what_an_operator_revoked_stays_revoked_and_what_was_imported_keeps_what
     desk.done("two", "PUT", &target, json!({ "scopeGuids": [] }))
         .await;
     assert!(!desk.opens(&theirs, UNSCOPED.0, UNSCOPED.1).await);
+}
+
+#[tokio::test]
+async fn a_key_imported_for_its_scopes_alone_stays_so_until_it_is_said_otherwise() {
+    let desk = Desk::open().await;
+    let key = json!({ "apiKeySecret": "another-key-of-a-2" });
+    let target = format!("{KEYS}/k-3");
+    let shown = desk.done("two", "GET", &target, Value::Null).await;
+    assert_eq!(shown["permissions"], json!(["PUBLIC_API"]));
+    for body in [
+        json!({ "scopeGuids": shown["scopeGuids"] }),
+        json!({ "permissions": shown["permissions"], "scopeGuids": shown["scopeGuids"] }),
+        json!({ "platform": [] }),
+        json!({ "permissions": [] }),
+        json!({ "scopeGuids": [] }),
+        json!({ "scopeGuids": ["sms:manage", "forms:manage"] }),
+    ] {
+        desk.done("two", "PUT", &target, body.clone()).await;
+        let open = desk.opens(&key, UNSCOPED.0, UNSCOPED.1).await;
+        assert!(!open, "{body}");
+    }
+    assert!(desk.opens(&key, SEND.0, SEND.1).await);
+    let said = json!({ "permissions": ["PUBLIC_API"], "scopeGuids": ["sms:manage"] });
+    desk.done("two", "PUT", &target, said).await;
+    assert!(desk.opens(&key, UNSCOPED.0, UNSCOPED.1).await);
 }
 
 #[tokio::test]
