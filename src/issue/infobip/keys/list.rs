@@ -50,22 +50,20 @@ struct Wanted {
     size: usize,
 }
 
-/// Lists keys.
+/// Lists keys, in its turn.
 pub(super) async fn answer(core: &Core, asked: &Asked, account: &str) -> Result<Answer, Stop> {
     let (directory, platform) = (core.directory(), &asked.platform.name);
     let wanted = Wanted::read(&asked.query, directory, platform)?;
     is_own(wanted.account.as_deref(), account)?;
     let _turn = core.turn(platform, account).await?;
-    let ids = directory.key_ids_of_account(platform, account).await?;
-    let read = async |ids: &[String]| {
-        let keys = directory.keys_of_account_among(platform, account, ids);
-        keys.await
-    };
     let (keys, count) = if wanted.needs_only_ids() {
-        let (page, count) = wanted.page_of(ids);
-        (read(&page).await?, count)
+        // What has just gone counts here, and its page has one less.
+        let ids = directory.key_ids_of_account(platform, account).await?;
+        let (ids, count) = wanted.page_of(ids);
+        let keys = directory.keys_of_account_among(platform, account, &ids);
+        (keys.await?, count)
     } else {
-        let mut keys = read(&ids).await?;
+        let mut keys = directory.keys_of_account(platform, account).await?;
         keys.retain(|it| wanted.has(it));
         // They come by id, and stay so among those that are alike.
         keys.sort_by(wanted.order);
