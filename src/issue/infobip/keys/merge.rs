@@ -4,6 +4,7 @@
 //! A key's permissions and links stand in its record's attributes, which no verdict reads. What counts
 //! is its scopes, and whether it is good for nothing else.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::decision::Fault;
@@ -16,6 +17,15 @@ use crate::issue::infobip::violations::Violations;
 /// The attributes of a record that hold what it does not know itself.
 const PERMISSIONS_OF: &str = "permissions";
 const PLATFORM_OF: &str = "platform";
+
+/// How many bytes the addresses of a record may have, as JSON: those of 50 of the longest.
+///
+/// With the other bounds, this keeps a record that is made here below 8 KiB, since a list of keys reads
+/// up to 1000 of them.
+const MAX_ADDRESSES_BYTES: usize = 2304;
+
+/// How many its scopes may have, or else its links. All scopes that are published have 3330.
+const MAX_GRANTS_BYTES: usize = 4096;
 
 /// What a key is allowed, of which some excludes other.
 #[derive(Debug, PartialEq)]
@@ -108,6 +118,13 @@ fn is_narrowed(key: &ApiKey) -> bool {
     key.only_scopes && !(is_written && Grants::of(key).only_scopes())
 }
 
+/// Demands that a list has at most so many bytes in a record.
+fn fits(field: &str, list: &impl Serialize, most: usize, wrong: &mut Violations) {
+    if !serde_json::to_vec(list).is_ok_and(|it| it.len() <= most) {
+        wrong.add(field, format!("must have at most {most} bytes in all"));
+    }
+}
+
 /// Begins a key that has no scopes and no links.
 pub(super) fn unlinked() -> ApiKey {
     let mut key = ApiKey::default();
@@ -172,6 +189,7 @@ impl Change {
             key.name = Some(name.clone());
         }
         if let Some(addresses) = &form.addresses {
+            fits("allowedIPs", addresses, MAX_ADDRESSES_BYTES, &mut wrong);
             key.allowed_addresses.clone_from(addresses);
         }
         key.valid_from = form.valid_from.or(key.valid_from);
@@ -192,6 +210,13 @@ impl Change {
         }
         if form.platform.is_some() || form.permissions.is_some() || form.scopes.is_some() {
             let grants = self.grants(&key);
+            // What it has already, by an import, does not hinder other changes.
+            if form.platform.is_some() {
+                fits("platform", &grants.platform, MAX_GRANTS_BYTES, &mut wrong);
+            }
+            if form.scopes.is_some() {
+                fits("scopeGuids", &grants.scopes, MAX_GRANTS_BYTES, &mut wrong);
+            }
             grants.check(&mut wrong);
             if is_narrowed(&key) && !self.widens(&key, &grants) {
                 grants.write_narrowed(&mut key);
