@@ -4,16 +4,18 @@
 //! dialect's to say; that it is asked of the throttle first, counted when it fails, and worth a
 //! token only under the generations of the records that it was read from, is said here once.
 
+mod lasting;
+
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::clock::Clock;
 use crate::context::{Context, ContextError};
-use crate::decision::{Dependency, Failure, Fault};
+use crate::decision::{Denial, Dependency, Failure, Fault};
 use crate::directory::Directory;
 use crate::directory::attempts::Login;
 use crate::directory::operations::Operations;
@@ -22,8 +24,10 @@ use crate::directory::reads::Reads;
 use crate::directory::records::RecordKind;
 use crate::identity::TokenRef;
 use crate::issue::answer::Answer;
+use crate::issue::core::lasting::Lasting;
 use crate::issue::notes::{Notes, Whose};
 use crate::issue::standing::digest_of;
+use crate::issue::turns::Turn;
 use crate::issue::{Asked, Signature, uuid};
 use crate::keys::signing::SigningKeys;
 use crate::platform::refusal::{self, Circumstances, Refusal};
@@ -58,17 +62,6 @@ pub struct Parts {
 struct Inner {
     parts: Parts,
     lasting: Arc<Lasting>,
-}
-
-/// What goes on from one configuration to the next.
-#[derive(Debug, Default)]
-struct Lasting {
-    answered: AtomicU64,
-    /// The second in which a request without a context was last told of.
-    told: AtomicU64,
-    notes: Notes,
-    /// Whether attempts cannot be written down.
-    unwritten: AtomicBool,
 }
 
 /// What a token is to say.
@@ -146,6 +139,14 @@ impl Core {
     /// Gives the keys that a platform's tokens are verified with.
     pub(super) fn jwks(&self, platform: &Platform) -> Value {
         self.0.parts.signing.jwks(&platform.name)
+    }
+
+    /// Waits for a turn to read much for an account; see [`Turns::take`].
+    ///
+    /// # Errors
+    /// A denial where too many wait.
+    pub(super) async fn turn(&self, platform: &str, account: &str) -> Result<Turn<'_>, Denial> {
+        self.0.lasting.turns.take(platform, account).await
     }
 
     /// Begins to read for one answer.
@@ -304,17 +305,7 @@ impl Core {
 
     /// Logs that attempts cannot be written down, and once they can be again.
     pub(super) fn tell_of_notes(&self, written: Result<(), &Fault>) {
-        let failed = written.is_err();
-        match (
-            written,
-            self.0.lasting.unwritten.swap(failed, Ordering::Relaxed),
-        ) {
-            (Ok(()), true) => tracing::info!("attempts to log in are written down again"),
-            (Err(fault), false) => {
-                tracing::error!("attempts to log in wait to be written down: {fault}");
-            }
-            (Ok(()), false) | (Err(_), true) => {}
-        }
+        self.0.lasting.tell_of_notes(written);
     }
 
     /// Counts what an endpoint gave or did not give.

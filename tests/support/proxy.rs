@@ -115,6 +115,11 @@ impl Proxy {
         self.shared.changed.notify_all();
     }
 
+    /// Leads new connections to another server, and keeps those that there are where they are.
+    pub fn lead_new_to(&self, server: SocketAddr) {
+        self.shared.state().to = server;
+    }
+
     /// How many connections were taken so far, also those that were ended at once.
     pub fn accepted(&self) -> usize {
         self.shared.state().accepted

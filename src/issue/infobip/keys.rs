@@ -150,6 +150,8 @@ async fn update(core: &Core, asked: &Asked, account: &str, id: &str) -> Result<A
         .directory()
         .update(&asked.platform.name, id, apply)
         .await?;
+    // What a key may do no more is revoked.
+    core.directory().confirm_or_log().await;
     tell(asked, &updated.record, "updated");
     Ok(Answer::json(200, &shown(&updated.record, None)))
 }

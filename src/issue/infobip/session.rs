@@ -76,6 +76,7 @@ pub(super) async fn destroy(core: &Core, asked: &Asked) -> Result<Answer, Failur
         let detail = "the session was ended while it was used";
         return Err(Denial::new(Reason::Revoked, detail).into());
     }
+    directory.confirm_or_log().await;
     core.count(asked, WHAT, "revoked");
     Ok(Answer::empty(200))
 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Pipeline, PushInfo, PushKind, RedisError, Value, cmd};
+use redis::{AsyncConnectionConfig, Pipeline, PushInfo, PushKind, RedisError, Value, cmd};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time;
 
@@ -205,8 +205,7 @@ async fn keep_connected(
     loop {
         let lost = Arc::new(Notify::new());
         let on_loss = Arc::clone(&lost);
-        let client = login.client();
-        let connected = connect(&client, move |push| {
+        let connected = connect(login, move |push| {
             if push.kind == PushKind::Disconnection {
                 on_loss.notify_one();
             }
@@ -254,7 +253,7 @@ async fn stay(connected: Connected, status: &watch::Sender<Status>) {
 /// # Errors
 /// Why there is none.
 pub(super) async fn connect(
-    client: &Client,
+    login: &Login,
     on_push: impl Fn(PushInfo) + Send + Sync + 'static,
 ) -> Result<MultiplexedConnection, RedisError> {
     let config = AsyncConnectionConfig::new()
@@ -266,7 +265,8 @@ pub(super) async fn connect(
             on_push(push);
             Ok::<(), Infallible>(())
         });
-    client
+    login
+        .client()
         .get_multiplexed_async_connection_with_config(&config)
         .await
 }

@@ -23,8 +23,7 @@ use tokio::time;
 
 use super::canary::{Canary, Lag};
 use super::link::{self, Link};
-use super::login::Login;
-use super::{fault, reply};
+use super::{fault, login::Login, reply};
 use crate::clock::Clock;
 use crate::store::lease::Lease;
 use crate::store::{Change, Sinks, StoreError};
@@ -96,6 +95,8 @@ enum End {
     Refused(StoreError),
     /// The server is a replica.
     Demoted,
+    /// It is another server than the one that is read from.
+    Elsewhere,
     /// The server does not tell.
     Unwilling(StoreError),
 }
@@ -105,7 +106,7 @@ impl End {
     fn pauses(&self) -> (Duration, Duration) {
         match self {
             Self::Refused(_) => link::PAUSES_REFUSED,
-            Self::Lost(_) | Self::Demoted | Self::Unwilling(_) => PAUSES,
+            Self::Lost(_) | Self::Demoted | Self::Elsewhere | Self::Unwilling(_) => PAUSES,
         }
     }
 }
@@ -168,8 +169,12 @@ impl Watcher {
                 }
                 (why, soon)
             }
-            End::Demoted => {
-                let why = format!("{}: it is a replica now", self.address);
+            End::Demoted | End::Elsewhere => {
+                let what = match end {
+                    End::Demoted => "it is a replica now",
+                    _ => "another server than the one that is read from stands there now",
+                };
+                let why = format!("{}: {what}", self.address);
                 self.lease.take_back(&why);
                 self.sinks.report(Change::Everything);
                 self.link.lose();
@@ -237,8 +242,7 @@ impl Watcher {
             Arc::clone(&self.sinks),
             self.canary.clone(),
         );
-        let client = self.login.client();
-        let connected = link::connect(&client, move |push: PushInfo| match push.kind {
+        let connected = link::connect(&self.login, move |push: PushInfo| match push.kind {
             PushKind::Invalidate => heed(&push.data, &sinks, &canary),
             PushKind::Disconnection => lost.notify_one(),
             _ => {}
@@ -296,19 +300,20 @@ impl Watcher {
         Ok(())
     }
 
-    /// Asks whether it is still there, and a primary.
+    /// Asks whether it is still there, and a primary; and by a canary, whether it is the server that is read from:
+    /// behind one address may stand another by now, and an old connection still lead to the one before.
     async fn beat(
         &self,
         connection: &mut MultiplexedConnection,
         with_canary: bool,
     ) -> Result<(), End> {
-        let mut all = Pipeline::with_capacity(2);
+        let is_released = with_canary && self.canary.release(&self.link).await;
+        let mut all = Pipeline::with_capacity(1);
         all.cmd("ROLE");
-        if with_canary {
-            self.canary.release(&mut all);
-        }
         let answers = self.ask(connection, &all).await?;
         match answers.first() {
+            // Word of what was written before this was asked comes before the answer.
+            Some(_) if is_released && self.canary.is_awaited() => Err(End::Elsewhere),
             Some(role) if reply::is_primary(role) => Ok(()),
             Some(Value::Array(_)) => Err(End::Demoted),
             _ => Err(self.lost("it does not tell its role")),
