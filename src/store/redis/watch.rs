@@ -11,6 +11,8 @@
 //! the lease runs out; it is taken back at once where the server turns out to be a replica now, which tells what its
 //! primary tells it, late or never.
 
+mod end;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use redis::{Pipeline, PushInfo, PushKind, Value, cmd};
 use tokio::sync::Notify;
 use tokio::time;
 
+use self::end::End;
 use super::canary::{Canary, Lag};
 use super::link::{self, Link};
 use super::{fault, login::Login, reply};
@@ -85,30 +88,6 @@ struct Standing {
     heard: Option<Instant>,
     /// What the operator was told last; `None`: nothing, or that all is well.
     told: Option<String>,
-}
-
-/// Why it does not go on.
-enum End {
-    /// There is no connection any more, or none yet.
-    Lost(StoreError),
-    /// There is none, as the server does not know us.
-    Refused(StoreError),
-    /// The server is a replica.
-    Demoted,
-    /// It is another server than the one that is read from.
-    Elsewhere,
-    /// The server does not tell.
-    Unwilling(StoreError),
-}
-
-impl End {
-    /// The longest first pause before another attempt, and the longest of all.
-    fn pauses(&self) -> (Duration, Duration) {
-        match self {
-            Self::Refused(_) => link::PAUSES_REFUSED,
-            Self::Lost(_) | Self::Demoted | Self::Elsewhere | Self::Unwilling(_) => PAUSES,
-        }
-    }
 }
 
 impl Watcher {
@@ -357,18 +336,5 @@ fn heed(data: &[Value], sinks: &Sinks, canary: &Canary) {
             },
             _ => sinks.report(Change::Everything),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_that_refuses_the_password_is_tried_seldom() {
-        let why = || StoreError::Unavailable("-".to_owned());
-        assert_eq!(End::Lost(why()).pauses(), PAUSES);
-        let refused = End::Refused(why()).pauses();
-        assert!(refused.0 >= Duration::from_secs(1) && refused.1 >= Duration::from_secs(30));
     }
 }
