@@ -12,6 +12,7 @@ use crate::cache::{Begin, Cache, CacheUse, Outcome, Unverified};
 use crate::credential::{Credential, Fingerprinter, Place};
 use crate::decision::{Denial, Failure, Fault, Reason};
 use crate::directory::Directory;
+use crate::directory::names::attempted_login;
 use crate::directory::pepper::Peppers;
 use crate::identity::{Identity, Lineage};
 use crate::platform::{NamedScheme, Platform};
@@ -201,7 +202,7 @@ impl Authenticator {
                     bucket,
                     ..platform.throttle
                 };
-                (credential.name().to_owned(), limits)
+                (attempted_login(credential.name()), limits)
             }
             Budget::Scheme(allowed) => {
                 let limits = Limits {

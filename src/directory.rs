@@ -57,6 +57,7 @@ pub mod writing;
 pub use index::{Index, MAX_HINTS};
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -92,6 +93,8 @@ struct Inner {
     generations: Arc<Generations>,
     uses: Arc<Uses>,
     lease: Lease,
+    /// Whether the store was seen to be one that is filled; see [`check`].
+    was_filled: Arc<AtomicBool>,
 }
 
 impl Directory {
@@ -109,6 +112,7 @@ impl Directory {
             clock,
             generations,
             uses: Arc::default(),
+            was_filled: Arc::default(),
         }))
     }
 
@@ -124,6 +128,7 @@ impl Directory {
             generations,
             uses,
             lease,
+            was_filled,
         } = &*self.0;
         Self(Arc::new(Inner {
             store,
@@ -133,6 +138,7 @@ impl Directory {
             generations: Arc::clone(generations),
             uses: Arc::clone(uses),
             lease: lease.clone(),
+            was_filled: Arc::clone(was_filled),
         }))
     }
 

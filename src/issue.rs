@@ -16,6 +16,7 @@ mod notes;
 mod opentact;
 mod standing;
 mod totp;
+mod turns;
 mod uuid;
 
 use std::fmt;

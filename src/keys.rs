@@ -187,6 +187,11 @@ impl Key {
         matches!(self.signer, Signer::Platform | Signer::Platforms)
     }
 
+    /// Tells whether it is this secret.
+    fn is_secret(&self, secret: &Secret) -> bool {
+        self.algorithm == Algorithm::Hs256 && self.material == *secret
+    }
+
     /// Tells whether it may have made a token that names this key, or none.
     fn goes_by(&self, kid: Option<&str>) -> bool {
         let named = self.kid.as_deref() == kid;
@@ -251,6 +256,11 @@ impl Keys {
             .iter()
             .filter(move |it| it.algorithm == algorithm)
             .filter(move |it| it.goes_by(kid))
+    }
+
+    /// Gives each, in the order of the configuration.
+    pub fn iter(&self) -> impl Iterator<Item = &Key> {
+        self.0.iter()
     }
 
     /// Gives the algorithm of each key, in the order of the configuration.

@@ -119,6 +119,11 @@ pub trait Scheme: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Tells whether tokens that are signed with one of these secrets have a good signature here.
+    fn takes_signed_with(&self, _: &HmacKeys) -> bool {
+        false
+    }
+
     /// What an operator should know about its settings although they work.
     fn warning(&self) -> Option<&'static str> {
         None

@@ -16,6 +16,7 @@ use redis::{FromRedisValue, cmd};
 use support::free_port;
 use support::redis::{Product, RedisServer};
 use tokio::sync::mpsc::unbounded_channel;
+use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -160,6 +161,38 @@ async fn a_frozen_server_costs_the_timeout_and_no_connections() {
     assert_eq!(get(&store, "k").await, Ok(Some(b"v".to_vec())), "at once");
     let now = info(&mut direct, "total_connections_received").await;
     assert_eq!(now, connections, "the connection is the same");
+}
+
+#[tokio::test]
+async fn so_many_wait_for_a_frozen_server_at_once_and_then_it_is_given_up_for_a_moment() {
+    const TIMEOUT: Duration = Duration::from_secs(1);
+    let server = RedisServer::start(Product::Redis);
+    let store = Redis::new(settings(&server.url(), TIMEOUT)).expect("a store");
+    let store = Arc::new(store);
+    await_answer(&store).await;
+    server.pause();
+    let mut all = JoinSet::new();
+    for number in 0..1100 {
+        let store = Arc::clone(&store);
+        all.spawn(async move { get(&store, &number.to_string()).await });
+    }
+    let begun = Instant::now();
+    for _ in 1024..1100 {
+        let first = all.join_next().await.expect("one").expect("no panic");
+        assert_unavailable(first, "too many commands await its answers");
+    }
+    assert!(begun.elapsed() < TIMEOUT);
+    while let Some(late) = all.join_next().await {
+        assert_unavailable(late.expect("no panic"), "no answer in time");
+    }
+    let begun = Instant::now();
+    assert_unavailable(get(&store, "k").await, "given up for a moment");
+    let put = store.put("k", b"v", PutIf::Always, None).await;
+    assert_unavailable(put, "given up for a moment");
+    assert!(begun.elapsed() < TIMEOUT);
+    server.resume();
+    await_answer(&store).await;
+    assert_eq!(get(&store, "k").await, Ok(None), "it was not written");
 }
 
 #[tokio::test]

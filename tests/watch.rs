@@ -11,6 +11,7 @@ use portcullis::store::redis::{Redis, Settings, Watched};
 use portcullis::store::{Change, PutIf, Store, StoreError};
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, cmd};
+use support::proxy::Proxy;
 use support::redis::{Product, RedisServer};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{interval, timeout};
@@ -27,6 +28,10 @@ struct Following {
 }
 
 fn follow(server: &RedisServer, login: Option<(&str, &str)>) -> Following {
+    follow_at(server.url(), login)
+}
+
+fn follow_at(url: String, login: Option<(&str, &str)>) -> Following {
     let (lag, lags) = unbounded_channel();
     let watched = Watched {
         prefix: "pc:",
@@ -42,7 +47,7 @@ fn follow(server: &RedisServer, login: Option<(&str, &str)>) -> Following {
         ca: None,
         password: login.map(|(_, it)| portcullis::credential::Secret::new(it.as_bytes())),
         timeout: PATIENCE,
-        url: server.url(),
+        url,
         username: login.map(|(it, _)| it.to_owned()),
         watched: Some(watched),
     });
@@ -226,6 +231,62 @@ async fn a_primary_that_becomes_a_replica_is_trusted_no_more() {
         }
     });
     comes.await.expect("a primary is written to");
+}
+
+/// An old primary that was thought dead lives on, and old connections through the address still lead to it.
+#[tokio::test]
+async fn what_is_read_and_what_is_told_of_come_from_one_server_also_when_another_takes_its_place() {
+    let (old, new) = (
+        RedisServer::start(Product::Redis),
+        RedisServer::start(Product::Redis),
+    );
+    let (on_old, on_new) = (&mut connect(&old).await, &mut connect(&new).await);
+    ask::<()>(on_old, "SET pc:a old").await;
+    ask::<()>(on_new, "SET pc:a new").await;
+    for told_first in [true, false] {
+        let proxy = Proxy::to(old.address());
+        let mut following = follow_at(proxy.url(), None);
+        following.await_word(EVERYTHING).await;
+        following.await_lease(true).await;
+        let read = async |store: &Redis| {
+            let found = store.get(&["pc:a".to_owned()]).await.ok()?.pop()??;
+            Some(String::from_utf8_lossy(&found).into_owned())
+        };
+        assert_eq!(read(&following.store).await.as_deref(), Some("old"));
+
+        // One of its two connections is led to the other server: that on which it is told, or the other.
+        proxy.lead_new_to(new.address());
+        let clients: String = ask(on_old, "CLIENT LIST").await;
+        let own: i64 = ask(on_old, "CLIENT ID").await;
+        let is_meant = |line: &&str| {
+            let tracks = line
+                .split(' ')
+                .any(|it| it.starts_with("flags=") && it.contains('t'));
+            tracks == told_first && !line.starts_with(&format!("id={own} "))
+        };
+        let line = clients.lines().find(is_meant).expect("a connection");
+        let id = line.split(' ').next().expect("an id").replace('=', " ");
+        ask::<i64>(on_old, &format!("CLIENT KILL {id}")).await;
+        let mut tick = interval(Duration::from_millis(5));
+        let comes = timeout(PATIENCE, async {
+            while read(&following.store).await.as_deref() != Some("new") {
+                tick.tick().await;
+            }
+        });
+        comes.await.expect("the old server is read from no more");
+        // Everything that was read from the old one counts as changed, and the new one tells, once it is followed.
+        following.await_word(EVERYTHING).await;
+        let told = timeout(PATIENCE, async {
+            let moment = Duration::from_millis(50);
+            let mut is_told = false;
+            while !is_told {
+                ask::<()>(on_new, "SET pc:b 1").await;
+                is_told = timeout(moment, following.await_word("pc:b")).await.is_ok();
+            }
+        });
+        told.await.expect("told of what changes where it is read");
+        following.await_lease(true).await;
+    }
 }
 
 #[tokio::test]

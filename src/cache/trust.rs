@@ -16,6 +16,12 @@ use crate::identity::Identity;
 /// How long what was read counts while nobody tells of changes that others make, in milliseconds.
 const UNTOLD: u64 = 1000;
 
+/// Tells whether so little time has passed since `begun` that nobody need tell of changes. If the clock was set back since,
+/// nobody knows.
+fn is_new(begun: u64, now: u64) -> bool {
+    now.checked_sub(begun).is_some_and(|it| it < UNTOLD)
+}
+
 impl Cache {
     /// Gives whose the credential was, although that is known no more: where the store fails, word of changes
     /// may be lost for a while longer than it is relied on otherwise. Never what has expired or is known to have
@@ -43,7 +49,7 @@ impl Cache {
     /// told, and changes are told, or it is too new for that to matter.
     pub(super) fn is_true(&self, notes: &Notes, begun: u64, now: u64) -> bool {
         let directory = &self.0.directory;
-        let is_told = || directory.lease().holds(now) || now < begun.saturating_add(UNTOLD);
+        let is_told = || directory.lease().holds(now) || is_new(begun, now);
         directory.generations().is_current(notes) && is_told()
     }
 

@@ -33,7 +33,8 @@ const EXAMPLES: &str = "Examples:
 pub enum Command {
     /// Add a key; a random secret is printed, this once.
     Add(Add),
-    /// Switch a key off, as if it did not exist.
+    /// Switch a key off, as if it did not exist; its account's managers may enable it again, `revoke` is
+    /// for good.
     Disable(One),
     /// Switch a key on.
     Enable(One),

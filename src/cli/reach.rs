@@ -102,7 +102,7 @@ impl Reach {
     ) -> Result<Outcome, CommandError> {
         if self.is_shared() {
             return block_on(async {
-                let opened = open_shared(self.config).await?;
+                let opened = open_shared(self.config, &operation).await?;
                 perform(opened.operations, operation, on_line).await
             });
         }
@@ -122,7 +122,7 @@ impl Reach {
         let grace = store.watch_grace.unwrap_or_default();
         let stale = self.config.cache.stale_if_fault;
         block_on(async {
-            let opened = open_shared(self.config).await?;
+            let opened = open_shared(self.config, &operation).await?;
             let outcome = perform(opened.operations, operation, |_| ()).await?;
             let measured = Measured::measure(&opened.directory, grace, stale).await;
             Ok((outcome, Spread::Shared(measured)))
@@ -165,8 +165,8 @@ impl Reach {
     }
 }
 
-/// Opens a store that is everybody's in this process.
-async fn open_shared(mut config: Config) -> Result<Opened, CommandError> {
+/// Opens a store that is everybody's in this process, for an operation.
+async fn open_shared(mut config: Config, operation: &Operation) -> Result<Opened, CommandError> {
     if let StoreKind::Redis(settings) = &mut config.store.kind {
         settings.timeout = settings.timeout.max(PATIENCE);
     }
@@ -174,7 +174,12 @@ async fn open_shared(mut config: Config) -> Result<Opened, CommandError> {
     let metrics = Arc::new(Metrics::default());
     let opened = open(config, None, Clock::system(), &metrics).await;
     let opened = opened.map_err(start_error)?;
-    let confirmed = opened.directory.confirm_peppers().await;
+    // What only looks leaves an emptied store as it is, and an import confirms them when it is done.
+    let confirms = !operation.only_looks() && !matches!(operation, Operation::Import { .. });
+    let confirmed = match confirms {
+        true => opened.directory.confirm_peppers().await,
+        false => opened.directory.check_peppers().await,
+    };
     confirmed.map_err(|it| start_error(it.into()))?;
     Ok(opened)
 }

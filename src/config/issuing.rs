@@ -31,16 +31,8 @@ pub(super) fn check(
 ) {
     let mut speaking = Vec::new();
     for (index, platform) in platforms.iter().enumerate() {
-        let shares = platforms[..index].iter();
-        if let Some(other) = shares
-            .into_iter()
-            .find(|it| it.hmac.overlaps(&platform.hmac))
-        {
-            let message = format!(
-                "platform {} has one of these secrets too, so tokens of each would be good on the other",
-                other.name
-            );
-            let pointer = format!("/platforms/{index}/hmac_key_files");
+        for (key, message) in shared_secrets(index, platforms) {
+            let pointer = format!("/platforms/{index}/{key}");
             problems.push(document.problem(&pointer, &message));
         }
         let Some(issue) = &platform.issue else {
@@ -95,6 +87,36 @@ pub(super) fn check(
         );
         problems.push(document.problem("/client_address", &message));
     }
+}
+
+/// Tells of secrets that another platform signs with as well as this one takes tokens under, each with
+/// the key that names them. Platforms that only take tokens may share their issuer.
+fn shared_secrets(index: usize, platforms: &[Arc<Platform>]) -> Vec<(String, String)> {
+    let platform = &platforms[index];
+    let mut problems = Vec::new();
+    let mut before = platforms[..index].iter();
+    if let Some(other) = before.find(|it| it.hmac.overlaps(&platform.hmac)) {
+        let message = format!(
+            "platform {} has one of these secrets too, so tokens of each would be good on the other",
+            other.name
+        );
+        problems.push(("hmac_key_files".to_owned(), message));
+    }
+    for named in &platform.schemes {
+        let mut others = platforms.iter().enumerate().filter(|it| it.0 != index);
+        // Where both sign with it, that is told above.
+        let signs = |other: &Platform| {
+            named.scheme.takes_signed_with(&other.hmac) && !other.hmac.overlaps(&platform.hmac)
+        };
+        if let Some((_, other)) = others.find(|it| signs(it.1)) {
+            let message = format!(
+                "platform {} signs its tokens with one of these secrets, so they would be good here",
+                other.name
+            );
+            problems.push((format!("schemes/{}/keys", named.name), message));
+        }
+    }
+    problems
 }
 
 /// Tells what is wrong with what is said about sessions, each with its key.
@@ -157,6 +179,9 @@ mod tests {
         let short = "store: { url: \"embedded:s.redb\", pepper_files: [gone] }\n";
         let first = "preset: opentact, hosts: [a], hmac_key_files: [one]";
         let second = |rest: &str| format!("preset: opentact, hosts: [b], {rest}");
+        let verifying = |file: &str| {
+            format!("schemes: {{ jwt: {{ keys: [{{ algorithm: HS256, secret_file: {file} }}] }} }}")
+        };
         let one = |rest: &str| vec![format!("preset: {rest}")];
         for (name, store, platforms, want) in [
             ("HS256 alone", stays, one("opentact"), &[][..]),
@@ -207,6 +232,36 @@ mod tests {
                 "",
                 vec![first.to_owned(), second("hmac_key_files: [other, one]")],
                 &["platforms[1].hmac_key_files"],
+            ),
+            (
+                "one that the other verifies with",
+                "",
+                vec![first.to_owned(), second(&verifying("one"))],
+                &["platforms[1].schemes.jwt.keys"],
+            ),
+            (
+                "the same in the other order",
+                "",
+                vec![
+                    format!("preset: opentact, hosts: [a], {}", verifying("one")),
+                    second("hmac_key_files: [other, one]"),
+                ],
+                &["platforms[0].schemes.jwt.keys"],
+            ),
+            (
+                "one that both only verify with",
+                "",
+                vec![
+                    format!("preset: opentact, hosts: [a], {}", verifying("one")),
+                    second(&verifying("one")),
+                ],
+                &[],
+            ),
+            (
+                "another to verify with",
+                "",
+                vec![first.to_owned(), second(&verifying("other"))],
+                &[],
             ),
             (
                 "no secret, and no pepper",

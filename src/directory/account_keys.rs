@@ -20,8 +20,8 @@ const PARTS: u8 = 16;
 /// 16,000 keys, which is more than one shows page by page.
 pub(super) const MAX_LISTED: usize = 1024;
 
-/// How many keys are read in one round trip.
-const KEYS_AT_ONCE: usize = 256;
+/// How many keys are read in one round trip: few, since verdicts wait on the same connection.
+const KEYS_AT_ONCE: usize = 16;
 
 impl Directory {
     /// Gives an API key, if it is one of this account's.
@@ -48,10 +48,21 @@ impl Directory {
         account: &str,
     ) -> Result<Vec<ApiKey>, Fault> {
         let ids = self.key_ids_of_account(platform, account).await?;
-        let ids: Vec<_> = ids
-            .iter()
-            .map(|it| self.api_key_key(platform, it))
-            .collect();
+        self.keys_of_account_among(platform, account, &ids).await
+    }
+
+    /// Gives those of these API keys, in this order, that are an account's.
+    ///
+    /// # Errors
+    /// A fault when the store does not answer or a record cannot be read.
+    pub async fn keys_of_account_among(
+        &self,
+        platform: &str,
+        account: &str,
+        ids: &[String],
+    ) -> Result<Vec<ApiKey>, Fault> {
+        let ids = ids.iter().map(|it| self.api_key_key(platform, it));
+        let ids: Vec<_> = ids.collect();
         let mut keys = Vec::with_capacity(ids.len());
         for ids in ids.chunks(KEYS_AT_ONCE) {
             let found: Vec<Option<ApiKey>> = decode_all(ids, self.values(ids).await?)?;
@@ -95,16 +106,22 @@ impl Directory {
         digests.map(|it| (Index::KeyAccount, it)).collect()
     }
 
-    async fn key_ids_of_account(
+    /// Gives the ids of all API keys of an account that are listed, in order: a few too many where some
+    /// have just gone.
+    ///
+    /// # Errors
+    /// A fault when the store does not answer.
+    pub async fn key_ids_of_account(
         &self,
         platform: &str,
         account: &str,
-    ) -> Result<BTreeSet<String>, Fault> {
+    ) -> Result<Vec<String>, Fault> {
         let parts = (0..PARTS).flat_map(|it| self.part(platform, account, it));
         let parts = parts.map(|it| self.index_key(platform, Index::KeyAccount, &it));
         let parts: Vec<_> = parts.collect();
         let lists: Vec<Option<Vec<String>>> = decode_all(&parts, self.values(&parts).await?)?;
-        Ok(lists.into_iter().flatten().flatten().collect())
+        let ids: BTreeSet<_> = lists.into_iter().flatten().flatten().collect();
+        Ok(ids.into_iter().collect())
     }
 
     fn part(&self, platform: &str, account: &str, part: u8) -> Vec<Digest> {

@@ -4,6 +4,12 @@
 //! would be denied as unknown. So the store remembers its peppers by their ids, and a process that
 //! lacks one of them refuses to start. One under which nothing stands any more is forgotten
 //! ([`Directory::forget_old_peppers`]).
+//!
+//! It also tells a store that was emptied from one in which somebody is unknown. Nobody removes it, so
+//! where it has been and is no more, what else is missing says nothing: not that a credential is
+//! unknown, and not that a token was never revoked. So every verdict reads it along.
+
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -13,7 +19,7 @@ use crate::directory::{Directory, store_fault};
 use crate::store::PutIf;
 
 /// Where the ids stand, as a JSON list.
-const KEY: &str = "pc:m:peppers";
+pub const KEY: &str = "pc:m:peppers";
 
 /// How often a write that lost a race against another process is tried again.
 const WRITE_ATTEMPTS: usize = 16;
@@ -50,6 +56,7 @@ impl Directory {
         for _ in 0..WRITE_ATTEMPTS {
             let (old, mut written) = self.written_under().await?;
             if given.first().is_some_and(|it| written.contains(it)) {
+                self.0.was_filled.store(true, Ordering::Relaxed);
                 return Ok(());
             }
             written.extend(given.first().cloned());
@@ -62,6 +69,7 @@ impl Directory {
                 .await
                 .map_err(store_fault)?
             {
+                self.0.was_filled.store(true, Ordering::Relaxed);
                 return Ok(());
             }
         }
@@ -75,6 +83,22 @@ impl Directory {
     /// Where it was written under others, or does not answer.
     pub async fn check_peppers(&self) -> Result<(), CheckError> {
         self.written_under().await.map(drop)
+    }
+
+    /// Takes note of the check value as it was read after other records.
+    ///
+    /// # Errors
+    /// A fault where there was one before: what was not found beside it was emptied away.
+    pub(super) fn heed_check_value(&self, value: Option<&Bytes>) -> Result<(), Fault> {
+        let was_filled = &self.0.was_filled;
+        if value.is_some() {
+            was_filled.store(true, Ordering::Relaxed);
+        } else if was_filled.load(Ordering::Relaxed) {
+            let detail = "it was emptied: who is unknown or revoked cannot be told until the \
+                directory is imported again or restored from a backup";
+            return Err(Fault::new(Dependency::Store, detail));
+        }
+        Ok(())
     }
 
     /// Lets the store forget every pepper but the newest, for whoever has seen that nothing stands
@@ -127,8 +151,11 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::credential::{Fingerprinter, Secret};
+    use crate::directory::bench::Bench;
     use crate::directory::pepper::{MIN_PEPPER_BYTES, Peppers};
+    use crate::directory::reads::Reads;
     use crate::proof::Prover;
+    use crate::store::DeleteIf;
     use crate::store::Store;
     use crate::store::embedded::Embedded;
     use std::sync::Arc;
@@ -164,5 +191,36 @@ mod tests {
         assert!(!directory(&[2, 1]).forget_old_peppers().await.unwrap());
         assert!(open(&[2]).await, "nothing stood under the old one");
         assert!(!open(&[1]).await);
+    }
+    #[tokio::test]
+    async fn in_a_store_that_was_emptied_nobody_is_unknown_and_nothing_was_never_revoked() {
+        let bench = Bench::new();
+        let directory = &bench.directory;
+        let is_told = async || {
+            let user = bench.reads("mine").user("u-1").await.map(|it| it.is_none());
+            let raised = bench.reads("mine").platform_generation().await;
+            assert_eq!(user.is_ok(), raised.is_ok());
+            user.ok()
+        };
+        assert_eq!(is_told().await, Some(true), "one that nobody has filled");
+        directory.confirm_peppers().await.unwrap();
+        assert_eq!(is_told().await, Some(true));
+        let reads = bench.reads("mine");
+        assert_eq!(reads.platform_generation().await.unwrap(), 0);
+        directory
+            .store()
+            .delete(KEY, DeleteIf::Always)
+            .await
+            .unwrap();
+        assert_eq!(is_told().await, None);
+        // Also where only what was read later may be missing.
+        let fault = reads.user("u-1").await.unwrap_err();
+        assert_eq!(fault.dependency(), Dependency::Store);
+        assert!(fault.to_string().contains("emptied"), "{fault}");
+        // Whoever puts something before the store knows it too.
+        let over = directory.over(directory.shared_store());
+        Reads::begin(&over, "mine").user("u-1").await.unwrap_err();
+        directory.confirm_peppers().await.unwrap();
+        assert_eq!(is_told().await, Some(true));
     }
 }

@@ -74,6 +74,12 @@ pub fn attempted(index: Index, name: &[u8]) -> String {
     format!("{} {}", index.name(), String::from_utf8_lossy(&key))
 }
 
+/// Gives what failed logins under this name are counted against, however it is spelled.
+#[must_use]
+pub fn attempted_login(name: &str) -> String {
+    String::from_utf8_lossy(&login_key(name.as_bytes())).into_owned()
+}
+
 /// A name that an account is found by.
 pub(super) struct AccountName<'a> {
     pub(super) index: Index,

@@ -1177,6 +1177,18 @@ mod tests {
             assert_eq!(lift(of.clone()).await, Ok(Outcome::Lifted { counters }));
         }
         assert_eq!(list().await, [row(3, ends[0])]);
+        let counter = desk.directory().failure_counter(
+            "infobip",
+            address("192.0.2.2"),
+            "john@example.com",
+            window,
+        );
+        desk.directory().add_failures(&counter, 1).await.unwrap();
+        let of = Attempts::Of {
+            address: address("192.0.2.2"),
+            target: "John@Example.COM".to_owned(),
+        };
+        assert_eq!(lift(of).await, Ok(Outcome::Lifted { counters: 1 }));
         assert_eq!(
             lift(Attempts::All).await,
             Ok(Outcome::Lifted { counters: 1 })

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::credential::Secret;
 use crate::decision::{Dependency, Fault};
+use crate::directory::check;
 use crate::directory::decoding::{decode, decode_all};
 use crate::directory::generations::Notes;
 use crate::directory::platforms::Platform;
@@ -236,7 +237,8 @@ impl Reads {
         decode_all(&keys, found)
     }
 
-    /// Reads in one round trip, after noting the keys.
+    /// Reads in one round trip, after noting the keys. The check value comes last, so that what is
+    /// missing was missing while it was there.
     pub(super) async fn values(&self, mut keys: Vec<String>) -> Result<Vec<Option<Bytes>>, Fault> {
         let with_own = self.own.get().is_none();
         if with_own {
@@ -251,8 +253,11 @@ impl Reads {
                 self.directory.generations().note(&mut notes, key);
             }
         }
+        keys.push(check::KEY.to_owned());
         let found = self.directory.store().get(&keys).await;
         let mut found = found.map_err(store_fault)?;
+        self.directory
+            .heed_check_value(found.pop().flatten().as_ref())?;
         if with_own {
             // Two first reads at once may both have brought it; either was noted before.
             let _ = self.own.set(found.pop().flatten());

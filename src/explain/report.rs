@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential::Secret;
 use crate::decision::{Denial, Failure};
+use crate::directory::check;
 use crate::envoy::OnFault;
 use crate::envoy::answer;
 use crate::envoy::reply::Reply;
@@ -209,6 +210,8 @@ impl Report {
                 fault: fault(outcome),
                 records: reads
                     .iter()
+                    // No record, and read along with each.
+                    .filter(|it| it.key != check::KEY)
                     .map(|it| Record {
                         key: it.key.clone(),
                         found: it.found,

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::clock::Clock;
 use crate::context::{Context, ContextError};
-use crate::decision::{Dependency, Failure, Fault};
+use crate::decision::{Denial, Dependency, Failure, Fault};
 use crate::directory::Directory;
 use crate::directory::attempts::Login;
 use crate::directory::operations::Operations;
@@ -24,6 +24,7 @@ use crate::identity::TokenRef;
 use crate::issue::answer::Answer;
 use crate::issue::notes::{Notes, Whose};
 use crate::issue::standing::digest_of;
+use crate::issue::turns::{Turn, Turns};
 use crate::issue::{Asked, Signature, uuid};
 use crate::keys::signing::SigningKeys;
 use crate::platform::refusal::{self, Circumstances, Refusal};
@@ -61,6 +62,8 @@ struct Inner {
     /// The second in which a request without a context was last told of.
     told: AtomicU64,
     notes: Notes,
+    /// Of those who read much.
+    turns: Turns,
     /// Whether attempts cannot be written down.
     unwritten: AtomicBool,
 }
@@ -85,6 +88,7 @@ impl Core {
             answered: AtomicU64::new(0),
             told: AtomicU64::new(0),
             notes: Notes::default(),
+            turns: Turns::default(),
             unwritten: AtomicBool::new(false),
         }))
     }
@@ -137,6 +141,14 @@ impl Core {
     /// Gives the keys that a platform's tokens are verified with.
     pub(super) fn jwks(&self, platform: &Platform) -> Value {
         self.0.parts.signing.jwks(&platform.name)
+    }
+
+    /// Waits for a turn to read much for an account; see [`Turns::take`].
+    ///
+    /// # Errors
+    /// A denial where too many wait.
+    pub(super) async fn turn(&self, platform: &str, account: &str) -> Result<Turn<'_>, Denial> {
+        self.0.turns.take(platform, account).await
     }
 
     /// Begins to read for one answer.

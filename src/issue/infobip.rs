@@ -8,6 +8,8 @@ mod keys;
 mod login;
 mod oauth2;
 mod session;
+#[cfg(test)]
+mod tests;
 mod violations;
 
 use std::time::Duration;

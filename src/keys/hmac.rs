@@ -21,7 +21,7 @@ use crate::decision::{Dependency, Fault};
 use crate::directory::pepper::Peppers;
 use crate::keys::files::read_secret;
 use crate::keys::signing::compact;
-use crate::keys::{Algorithm, Key, KeyProblem, MAX_SIGNING_KEYS, Signer, self_test};
+use crate::keys::{Algorithm, Key, KeyProblem, Keys, MAX_SIGNING_KEYS, Signer, self_test};
 
 /// What the keys are derived from the peppers for.
 const PURPOSE: &[u8] = b"HS256 tokens";
@@ -102,6 +102,13 @@ impl HmacKeys {
     pub fn overlaps(&self, other: &Self) -> bool {
         let theirs = |key: &HmacKey| other.0.iter().any(|it| it.secret == key.secret);
         self.0.iter().any(theirs)
+    }
+
+    /// Tells whether some secret is also among `keys`, under which its tokens would then be good.
+    #[must_use]
+    pub fn are_among(&self, keys: &Keys) -> bool {
+        let mut mine = self.0.iter();
+        mine.any(|it| keys.iter().any(|key| key.is_secret(&it.secret)))
     }
 
     /// Signs claims with the current key: JWS compact serialisation (RFC 7515 §7.1).

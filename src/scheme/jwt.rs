@@ -23,6 +23,7 @@ use crate::decision::{Denial, Failure, Reason};
 use crate::directory::reads::Reads;
 use crate::document::{Document, Problem};
 use crate::identity::{Identity, TokenRef};
+use crate::keys::hmac::HmacKeys;
 use crate::keys::remote::{KeySet, Settings as KeySetSettings};
 use crate::keys::{self, Algorithm, Key, Keys};
 use crate::request::RequestView;
@@ -49,6 +50,8 @@ struct Jwt {
     minted_here: bool,
     demands: Demands,
     names: Names,
+    /// The same for tokens that others have made.
+    names_of_others: Names,
     lookup: Lookup,
 }
 
@@ -83,6 +86,7 @@ fn build(
     let key_set = key_set(&read, context)
         .map_err(|message| problems.push(settings.problem("", message)))
         .ok()?;
+    let names_of_others = names_of_others(&read);
     Some(Arc::new(Jwt {
         places: places.ok()?,
         reading: context.reading,
@@ -98,6 +102,7 @@ fn build(
             required: read.required_claims,
             leeway: read.leeway_seconds,
         },
+        names_of_others,
         names: read.claims,
         lookup: Lookup {
             platform: context.platform.to_owned(),
@@ -107,6 +112,16 @@ fn build(
             account_roles: read.account_roles,
         },
     }))
+}
+
+/// Which claims say who is meant where the token is not ours. Where users are also found by a login, the
+/// user's id is our own claim, and what another issuer says there are no ids of the directory.
+fn names_of_others(read: &Settings) -> Names {
+    let mut names = read.claims.clone();
+    if read.minted_here && names.login.is_some() {
+        names.user = None;
+    }
+    names
 }
 
 /// Makes what fetches the issuer's key set, where it publishes one.
@@ -180,7 +195,11 @@ impl Scheme for Jwt {
             }
             let ends = self.demands.check(&token.claims, reads.now())?;
             let reference = unrevoked(&token, ends, reads).await?;
-            let named = self.names.read(&token.claims)?;
+            let names = match token.claims.contains_key("gen") {
+                true => &self.names,
+                false => &self.names_of_others,
+            };
+            let named = names.read(&token.claims)?;
             let identity = self
                 .lookup
                 .identify(named, &token.claims, token.claims.get("gen"), reads)
@@ -203,6 +222,10 @@ impl Scheme for Jwt {
 
     fn challenge(&self) -> Option<Challenge> {
         challenge_of(&self.places).filter(|_| !self.has_no_keys())
+    }
+
+    fn takes_signed_with(&self, secrets: &HmacKeys) -> bool {
+        secrets.are_among(&self.keys)
     }
 
     fn warning(&self) -> Option<&'static str> {

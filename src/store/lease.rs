@@ -14,6 +14,8 @@ pub struct Lease(Arc<Inner>);
 struct Inner {
     /// The first millisecond in which it holds no more, in Unix milliseconds.
     until: AtomicU64,
+    /// The same, and it stays so when it has ended.
+    relied_on: AtomicU64,
     trouble: RwLock<Option<String>>,
 }
 
@@ -33,6 +35,7 @@ impl Lease {
     fn until(until: u64, trouble: Option<String>) -> Self {
         Self(Arc::new(Inner {
             until: AtomicU64::new(until),
+            relied_on: AtomicU64::new(until),
             trouble: RwLock::new(trouble),
         }))
     }
@@ -40,14 +43,14 @@ impl Lease {
     /// Tells whether it holds at a time, in Unix milliseconds.
     #[must_use]
     pub fn holds(&self, now: u64) -> bool {
-        now < self.end()
+        now < self.0.until.load(Ordering::Acquire)
     }
 
-    /// The first millisecond in which it holds no more, in Unix milliseconds; 0 where it never did or
-    /// was taken back.
+    /// The first millisecond in which it holds no more or held no more, in Unix milliseconds; 0 where it
+    /// never did or was taken back.
     #[must_use]
     pub fn end(&self) -> u64 {
-        self.0.until.load(Ordering::Acquire)
+        self.0.relied_on.load(Ordering::Acquire)
     }
 
     /// Why word does not come now, in words for operators; `None` where it does.
@@ -59,6 +62,7 @@ impl Lease {
 
     /// Lets it hold until then: word came.
     pub(crate) fn extend(&self, until: u64) {
+        self.0.relied_on.store(until, Ordering::Release);
         self.0.until.store(until, Ordering::Release);
         self.say(None);
     }
@@ -68,10 +72,17 @@ impl Lease {
         self.say(Some(trouble));
     }
 
-    /// Takes it back.
-    pub(super) fn take_back(&self, trouble: &str) {
+    /// Says why word does not come, and that it has run out: it holds no more, whatever becomes of the
+    /// clock.
+    pub(super) fn ran_out(&self, trouble: &str) {
         self.0.until.store(0, Ordering::Release);
         self.say(Some(trouble));
+    }
+
+    /// Takes it back, as if it had never held.
+    pub(super) fn take_back(&self, trouble: &str) {
+        self.0.relied_on.store(0, Ordering::Release);
+        self.ran_out(trouble);
     }
 
     fn say(&self, trouble: Option<&str>) {
@@ -96,7 +107,13 @@ mod tests {
         lease.run_out("lost");
         assert!(lease.holds(99), "it runs out by itself");
         assert_eq!(lease.trouble().as_deref(), Some("lost"));
+        lease.ran_out("lost for long");
+        assert!(!lease.holds(0), "wherever a clock is set back to");
+        assert_eq!(lease.end(), 100, "until then it was relied on");
+        lease.extend(200);
+        assert!(lease.holds(199));
         lease.take_back("another server");
         assert!(!lease.holds(99));
+        assert_eq!(lease.end(), 0);
     }
 }

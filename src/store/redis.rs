@@ -11,6 +11,7 @@
 //!
 //! [`Store::watch`] tells of what anybody changes, as long as the [`Lease`] holds (`redis/watch.rs`).
 
+mod breaker;
 mod canary;
 mod fault;
 mod link;

@@ -98,6 +98,11 @@ impl RedisServer {
         self.process.stop();
     }
 
+    /// Ends it as a crash would (SIGKILL).
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
     /// Starts it again where it was, after [`RedisServer::stop`] or instead.
     pub fn restart(&mut self) {
         self.stop();

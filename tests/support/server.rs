@@ -130,6 +130,16 @@ impl Server {
         self.process.signal(signal);
     }
 
+    /// Gives how much memory it has, in bytes.
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()));
+        let status = status.expect("a process that runs");
+        let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:"));
+        let kilobytes = line.and_then(|it| it.trim().strip_suffix(" kB"));
+        let kilobytes = kilobytes.and_then(|it| it.parse::<u64>().ok());
+        kilobytes.expect("a number") * 1024
+    }
+
     /// Gives all that it has written to standard output and error.
     pub fn log(&self) -> String {
         self.process.log()

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use crate::directory::check::CheckError;
 use crate::directory::file::written::{Row, ToRow, time, to_line};
 use crate::directory::file::{DirectoryFile, Existing, Imported};
 use crate::directory::operations::words::{Clear, Exported, Line, OperationError, Outcome};
@@ -62,7 +63,10 @@ impl Operations {
                  again, which writes what is missing"
             ))
         };
-        Ok(Outcome::Imported(imported.await.map_err(stopped)?))
+        let imported = imported.await.map_err(stopped)?;
+        // Last: where the store was emptied, nobody counts as unknown before all are there again.
+        self.directory.confirm_peppers().await?;
+        Ok(Outcome::Imported(imported))
     }
 
     pub(super) async fn export(
@@ -148,6 +152,16 @@ impl Operations {
         let uses = self.directory.last_uses(platform, &ids).await?;
         let told = |at: u64| ("last_used_at".to_owned(), json!(time(at)));
         Ok(uses.into_iter().map(|it| it.map(told)).collect())
+    }
+}
+
+/// Where an import or a repair ends with the check value.
+impl From<CheckError> for OperationError {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::Fault(fault) => fault.into(),
+            wrong @ CheckError::Wrong { .. } => Self::Refused(wrong.to_string()),
+        }
     }
 }
 

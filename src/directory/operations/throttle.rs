@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::decision::Fault;
 use crate::directory::failures::Attempts;
 use crate::directory::file::written::Row;
-use crate::directory::names::{account_names, attempted};
+use crate::directory::names::{account_names, attempted, attempted_login};
 use crate::directory::operations::words::{Line, OperationError, Outcome};
 use crate::directory::operations::{Operations, send};
 
@@ -69,12 +69,20 @@ impl Operations {
         Ok(Outcome::Lifted { counters })
     }
 
-    /// What is to be lifted: of an account, also what it is called by.
+    /// What is to be lifted: of a login, however it is spelled; of an account, also what it is called by.
     async fn targets(&self, platform: &str, of: &Attempts) -> Result<Vec<Attempts>, Fault> {
         let mut all = vec![of.clone()];
-        if let Attempts::Of { address, target } = of
-            && let Some(account) = self.directory.account(platform, target).await?
-        {
+        let Attempts::Of { address, target } = of else {
+            return Ok(all);
+        };
+        let login = Attempts::Of {
+            address: *address,
+            target: attempted_login(target),
+        };
+        if login != *of {
+            all.push(login);
+        }
+        if let Some(account) = self.directory.account(platform, target).await? {
             let names = account_names(&account).into_iter();
             all.extend(names.map(|it| Attempts::Of {
                 address: *address,

@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::decision::Fault;
-use crate::directory::check::CheckError;
 use crate::directory::decoding::{decode, key_digest};
 use crate::directory::index::{Most, most_hints};
 use crate::directory::operations::send;
@@ -103,11 +102,7 @@ pub(super) async fn verify(
         visit.platform().await?;
     }
     if repair && verified.old_pepper + verified.unknown_pepper + verified.unreadable == 0 {
-        let forgotten = directory.forget_old_peppers().await;
-        verified.old_peppers_forgotten = forgotten.map_err(|it| match it {
-            CheckError::Fault(fault) => OperationError::from(fault),
-            wrong @ CheckError::Wrong { .. } => OperationError::Refused(wrong.to_string()),
-        })?;
+        verified.old_peppers_forgotten = directory.forget_old_peppers().await?;
     }
     Ok(verified)
 }

@@ -187,6 +187,22 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Tells whether it changes nothing.
+    #[must_use]
+    pub fn only_looks(&self) -> bool {
+        matches!(
+            self,
+            Self::Export { .. }
+                | Self::Failures { .. }
+                | Self::Import { dry_run: true, .. }
+                | Self::List { .. }
+                | Self::Sessions { .. }
+                | Self::Show { .. }
+                | Self::ShowPlatform { .. }
+                | Self::Verify { repair: false }
+        )
+    }
+
     /// Gives its name, for the log.
     #[must_use]
     pub fn name(&self) -> &'static str {

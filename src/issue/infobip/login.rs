@@ -5,6 +5,7 @@
 
 use crate::credential::Secret;
 use crate::decision::{Denial, Failure, Reason};
+use crate::directory::names::attempted_login;
 use crate::identity::Identity;
 use crate::issue::Asked;
 use crate::issue::core::Core;
@@ -53,7 +54,7 @@ async fn try_in(
         return Err(Denial::new(Reason::Conflict, detail).into());
     }
     // As Basic counts them, so that both count together.
-    let targets = [name.to_owned()];
+    let targets = [attempted_login(name)];
     let reads = core.reads(asked);
     let verify = async {
         let user = by_password(name, password, &reads).await?;

@@ -35,7 +35,8 @@ pub(super) struct Settings {
     /// seconds; 30, if absent.
     pub(super) cool_down_seconds: Option<u64>,
     /// Also tokens that this service mints for the platform: RS256, under `signing.key_files`; HS256,
-    /// where `algorithms` name it, under a key that is the platform's own.
+    /// where `algorithms` name it, under a key that is the platform's own. Where `claims` name a `login`,
+    /// the claim of `user` counts in those alone (they say `gen`).
     #[serde(default)]
     pub(super) minted_here: bool,
     /// Claims that must be there; `exp` must in any case.

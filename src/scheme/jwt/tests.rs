@@ -806,6 +806,42 @@ claims: { user: uid, login: sub }
     }
 }
 
+#[tokio::test]
+async fn where_tokens_are_minted_too_the_id_of_a_user_counts_in_those_alone() {
+    let by_login = "
+from: [{ header: x-auth-token }]
+required_claims: [exp]
+minted_here: true
+algorithms: [RS256, HS256]
+claims: { user: uid, login: sub }
+";
+    let fixture = Fixture::new(by_login).await;
+    let other = User {
+        id: "4711".into(),
+        username: Some("eve".into()),
+        ..User::default()
+    };
+    fixture.bench.directory.put_user("p", &other).await.unwrap();
+    for (claims, want) in [
+        (json!({ "sub": "john", "uid": "4711" }), Ok("u1")),
+        (json!({ "sub": "john", "uid": 7 }), Ok("u1")),
+        (json!({ "uid": "4711" }), Err(Reason::Unknown)),
+        (
+            json!({ "sub": "john", "uid": "4711", "gen": [0, 0, 0] }),
+            Ok("4711"),
+        ),
+    ] {
+        let mut claims = claims;
+        claims["exp"] = json!(START + 3600);
+        let token = fixture
+            .hmac
+            .token(r#"{"alg":"HS256"}"#, &claims.to_string());
+        let found = fixture.verify(&token).await;
+        let found = found.map(|it| it.user.unwrap_or_default());
+        assert_eq!(found, want.map(str::to_owned), "{claims}");
+    }
+}
+
 #[test]
 fn settings_that_could_not_mean_what_they_say_are_problems() {
     let from = "from: [{ authorization: Bearer }]";

@@ -9,14 +9,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use redis::Pipeline;
+use redis::{Pipeline, Value};
 use tokio::sync::Notify;
+use tokio::time;
 
+use super::link::Link;
 use super::watch::Watched;
 
 /// How long it lives when its process has gone, beyond the time for which what that process remembers may count: who is
 /// not there relies on nothing any more.
 const TTL: Duration = Duration::from_secs(5);
+/// How long it may take to be written: word of changes does not wait for that.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// How many calls are answered together; whoever made an earlier one has long had its answer, or counts it as none.
 const CALLS_MAX: usize = 16;
 /// The longest name of a call that is answered, in bytes.
@@ -63,12 +67,26 @@ impl Canary {
         &self.0.key
     }
 
-    /// Writes it, among other commands, with the calls that were heard.
-    pub(super) fn release(&self, all: &mut Pipeline) {
-        let calls = self.calls().iter().cloned().collect::<Vec<_>>().join(" ");
-        let set = all.cmd("SET").arg(self.key()).arg(calls);
-        set.arg("PX").arg(self.0.ttl);
+    /// Writes it where records are read and written, with the calls that were heard, and tells whether it was written.
+    pub(super) async fn release(&self, link: &Link) -> bool {
+        let set = self.written();
         self.0.released.store(self.age().max(1), Ordering::Release);
+        let written = time::timeout(PATIENCE, link.ask_one(&set)).await;
+        matches!(written, Ok(Ok(Value::Okay)))
+    }
+
+    /// The command that writes it.
+    fn written(&self) -> Pipeline {
+        let calls = self.calls().iter().cloned().collect::<Vec<_>>().join(" ");
+        let mut set = Pipeline::with_capacity(1);
+        set.cmd("SET").arg(self.key()).arg(calls);
+        set.arg("PX").arg(self.0.ttl);
+        set
+    }
+
+    /// Tells whether no word of the last release has come yet.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.0.released.load(Ordering::Acquire) != 0
     }
 
     /// Tells how long word of it took, and whether this was word of it. Word that comes again says nothing.
@@ -136,9 +154,8 @@ mod tests {
             lag: Arc::new(|_| ()),
         });
         let told = || {
-            let mut all = Pipeline::new();
-            canary.release(&mut all);
-            String::from_utf8_lossy(&all.get_packed_pipeline()).into_owned()
+            let packed = canary.written().get_packed_pipeline();
+            String::from_utf8_lossy(&packed).into_owned()
         };
         for key in ["pc:u:mine:u-1", "pc:n:one", "pc:n:two", "pc:n:one"] {
             canary.heed_call(key);

@@ -6,35 +6,43 @@
 //! loss, and fail at once with the cause when it has failed.
 //!
 //! A server that does not answer is no reason to connect again: the commands fail at their
-//! timeout, and work as soon as it answers. When the way to it is cut, the kernel ends the
-//! connection (`settings.rs`).
+//! timeout, then at once for a moment (`breaker.rs`), and work as soon as it answers. When the way
+//! to it is cut, the kernel ends the connection (`settings.rs`).
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Pipeline, PushInfo, PushKind, RedisError, Value, cmd};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time;
 
+use super::breaker::{Breaker, Pass, Turn};
 use super::{fault, reply};
 use crate::store::StoreError;
 
 /// How long one attempt to connect may take, with TLS and the password.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How many commands may await their answers; further ones wait their turn, within their time.
-const IN_FLIGHT_MAX: usize = 1024;
+/// How many commands may await their answers; further ones wait their turn, within their time. With
+/// more before it, a command could not be answered within that by a server that is slow already.
+const IN_FLIGHT_MAX: usize = 256;
+/// How many may do either; further ones fail at once. It is as many Checks as an Envoy has under way
+/// (`max_requests`), so that all of them may ask together after all that was known has changed.
+const PENDING_MAX: usize = 1024;
 /// The longest that the first pause between attempts may be, and the longest that any may be.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 /// The same for a server that refuses the password, which seldom changes by itself.
-const PAUSES_REFUSED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+pub(super) const PAUSES_REFUSED: (Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_secs(30));
 
 /// A way to the server, open or not.
 pub(super) struct Link {
     address: String,
     status: watch::Receiver<Status>,
     timeout: Duration,
+    pending: Semaphore,
+    guard: Guard,
 }
 
 /// How things stand.
@@ -57,15 +65,18 @@ impl Link {
     pub(super) fn new(client: Client, timeout: Duration) -> Self {
         let address = client.get_connection_info().addr().to_string();
         let (sender, status) = watch::channel(Status::default());
+        let guard = Guard(Arc::new(Mutex::new(Breaker::new(Instant::now()))));
         let link = Self {
             address: address.clone(),
             status,
             timeout,
+            pending: Semaphore::new(PENDING_MAX),
+            guard: guard.clone(),
         };
         tokio::spawn(async move {
             tokio::select! {
                 () = sender.closed() => {}
-                never = keep_connected(&client, &address, &sender) => match never {},
+                never = keep_connected(&client, &address, &sender, &guard) => match never {},
             }
         });
         link
@@ -83,6 +94,11 @@ impl Link {
         }
     }
 
+    /// Has the next command try a server that was given up: it was heard of on another connection.
+    pub(super) fn hurry(&self) {
+        self.guard.breaker().hurry(Instant::now());
+    }
+
     pub(super) fn was_reached(&self) -> bool {
         self.status.borrow().reached
     }
@@ -92,22 +108,34 @@ impl Link {
     /// # Errors
     /// [`StoreError::Unavailable`] if they did not come.
     pub(super) async fn ask(&self, commands: &Pipeline) -> Result<Vec<Value>, StoreError> {
-        let asked = async {
-            let Connected {
-                mut connection,
-                lost,
-            } = self.connected().await?;
-            let count = commands.len();
-            let answers = connection.send_packed_commands(commands, 0, count).await;
-            answers.map_err(|error| {
-                if error.is_unrecoverable_error() {
-                    lost.notify_one();
-                }
-                fault::of_connection(&self.address, &error)
-            })
-        };
-        let answers = time::timeout(self.timeout, asked).await;
-        answers.unwrap_or_else(|_| Err(self.unavailable("no answer in time")))
+        // Where there is no connection, there is no need to wait for the answers of others.
+        if let Some(Err(cause)) = &self.status.borrow().outcome {
+            return Err(cause.clone());
+        }
+        let given_up = "it did not answer, so the store was given up for a moment";
+        let pass = self.guard.breaker().admit(Instant::now());
+        let pass = pass.ok_or_else(|| self.unavailable(given_up))?;
+        let place = self.pending.try_acquire();
+        let _place = place.map_err(|_| self.unavailable("too many commands await its answers"))?;
+        let answers = time::timeout(self.timeout, self.send(commands)).await;
+        let answers = answers.unwrap_or_else(|_| Err(self.unavailable("no answer in time")));
+        self.guard.note(&self.address, pass, answers.is_ok());
+        answers
+    }
+
+    async fn send(&self, commands: &Pipeline) -> Result<Vec<Value>, StoreError> {
+        let Connected {
+            mut connection,
+            lost,
+        } = self.connected().await?;
+        let count = commands.len();
+        let answers = connection.send_packed_commands(commands, 0, count).await;
+        answers.map_err(|error| {
+            if error.is_unrecoverable_error() {
+                lost.notify_one();
+            }
+            fault::of_connection(&self.address, &error)
+        })
     }
 
     /// Sends one command; as [`Link::ask`].
@@ -132,12 +160,44 @@ impl Link {
     }
 }
 
+/// The breaker of a link, shared with the task that connects. What it decides is logged.
+#[derive(Clone)]
+struct Guard(Arc<Mutex<Breaker>>);
+
+impl Guard {
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, address: &str, pass: Pass, is_answered: bool) {
+        let turn = self.breaker().note(pass, is_answered, Instant::now());
+        tell(address, turn);
+    }
+
+    fn close(&self, address: &str) {
+        let turn = self.breaker().close(Instant::now());
+        tell(address, turn);
+    }
+}
+
+fn tell(address: &str, turn: Option<Turn>) {
+    match turn {
+        Some(Turn::Opened) => tracing::error!(
+            address,
+            "the store does not answer; until it does, what is asked of it fails at once"
+        ),
+        Some(Turn::Closed) => tracing::info!(address, "the store answers again"),
+        None => {}
+    }
+}
+
 /// Connects, waits until the connection is lost, and so on. Each cause of a failure is logged once
 /// until there is a connection again.
 async fn keep_connected(
     client: &Client,
     address: &str,
     status: &watch::Sender<Status>,
+    guard: &Guard,
 ) -> Infallible {
     let mut failures = 0_u32;
     let mut told = None;
@@ -153,6 +213,7 @@ async fn keep_connected(
             Ok(connection) => {
                 tracing::info!(address, "connected to the store");
                 told = None;
+                guard.close(address);
                 let begun = Instant::now();
                 stay(Connected { connection, lost }, status).await;
                 // One that does not last counts as a failure, lest we hammer the server.

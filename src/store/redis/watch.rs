@@ -11,6 +11,8 @@
 //! the lease runs out; it is taken back at once where the server turns out to be a replica now, which tells what its
 //! primary tells it, late or never.
 
+mod end;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use redis::{Client, Pipeline, PushInfo, PushKind, Value, cmd};
 use tokio::sync::Notify;
 use tokio::time;
 
+use self::end::End;
 use super::canary::{Canary, Lag};
 use super::link::{self, Link};
 use super::{fault, reply};
@@ -87,16 +90,6 @@ struct Standing {
     told: Option<String>,
 }
 
-/// Why it does not go on.
-enum End {
-    /// There is no connection any more, or none yet.
-    Lost(StoreError),
-    /// The server is a replica.
-    Demoted,
-    /// The server does not tell.
-    Unwilling(StoreError),
-}
-
 impl Watcher {
     pub(super) fn new(
         client: Client,
@@ -140,23 +133,27 @@ impl Watcher {
 
     /// Does to the lease what an end demands, and gives why, and how long until it is tried again.
     fn heed_end(&self, end: End, standing: &Standing, failures: u32) -> (String, Duration) {
-        let soon = link::pause_after(failures, PAUSES);
+        let soon = link::pause_after(failures, end.pauses());
         match end {
-            End::Lost(why) => {
+            End::Lost(why) | End::Refused(why) => {
                 let why = why.to_string();
                 // The lease ends by the wall clock, which may be set back.
                 if standing
                     .heard
                     .is_none_or(|it| it.elapsed() > self.watched.grace)
                 {
-                    self.lease.take_back(&why);
+                    self.lease.ran_out(&why);
                 } else {
                     self.lease.run_out(&why);
                 }
                 (why, soon)
             }
-            End::Demoted => {
-                let why = format!("{}: it is a replica now", self.address);
+            End::Demoted | End::Elsewhere => {
+                let what = match end {
+                    End::Demoted => "it is a replica now",
+                    _ => "another server than the one that is read from stands there now",
+                };
+                let why = format!("{}: {what}", self.address);
                 self.lease.take_back(&why);
                 self.sinks.report(Change::Everything);
                 self.link.lose();
@@ -201,6 +198,7 @@ impl Watcher {
                     answer?;
                     missed = 0;
                     self.extend(asked, standing);
+                    self.link.hurry();
                 }
                 Err(_) if missed == 0 => missed = 1,
                 Err(_) => break,
@@ -229,7 +227,13 @@ impl Watcher {
             _ => {}
         });
         let connected = connected.await;
-        connected.map_err(|it| End::Lost(fault::of_connection(&self.address, &it)))
+        connected.map_err(|it| {
+            let why = fault::of_connection(&self.address, &it);
+            match fault::is_refusal(&it) {
+                true => End::Refused(why),
+                false => End::Lost(why),
+            }
+        })
     }
 
     /// Has the server tell, and makes sure that it does.
@@ -275,19 +279,20 @@ impl Watcher {
         Ok(())
     }
 
-    /// Asks whether it is still there, and a primary.
+    /// Asks whether it is still there, and a primary; and by a canary, whether it is the server that is read from:
+    /// behind one address may stand another by now, and an old connection still lead to the one before.
     async fn beat(
         &self,
         connection: &mut MultiplexedConnection,
         with_canary: bool,
     ) -> Result<(), End> {
-        let mut all = Pipeline::with_capacity(2);
+        let is_released = with_canary && self.canary.release(&self.link).await;
+        let mut all = Pipeline::with_capacity(1);
         all.cmd("ROLE");
-        if with_canary {
-            self.canary.release(&mut all);
-        }
         let answers = self.ask(connection, &all).await?;
         match answers.first() {
+            // Word of what was written before this was asked comes before the answer.
+            Some(_) if is_released && self.canary.is_awaited() => Err(End::Elsewhere),
             Some(role) if reply::is_primary(role) => Ok(()),
             Some(Value::Array(_)) => Err(End::Demoted),
             _ => Err(self.lost("it does not tell its role")),

@@ -180,7 +180,8 @@ fn socket_address(address: SocketAddr) -> Value {
 /// One line a request, with why Envoy answered as it did: the first thing to look at when a test fails.
 fn access_log() -> Value {
     let format = "%PROTOCOL% %REQ(:METHOD)% %REQ(:AUTHORITY)% %REQ(:PATH)% -> \
-                  %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% in %DURATION% ms\n";
+                  %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% in %DURATION% ms \
+                  fault=%DYNAMIC_METADATA(envoy.filters.http.ext_authz:fault)%\n";
     json!({
         "name": "envoy.access_loggers.stdout",
         "typed_config": {

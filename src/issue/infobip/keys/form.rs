@@ -1,7 +1,7 @@
 //! What a client asks an API key to be: its JSON read into fields, each checked by itself.
 //!
 //! All that is wrong is told at once, by field and never by value. What fields may be beside each
-//! other is [`super::merge`]'s to say.
+//! other, and how large they make a record, is [`super::merge`]'s to say.
 
 use ipnet::IpNet;
 use serde_json::{Map, Value};
@@ -12,8 +12,8 @@ use crate::issue::infobip::keys::words::{ACTIONS, PERMISSIONS, PUBLISHED};
 use crate::issue::infobip::violations::Violations;
 use crate::policy::Policy;
 
-/// The longest name, in characters.
-const MAX_NAME_CHARS: usize = 256;
+/// The longest name, in bytes.
+const MAX_NAME_BYTES: usize = 256;
 
 /// The longest id of an application or an entity, in bytes.
 const MAX_ID_BYTES: usize = 128;
@@ -68,7 +68,7 @@ impl Form {
                 // As libraries write what was not set.
                 (_, Value::Null) => {}
                 ("accountId", value) => form.account = it.text(&value, MAX_ID_BYTES),
-                ("name", value) => form.name = it.text(&value, MAX_NAME_CHARS),
+                ("name", value) => form.name = it.text(&value, MAX_NAME_BYTES),
                 ("allowedIPs", value) => form.addresses = it.list(&value, MAX_ITEMS, address),
                 ("validFrom", value) => form.valid_from = it.time(&value, To::Next),
                 ("validTo", value) => form.valid_to = it.time(&value, To::Previous),
@@ -111,11 +111,11 @@ impl Field<'_> {
 
     fn text(&mut self, value: &Value, most: usize) -> Option<String> {
         let text = value.as_str().unwrap_or_default();
-        let fits = (1..=most).contains(&text.chars().count());
+        let fits = (1..=most).contains(&text.len());
         if fits && !text.chars().any(char::is_control) && !text.trim().is_empty() {
             return Some(text.to_owned());
         }
-        let what = "characters, not all of them spaces and none a control character";
+        let what = "bytes, not all of them spaces and none a control character";
         self.is(&format!("must be a text of 1 to {most} {what}"))
     }
 

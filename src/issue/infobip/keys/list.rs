@@ -23,12 +23,14 @@ const MAX_SIZE: usize = 100;
 
 type Order = fn(&ApiKey, &ApiKey) -> Ordering;
 
+/// What they are ordered by where the query does not say.
+const ID: &str = "id";
 const BY_ID: Order = |a, b| a.id.cmp(&b.id);
 
 /// What keys may be ordered by.
 const ORDERS: [(&str, Order); 5] = [
     ("enabled", |a, b| b.disabled.cmp(&a.disabled)),
-    ("id", BY_ID),
+    (ID, BY_ID),
     ("name", |a, b| a.name.cmp(&b.name)),
     ("validFrom", |a, b| a.valid_from.cmp(&b.valid_from)),
     ("validTo", |a, b| a.valid_to.cmp(&b.valid_to)),
@@ -41,31 +43,34 @@ struct Wanted {
     enabled: Option<bool>,
     /// Of which a key must have one.
     secrets: Option<Vec<Digest>>,
-    order: (Option<&'static str>, Order),
+    order_by: Option<&'static str>,
+    order: Order,
     descending: bool,
     page: usize,
     size: usize,
 }
 
-/// Lists keys.
+/// Lists keys, in its turn.
 pub(super) async fn answer(core: &Core, asked: &Asked, account: &str) -> Result<Answer, Stop> {
     let (directory, platform) = (core.directory(), &asked.platform.name);
     let wanted = Wanted::read(&asked.query, directory, platform)?;
     is_own(wanted.account.as_deref(), account)?;
-    let mut keys = directory.keys_of_account(platform, account).await?;
-    keys.retain(|it| wanted.has(it));
-    // They come by id, and stay so among those that are alike.
-    keys.sort_by(wanted.order.1);
-    if wanted.descending {
-        keys.reverse();
-    }
-    let pages = keys.len().div_ceil(wanted.size);
-    let page = keys
-        .iter()
-        .skip(wanted.page * wanted.size)
-        .take(wanted.size);
-    let page: Vec<_> = page.map(|it| shown(it, None)).collect();
-    let paging = wanted.paging(keys.len(), pages);
+    let _turn = core.turn(platform, account).await?;
+    let (keys, count) = if wanted.needs_only_ids() {
+        // What has just gone counts here, and its page has one less.
+        let ids = directory.key_ids_of_account(platform, account).await?;
+        let (ids, count) = wanted.page_of(ids);
+        let keys = directory.keys_of_account_among(platform, account, &ids);
+        (keys.await?, count)
+    } else {
+        let mut keys = directory.keys_of_account(platform, account).await?;
+        keys.retain(|it| wanted.has(it));
+        // They come by id, and stay so among those that are alike.
+        keys.sort_by(wanted.order);
+        wanted.page_of(keys)
+    };
+    let page: Vec<_> = keys.iter().map(|it| shown(it, None)).collect();
+    let paging = wanted.paging(count);
     Ok(Answer::json(
         200,
         &json!({ "apiKeys": page, "paging": paging }),
@@ -136,12 +141,29 @@ impl Wanted {
             name: query.text("name"),
             enabled: query.parsed("enabled", "must be true or false", |it| it.parse().ok()),
             secrets: secret.map(|it| directory.key_digests(platform, &it)),
-            order: order.map_or((None, BY_ID), |it| (Some(it.0), it.1)),
+            order_by: order.map(|it| it.0),
+            order: order.map_or(BY_ID, |it| it.1),
             descending: descending.unwrap_or(false),
             page: query.number("page", 0, MAX_PAGE).unwrap_or(0),
             size: query.number("size", 1, MAX_SIZE).unwrap_or(MAX_SIZE),
         };
         query.wrong.none().map(|()| wanted)
+    }
+
+    /// Tells whether ids alone say which keys are on the page.
+    fn needs_only_ids(&self) -> bool {
+        let by_id = self.order_by.is_none_or(|it| it == ID);
+        by_id && self.name.is_none() && self.enabled.is_none() && self.secrets.is_none()
+    }
+
+    /// Gives the page of what is in ascending order, and how many there are on all pages.
+    fn page_of<T>(&self, mut all: Vec<T>) -> (Vec<T>, usize) {
+        let count = all.len();
+        if self.descending {
+            all.reverse();
+        }
+        let page = all.into_iter().skip(self.page * self.size);
+        (page.take(self.size).collect(), count)
     }
 
     fn has(&self, key: &ApiKey) -> bool {
@@ -154,7 +176,7 @@ impl Wanted {
             && secrets.is_none_or(|it| key.clone().presented(it).is_some())
     }
 
-    fn paging(&self, keys: usize, pages: usize) -> Map<String, Value> {
+    fn paging(&self, keys: usize) -> Map<String, Value> {
         let mut paging = Map::new();
         let mut put = |name: &str, value: Value| paging.insert(name.to_owned(), value);
         put("page", json!(self.page));
@@ -163,11 +185,11 @@ impl Wanted {
             "orderDirection",
             json!(if self.descending { "desc" } else { "asc" }),
         );
-        if let Some(order) = self.order.0 {
+        if let Some(order) = self.order_by {
             put("orderBy", json!(order));
         }
         put("totalCount", json!(keys));
-        put("totalPages", json!(pages));
+        put("totalPages", json!(keys.div_ceil(self.size)));
         paging
     }
 }

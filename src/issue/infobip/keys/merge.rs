@@ -4,6 +4,7 @@
 //! A key's permissions and links stand in its record's attributes, which no verdict reads. What counts
 //! is its scopes, and whether it is good for nothing else.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::decision::Fault;
@@ -17,8 +18,17 @@ use crate::issue::infobip::violations::Violations;
 const PERMISSIONS_OF: &str = "permissions";
 const PLATFORM_OF: &str = "platform";
 
+/// How many bytes the addresses of a record may have, as JSON: those of 50 of the longest.
+///
+/// With the other bounds, this keeps a record that is made here below 8 KiB, since a list of keys reads
+/// up to 1000 of them.
+const MAX_ADDRESSES_BYTES: usize = 2304;
+
+/// How many its scopes may have, or else its links. All scopes that are published have 3330.
+const MAX_GRANTS_BYTES: usize = 4096;
+
 /// What a key is allowed, of which some excludes other.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Grants {
     permissions: Vec<String>,
     platform: Vec<Value>,
@@ -88,6 +98,31 @@ impl Grants {
         }
         key.scopes = self.scopes;
     }
+
+    /// The same for a [narrowed](is_narrowed) key, which stays so.
+    fn write_narrowed(self, key: &mut ApiKey) {
+        let is_implied = self.permissions == [PUBLIC_API];
+        self.write(key);
+        key.only_scopes = true;
+        if is_implied {
+            key.attributes.remove(PERMISSIONS_OF);
+        }
+    }
+}
+
+/// Tells whether whoever imported the key made it good for its scopes alone, which its permissions do
+/// not say: they are not written, and so read as [`PUBLIC_API`].
+fn is_narrowed(key: &ApiKey) -> bool {
+    let has = |name: &str| key.attributes.contains_key(name);
+    let is_written = has(PERMISSIONS_OF) || has(PLATFORM_OF);
+    key.only_scopes && !(is_written && Grants::of(key).only_scopes())
+}
+
+/// Demands that a list has at most so many bytes in a record.
+fn fits(field: &str, list: &impl Serialize, most: usize, wrong: &mut Violations) {
+    if !serde_json::to_vec(list).is_ok_and(|it| it.len() <= most) {
+        wrong.add(field, format!("must have at most {most} bytes in all"));
+    }
 }
 
 /// Begins a key that has no scopes and no links.
@@ -154,6 +189,7 @@ impl Change {
             key.name = Some(name.clone());
         }
         if let Some(addresses) = &form.addresses {
+            fits("allowedIPs", addresses, MAX_ADDRESSES_BYTES, &mut wrong);
             key.allowed_addresses.clone_from(addresses);
         }
         key.valid_from = form.valid_from.or(key.valid_from);
@@ -174,10 +210,28 @@ impl Change {
         }
         if form.platform.is_some() || form.permissions.is_some() || form.scopes.is_some() {
             let grants = self.grants(&key);
+            // What it has already, by an import, does not hinder other changes.
+            if form.platform.is_some() {
+                fits("platform", &grants.platform, MAX_GRANTS_BYTES, &mut wrong);
+            }
+            if form.scopes.is_some() {
+                fits("scopeGuids", &grants.scopes, MAX_GRANTS_BYTES, &mut wrong);
+            }
             grants.check(&mut wrong);
-            grants.write(&mut key);
+            if is_narrowed(&key) && !self.widens(&key, &grants) {
+                grants.write_narrowed(&mut key);
+            } else {
+                grants.write(&mut key);
+            }
         }
         wrong.none().map(|()| key)
+    }
+
+    /// Tells whether it says that a [narrowed](is_narrowed) key is to be like any other with these grants:
+    /// an answer sent back as it was says nothing.
+    fn widens(&self, key: &ApiKey, grants: &Grants) -> bool {
+        let named = self.form.permissions.iter().flatten();
+        named.into_iter().any(|it| it == PUBLIC_API) && *grants != Grants::of(key)
     }
 
     fn grants(&self, key: &ApiKey) -> Grants {

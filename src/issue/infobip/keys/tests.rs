@@ -39,6 +39,7 @@ infobip:
   api_keys:
     - { id: k-1, account: a-1, secret: a-key-of-account-a-1, scopes: [account-management:manage] }
     - { id: k-2, account: a-2, secret: a-key-of-account-a-2, name: Theirs }
+    - { id: k-3, account: a-2, secret: another-key-of-a-2, scopes: [sms:manage], only_scopes: true }
 ";
 
 /// 2025-06-15T12:00:00Z.
@@ -50,6 +51,7 @@ const KEYS: &str = "/settings/2/api-keys";
 struct Desk {
     opened: Opened,
     seconds: Arc<AtomicU64>,
+    metrics: Arc<Metrics>,
 }
 
 impl Desk {
@@ -65,6 +67,7 @@ impl Desk {
         Self {
             opened: opened.unwrap(),
             seconds,
+            metrics,
         }
     }
 
@@ -152,6 +155,27 @@ impl Desk {
             .is_some()
     }
 
+    /// Gives an account all the keys that it may have.
+    async fn fill(&self) {
+        for number in 1..MAX_KEYS {
+            let key = ApiKey {
+                id: format!("many-{number}"),
+                account: Some("a-1".into()),
+                ..ApiKey::default()
+            };
+            let put = self.opened.directory.put_api_key("infobip", &key);
+            put.await.unwrap();
+        }
+    }
+
+    /// How often the store was read, a round trip each.
+    fn round_trips(&self) -> usize {
+        let text = self.metrics.render();
+        let name = r#"portcullis_store_duration_seconds_count{operation="get"} "#;
+        let count = text.lines().find_map(|it| it.strip_prefix(name));
+        count.unwrap().parse().unwrap()
+    }
+
     async fn listed(&self, query: &str) -> (Vec<String>, Value) {
         let target = format!("{KEYS}?{query}");
         let answer = self.done("one", "GET", &target, Value::Null).await;
@@ -229,7 +253,7 @@ async fn what_is_wrong_with_a_key_is_told_by_field_and_nothing_is_written() {
     let time = "must be a time from 1970 to 9999, in UTC such as 2030-01-31T10:00:00, or with a zone (RFC 3339)";
     let text = |most: usize| {
         format!(
-            "must be a text of 1 to {most} characters, not all of them spaces and none a control character"
+            "must be a text of 1 to {most} bytes, not all of them spaces and none a control character"
         )
     };
     let cases = [
@@ -237,6 +261,7 @@ async fn what_is_wrong_with_a_key_is_told_by_field_and_nothing_is_written() {
         (json!({ "name": null }), vec!["name: is required".to_owned()]),
         (json!({ "name": "" }), vec![format!("name: {}", text(256))]),
         (json!({ "name": long }), vec![format!("name: {}", text(256))]),
+        (json!({ "name": "ä".repeat(129) }), vec![format!("name: {}", text(256))]),
         (json!({ "name": " " }), vec![format!("name: {}", text(256))]),
         (json!({ "name": "a\u{7}" }), vec![format!("name: {}", text(256))]),
         (json!({ "name": 1 }), vec![format!("name: {}", text(256))]),
@@ -701,20 +726,34 @@ async fn what_an_operator_revoked_stays_revoked_and_what_was_imported_keeps_what
 }
 
 #[tokio::test]
+async fn a_key_imported_for_its_scopes_alone_stays_so_until_it_is_said_otherwise() {
+    let desk = Desk::open().await;
+    let key = json!({ "apiKeySecret": "another-key-of-a-2" });
+    let target = format!("{KEYS}/k-3");
+    let shown = desk.done("two", "GET", &target, Value::Null).await;
+    assert_eq!(shown["permissions"], json!(["PUBLIC_API"]));
+    for body in [
+        json!({ "scopeGuids": shown["scopeGuids"] }),
+        json!({ "permissions": shown["permissions"], "scopeGuids": shown["scopeGuids"] }),
+        json!({ "platform": [] }),
+        json!({ "permissions": [] }),
+        json!({ "scopeGuids": [] }),
+        json!({ "scopeGuids": ["sms:manage", "forms:manage"] }),
+    ] {
+        desk.done("two", "PUT", &target, body.clone()).await;
+        let open = desk.opens(&key, UNSCOPED.0, UNSCOPED.1).await;
+        assert!(!open, "{body}");
+    }
+    assert!(desk.opens(&key, SEND.0, SEND.1).await);
+    let said = json!({ "permissions": ["PUBLIC_API"], "scopeGuids": ["sms:manage"] });
+    desk.done("two", "PUT", &target, said).await;
+    assert!(desk.opens(&key, UNSCOPED.0, UNSCOPED.1).await);
+}
+
+#[tokio::test]
 async fn an_account_has_so_many_keys_and_no_more() {
     let desk = Desk::open().await;
-    for number in 1..MAX_KEYS {
-        let key = ApiKey {
-            id: format!("many-{number}"),
-            account: Some("a-1".into()),
-            ..ApiKey::default()
-        };
-        desk.opened
-            .directory
-            .put_api_key("infobip", &key)
-            .await
-            .unwrap();
-    }
+    desk.fill().await;
     let wrong = desk.wrong("POST", KEYS, r#"{"name":"n"}"#).await;
     assert_eq!(
         wrong,
@@ -723,4 +762,130 @@ async fn an_account_has_so_many_keys_and_no_more() {
     let (page, paging) = desk.listed("page=9").await;
     assert_eq!((page.len(), &paging["totalCount"]), (100, &json!(MAX_KEYS)));
     desk.done("two", "POST", KEYS, json!({ "name": "n" })).await;
+}
+
+#[tokio::test]
+async fn a_list_reads_few_keys_at_a_time_and_by_id_those_of_its_page() {
+    let desk = Desk::open().await;
+    desk.fill().await;
+    let round_trips = async |query: &str| {
+        let before = desk.round_trips();
+        desk.listed(query).await;
+        desk.round_trips() - before
+    };
+    // Whoever asks is known by then.
+    round_trips("size=1").await;
+    let one = round_trips("size=1").await;
+    for (query, more) in [
+        ("size=16", 0),
+        ("size=17", 1),
+        ("", 6),
+        ("orderBy=id&orderDirection=desc&page=3", 6),
+        ("page=50&size=1", 0),
+        ("orderBy=name&size=1", 62),
+        ("name=nobodys", 62),
+        ("enabled=true&size=1", 62),
+        ("apiKeySecret=nobodys", 62),
+    ] {
+        assert_eq!(round_trips(query).await, one + more, "{query}");
+    }
+    let (names, paging) = desk.listed("page=90&size=11").await;
+    assert_eq!(names.len(), 10);
+    assert_eq!(
+        (&paging["totalCount"], &paging["totalPages"]),
+        (&json!(1000), &json!(91))
+    );
+}
+
+#[tokio::test]
+async fn a_list_waits_for_its_turn_and_not_for_ever() {
+    let desk = Desk::open().await;
+    desk.listed("").await;
+    tokio::time::pause();
+    let core = &desk.opened.issuing;
+    let others = [
+        core.turn("infobip", "a-2").await.unwrap(),
+        core.turn("infobip", "a-3").await.unwrap(),
+    ];
+    let (status, answer) = desk.ask("one", "GET", KEYS, "").await;
+    assert_eq!(status, 429, "{answer}");
+    assert!(answer.starts_with(r#"{"errorCode":"E429","#), "{answer}");
+    drop(others);
+    desk.listed("").await;
+}
+
+#[tokio::test]
+async fn a_keys_record_stays_below_8_kib() {
+    let desk = Desk::open().await;
+    let longest = |it: usize| format!("ffff:ffff:ffff:ffff:ffff:ffff:ffff:{it:x}/128");
+    let addresses = |many: usize| (0..many).map(|it| longest(0xf000 + it)).collect::<Vec<_>>();
+    // Each byte of it is two in JSON.
+    let id = |it: usize| format!("{it:02}{}", "\\".repeat(126));
+    let links = |many: usize| {
+        let link = |it| json!({ "applicationId": id(it), "entityId": id(it), "action": "FORCE" });
+        (0..many).map(link).collect::<Vec<_>>()
+    };
+    let largest =
+        json!({ "name": "\"".repeat(256), "allowedIPs": addresses(50), "platform": links(6) });
+    let made = desk.create(largest).await;
+    let id = made["id"].as_str().unwrap();
+    let key = desk.opened.directory.key_of_account("infobip", "a-1", id);
+    let record = serde_json::to_vec(&key.await.unwrap().unwrap()).unwrap();
+    assert!(
+        (6 * 1024..8 * 1024).contains(&record.len()),
+        "{}",
+        record.len()
+    );
+    // What was taken is taken again, as it is shown.
+    let mut shown = desk.done("one", "GET", &of(&made), Value::Null).await;
+    shown.as_object_mut().unwrap().remove("id");
+    desk.update(&made, shown).await;
+
+    let too_large =
+        |field: &str, most: usize| format!("{field}: must have at most {most} bytes in all");
+    for (more, want) in [
+        (
+            json!({ "allowedIPs": addresses(51) }),
+            too_large("allowedIPs", 2304),
+        ),
+        (json!({ "platform": links(8) }), too_large("platform", 4096)),
+    ] {
+        assert_eq!(
+            desk.wrong("PUT", &of(&made), &more.to_string()).await,
+            [want]
+        );
+    }
+
+    // Every scope that there is may be had.
+    let platform = desk.opened.issuing.platform("infobip").unwrap();
+    let mut scopes: Vec<_> = words::PUBLISHED.map(str::to_owned).into();
+    let preset = include_str!("../../../platform/presets/infobip.yaml");
+    let words = preset.split(|it: char| !it.is_ascii_alphanumeric() && !matches!(it, ':' | '-'));
+    scopes.extend(
+        words
+            .filter(|it| platform.policy.names_scope(it))
+            .map(str::to_owned),
+    );
+    scopes.sort();
+    scopes.dedup();
+    assert!(scopes.len() > 100, "{scopes:?}");
+    desk.create(json!({ "name": "n", "scopeGuids": scopes }))
+        .await;
+}
+
+#[tokio::test]
+async fn a_key_that_was_imported_larger_can_be_switched_off() {
+    let desk = Desk::open().await;
+    let large = ApiKey {
+        id: "large".into(),
+        account: Some("a-1".into()),
+        scopes: (0..400).map(|it| format!("scope:{it:03}:manage")).collect(),
+        ..ApiKey::default()
+    };
+    let put = desk.opened.directory.put_api_key("infobip", &large);
+    put.await.unwrap();
+    let target = format!("{KEYS}/large");
+    for change in [json!({ "enabled": false }), json!({ "permissions": [] })] {
+        desk.done("one", "PUT", &target, change).await;
+    }
 }

@@ -1,0 +1,64 @@
+//! A Redis without what was in it, or with something else.
+
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+use crate::faults::site::{KNOWN, OTHER, PATIENCE, Site, config, connect, nobodys, tell};
+use crate::support::redis::{Product, RedisServer};
+
+#[tokio::test]
+async fn emptied_by_accident_it_is_a_503_until_it_is_filled_and_nobody_is_unknown() {
+    for restarted in [false, true] {
+        let mut redis = RedisServer::start(Product::Redis);
+        let site = Site::start(&config(&redis.url(), "")).await;
+        let nobodys = &*nobodys();
+        assert_eq!(site.status(nobodys).await, 401);
+        if restarted {
+            redis.restart();
+        } else {
+            tell::<()>(&mut connect(&redis).await, "FLUSHALL").await;
+        }
+        site.await_change(KNOWN, 200, 503).await;
+        for key in [KNOWN, OTHER, nobodys] {
+            site.await_status(key, 503).await;
+            site.refuses(key).await;
+        }
+        assert!(site.readiness().0);
+        site.server.await_log("it was emptied", PATIENCE);
+
+        // To look is not to fill.
+        for command in ["key list --platform mine", "store verify"] {
+            site.server.command(command, "");
+        }
+        site.refuses(nobodys).await;
+        site.import();
+        site.recovers().await;
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_a_503_that_names_it_and_is_not_remembered() {
+    let redis = RedisServer::start(Product::Redis);
+    let site = Site::start(&config(&redis.url(), "")).await;
+    let mut direct = connect(&redis).await;
+    let key = "pc:k:mine:k-2";
+    for broken in ["{broken", "[1]", "7"] {
+        tell::<()>(&mut direct, &format!("COPY {key} kept")).await;
+        tell::<()>(&mut direct, &format!("SET {key} {broken}")).await;
+        site.await_status(OTHER, 503).await;
+        site.refuses(OTHER).await;
+        assert_eq!(site.status(KNOWN).await, 200, "others are not touched");
+        assert_eq!(site.status(&nobodys()).await, 401);
+        let digest = Sha256::digest(key);
+        let digest: String = digest[..8].iter().map(|it| format!("{it:02x}")).collect();
+        let says = format!("the key with digest {digest} cannot be read");
+        site.server.await_log(&says, PATIENCE);
+        assert!(site.readiness().0);
+
+        let begun = Instant::now();
+        tell::<()>(&mut direct, &format!("RENAME kept {key}")).await;
+        site.await_change(OTHER, 503, 200).await;
+        assert!(begun.elapsed() < Duration::from_secs(3));
+    }
+}
