@@ -1,7 +1,7 @@
 //! How long from a revocation until another process refuses, above the floor, which is how long Redis takes to tell.
 //!
 //! ```text
-//! cargo bench --bench revocation    measures in a minute or two, and prints a table
+//! cargo bench --bench revocation    measures in some ten seconds, and prints a table
 //! ```
 //!
 //! Called in any other way, as `cargo test --benches` does, it shows in a few seconds that whoever watches refuses.

@@ -33,11 +33,14 @@ const LOGIN: &str = r#"{"data":{"credentials":"82a2dc91686ec828a67152d45a5c5ef7"
 const RENEW: &str = r#"{"data":{"action":"refresh_token"}}"#;
 
 async fn opened() -> Opened {
+    opened_with(&Arc::new(Metrics::default())).await
+}
+
+async fn opened_with(metrics: &Arc<Metrics>) -> Opened {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli");
     let config = Config::parse("c.yaml", CONFIG, &folder, |_| None).expect("a configuration");
     let file = read_directory(&config).expect("the sample directory");
-    let metrics = Arc::new(Metrics::default());
-    let opened = open(config, file, Clock::system(), &metrics).await;
+    let opened = open(config, file, Clock::system(), metrics).await;
     opened.expect("a store in memory")
 }
 
@@ -181,4 +184,41 @@ async fn a_session_that_ended_behind_the_check_ends_no_other() {
     let context = admit(&opened, destroy, Some(("authorization", &new))).await;
     let (status, answer) = send(&opened, destroy, &context, "").await;
     assert_eq!(status, 200, "it lives: {answer}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_revokes_waits_for_a_replica_and_no_other_does() {
+    const END: &str = r#"{"data":{"action":"reset_signature_secret"}}"#;
+    let metrics = Arc::new(Metrics::default());
+    let opened = opened_with(&metrics).await;
+    let waited = || {
+        let text = metrics.render();
+        let begin = "portcullis_store_duration_seconds_count{operation=\"confirm\"} ";
+        let count = text.lines().find_map(|it| it.strip_prefix(begin));
+        count.map_or(0, |it| it.parse::<u64>().expect("a count"))
+    };
+    let host = "any.example";
+    for (line, body, revokes) in [
+        (("PUT", host, "/v2/auth"), RENEW, false),
+        (("DELETE", host, "/v2/token_auth"), "", true),
+        (("PUT", host, "/v2/auth"), END, true),
+    ] {
+        let token = log_in(&opened).await;
+        let before = waited();
+        let context = admit(&opened, line, Some(("x-auth-token", &token))).await;
+        let (status, answer) = send(&opened, line, &context, body).await;
+        assert!(status < 300, "{answer}");
+        assert_eq!(waited() - before, u64::from(revokes), "{line:?} {body}");
+    }
+    let session = ("POST", "i.example", "/auth/1/session");
+    let body = r#"{"username":"Aladdin","password":"openSesame"}"#;
+    let context = admit(&opened, session, None).await;
+    let (_, answer) = send(&opened, session, &context, body).await;
+    let (_, rest) = answer.split_once("\"token\":\"").expect("a token");
+    let token = format!("IBSSO {}", rest.split('"').next().expect("its end"));
+    let before = waited();
+    let destroy = ("DELETE", "i.example", "/auth/1/session");
+    let context = admit(&opened, destroy, Some(("authorization", &token))).await;
+    let (status, answer) = send(&opened, destroy, &context, "").await;
+    assert_eq!((status, waited() - before), (200, 1), "{answer}");
 }

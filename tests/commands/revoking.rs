@@ -50,6 +50,23 @@ async fn await_redis(
         .unwrap_or_else(|_| panic!("{words:?}: not as wanted"));
 }
 
+/// Waits until a replica has what is written: it counts as connected while it still loads.
+async fn await_replica(redis: &RedisServer) {
+    let has_replica =
+        |role: &[redis::Value]| matches!(&role[2], redis::Value::Array(it) if it.len() == 1);
+    await_redis(redis, &["ROLE"], has_replica).await;
+    let client = redis::Client::open(redis.url()).expect("a client");
+    // Apart from the settings of the one above: its answers must come within half a second.
+    let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+    let connection = client.get_multiplexed_async_connection_with_config(&config);
+    let mut connection = connection.await.expect("a connection");
+    let mut both = redis::pipe();
+    both.cmd("SET").arg("other").arg(1).ignore();
+    both.cmd("WAIT").arg(1).arg(10_000);
+    let confirmed: (u64,) = both.query_async(&mut connection).await.expect("an answer");
+    assert_eq!(confirmed, (1,));
+}
+
 /// Demands `begin`, a time in milliseconds, and `end`.
 #[track_caller]
 fn assert_told(told: &str, begin: &str, end: &str) {
@@ -172,9 +189,7 @@ async fn a_replica_confirms_a_revocation_or_it_is_told_that_none_has() {
         let port = redis.address().port().to_string();
         let options = ["--replicaof", "127.0.0.1", &port];
         let replica = RedisServer::start_with(product, &options);
-        let has_replica =
-            |role: &[redis::Value]| matches!(&role[2], redis::Value::Array(it) if it.len() == 1);
-        await_redis(&redis, &["ROLE"], has_replica).await;
+        await_replica(&redis).await;
 
         let ran = run(&server, "key disable k-1", "");
         assert_eq!(ran.err, "");
