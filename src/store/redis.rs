@@ -46,9 +46,9 @@ use crate::store::{
 /// How many keys one call of `scan` asks the server to look at; about a tenth of a millisecond.
 const PAGE_KEYS: usize = 500;
 /// How long a replica may take to confirm, in milliseconds.
-const CONFIRMED_WITHIN: u64 = 100;
+const CONFIRMED_WITHIN: u64 = 400;
 /// How long to wait for that, others who wait for the same included.
-const CONFIRMED_ALL: Duration = Duration::from_millis(500);
+const CONFIRMED_ALL: Duration = Duration::from_millis(1000);
 /// How long what is written to be confirmed lives, in milliseconds.
 const CONFIRMED_TTL: u64 = 1000;
 
