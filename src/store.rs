@@ -100,7 +100,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// The sink runs in the way of writes: it must be quick and must not panic.
     fn watch(&self, sink: Sink);
 
-    /// Waits until a replica has whatever was written before, a tenth of a second at most, and tells how many there are and
+    /// Waits until a replica has whatever was written before, half a second at most, and tells how many there are and
     /// how many have it. Where there is one, `key` is written for that, for a moment. A store in one process has none.
     fn confirm<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Replicas, StoreError>> {
         let _ = key;

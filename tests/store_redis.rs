@@ -444,7 +444,7 @@ async fn replicas_are_waited_for_a_moment_while_everything_else_is_answered() {
         }
     };
     assert_eq!(waited, Ok(neither));
-    assert!(answered > 10, "{answered} reads in a tenth of a second");
+    assert!(answered > 10, "{answered} reads in half a second");
 }
 
 /// Makes an authority, and a certificate of it for `localhost` with its key, all in PEM.
