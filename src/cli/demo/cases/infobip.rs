@@ -159,7 +159,7 @@ fn forbidden() -> Vec<Case> {
         ),
         Case::deny(
             "A key makes keys, which only users may",
-            request("POST /settings/2/api-keys").authorization(KEY),
+            request("POST /settings/1/accounts/_/api-keys").authorization(KEY),
             (403, "scheme_not_accepted"),
             r#""errorCode":"E403""#,
         ),
