@@ -216,8 +216,8 @@ impl KeyNames {
         };
         let parts: Vec<_> = name.split(':').collect();
         let (kind, platform, good) = match *parts.as_slice() {
-            // A canary: digits that a process draws for itself.
-            ["pcw", it] => {
+            // A call or a canary: digits that a process draws for itself. Calls are there for a moment.
+            ["pc", "n", it] | ["pcw", it] => {
                 let drawn = it.len() == 16 && it.bytes().all(|it| it.is_ascii_hexdigit());
                 return drawn.then(|| "pcw".to_owned());
             }

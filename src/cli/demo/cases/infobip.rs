@@ -161,7 +161,7 @@ fn forbidden() -> Vec<Case> {
             "A key makes keys, which only users may",
             request("POST /settings/1/accounts/_/api-keys").authorization(KEY),
             (403, "scheme_not_accepted"),
-            r#""errorCode":"E403""#,
+            r#""messageId":"FORBIDDEN""#,
         ),
         Case::deny(
             "An operation that Infobip does not publish",
