@@ -141,7 +141,7 @@ impl Core {
         self.0.parts.signing.jwks(&platform.name)
     }
 
-    /// Waits for a turn to read much for an account; see [`Turns::take`].
+    /// Waits for a turn to read much for an account; see [`crate::issue::turns::Turns::take`].
     ///
     /// # Errors
     /// A denial where too many wait.
