@@ -344,6 +344,10 @@ mod tests {
         fn watch(&self, sink: Sink) {
             self.inner.watch(sink);
         }
+
+        fn lease(&self) -> crate::store::lease::Lease {
+            self.inner.lease()
+        }
     }
 
     #[tokio::test]

@@ -441,6 +441,10 @@ mod tests {
         fn watch(&self, sink: Sink) {
             self.store.watch(sink);
         }
+
+        fn lease(&self) -> crate::store::lease::Lease {
+            self.store.lease()
+        }
     }
 
     fn directory() -> (Directory, Arc<Contended>) {

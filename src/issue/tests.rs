@@ -154,6 +154,10 @@ impl Store for Counted {
     fn watch(&self, sink: Sink) {
         self.inner.watch(sink);
     }
+
+    fn lease(&self) -> crate::store::lease::Lease {
+        self.inner.lease()
+    }
 }
 
 async fn core() -> Core {

@@ -97,4 +97,8 @@ impl Store for Cut {
     fn watch(&self, sink: Sink) {
         self.inner.watch(sink);
     }
+
+    fn lease(&self) -> crate::store::lease::Lease {
+        self.inner.lease()
+    }
 }

@@ -34,7 +34,7 @@ use crate::{
     clock::Clock,
     store::{
         Cursor, DeleteIf, Page, PutIf, Sink, Sinks, Store, StoreError, check_key, check_prefix,
-        check_value, not_a_counter, ttl_milliseconds,
+        check_value, lease::Lease, not_a_counter, ttl_milliseconds,
     },
 };
 
@@ -228,6 +228,10 @@ impl Store for Embedded {
 
     fn watch(&self, sink: Sink) {
         self.shared.sinks.add(sink);
+    }
+
+    fn lease(&self) -> Lease {
+        Lease::endless()
     }
 }
 
