@@ -172,6 +172,34 @@ platforms:
 }
 
 #[test]
+fn conditions_on_claims_that_demand_nothing_or_that_nobody_meets_are_problems() {
+    let site = Site::new();
+    site.write(
+        "c.yaml",
+        r#"listen: { grpc: ["127.0.0.1:{port}"] }
+platforms:
+  - name: mine
+    hosts: ["*"]
+    https: deny
+    schemes:
+      key: { kind: api_key, from: [{ header: x-key }] }
+      idp: { kind: jwt, from: [{ header: x-token }], issuer: https://idp.example.com, audience: [a] }
+    rules:
+      - { paths: ["/a"], claims: {} }
+      - { paths: ["/b"], schemes: [key], claims: { tier: { equals: gold } } }
+      - { paths: ["/c"], claims: { tier: { equals: gold } } }
+      - { paths: ["/d"] }
+client_address: { from: peer }
+"#,
+    );
+    let want = [
+        ("c.yaml:10: platforms[0].rules[0].claims", "names no claim"),
+        ("c.yaml:11: platforms[0].rules[1].claims", "nobody"),
+    ];
+    problems(&site.run(&["config", "check", "c.yaml"]), &want);
+}
+
+#[test]
 fn what_cannot_be_read_is_told_at_its_line() {
     let read = |text: &str| {
         let site = Site::new();

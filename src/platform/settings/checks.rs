@@ -149,10 +149,17 @@ pub(super) fn check_claims(
             names.is_none_or(|all| all.iter().any(|name| **name == *it.name))
         };
         let mut accepted = schemes.iter().filter(accepted);
+        let pointer = format!("/rules/{index}/claims");
+        let written = settings.value(&pointer);
+        if rule.claims.is_empty() && written.is_some_and(|it| it.is_object()) {
+            let message =
+                "it names no claim, so nothing is demanded: name one, or leave the key out";
+            problems.push(settings.problem(&pointer, message));
+        }
         if !rule.claims.is_empty() && !accepted.any(|it| it.scheme.tells_claims()) {
             let message = "none of the schemes that the rule accepts knows claims, so nobody could \
                            pass; tokens have them (`jwt`, `introspection`)";
-            problems.push(settings.problem(&format!("/rules/{index}/claims"), message));
+            problems.push(settings.problem(&pointer, message));
         }
     }
 }
