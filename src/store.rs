@@ -108,9 +108,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     }
 
     /// Tells until when those who [watch](Store::watch) hear of every change, whoever makes it.
-    fn lease(&self) -> Lease {
-        Lease::endless()
-    }
+    fn lease(&self) -> Lease;
 
     /// Tells whether the store has answered at least once since it was made, whatever became of it
     /// then. One inside the process always has.

@@ -7,11 +7,12 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::json;
+use tokio::time::{interval, timeout};
 
 use crate::check::asking::{Answer, Ask, ask};
 use crate::support::check::CheckClient;
@@ -86,11 +87,13 @@ fn reloads(server: &Server, outcome: &str) -> u64 {
 
 /// Waits until so many reloads have come to this.
 async fn await_reloads(server: &Server, outcome: &str, count: u64) {
-    let begun = Instant::now();
-    while reloads(server, outcome) < count {
-        assert!(begun.elapsed() < PATIENCE, "{}", server.log());
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let mut tick = interval(Duration::from_millis(5));
+    let comes = timeout(PATIENCE, async {
+        while reloads(server, outcome) < count {
+            tick.tick().await;
+        }
+    });
+    assert!(comes.await.is_ok(), "{}", server.log());
 }
 
 /// Has the configuration read again, and waits until that has come to this.
