@@ -172,12 +172,12 @@ async fn so_many_wait_for_a_frozen_server_at_once_and_then_it_is_given_up_for_a_
     await_answer(&store).await;
     server.pause();
     let mut all = JoinSet::new();
-    for number in 0..1100 {
+    for number in 0..4172 {
         let store = Arc::clone(&store);
         all.spawn(async move { get(&store, &number.to_string()).await });
     }
     let begun = Instant::now();
-    for _ in 1024..1100 {
+    for _ in 4096..4172 {
         let first = all.join_next().await.expect("one").expect("no panic");
         assert_unavailable(first, "too many commands await its answers");
     }

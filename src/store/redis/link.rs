@@ -28,9 +28,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How many commands may await their answers; further ones wait their turn, within their time. With
 /// more before it, a command could not be answered within that by a server that is slow already.
 const IN_FLIGHT_MAX: usize = 256;
-/// How many may do either; further ones fail at once. It is as many Checks as an Envoy has under way
-/// (`max_requests`), so that all of them may ask together after all that was known has changed.
-const PENDING_MAX: usize = 1024;
+/// How many may do either; further ones fail at once. It is as many as the cache has verified at once, so
+/// that all of them may ask together after all that was known has changed: a server that is well is
+/// through with them in time.
+const PENDING_MAX: usize = 4096;
 /// The longest that the first pause between attempts may be, and the longest that any may be.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 /// The same for a server that refuses the password, which seldom changes by itself.
