@@ -59,6 +59,12 @@ impl Cache {
         self.0.directory.lease().trouble()
     }
 
+    /// Why the store may lose what was written although nothing fails, in words for operators; `None` where it does not.
+    #[must_use]
+    pub fn evicts(&self) -> Option<String> {
+        self.0.directory.store().evicts()
+    }
+
     /// How long an outcome is good, in milliseconds, and when it is verified anew before. What was
     /// learnt together must not end together, so an identity's lifetime is spread over a tenth
     /// either side, by its key.

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::decision::{Dependency, Fault};
 use crate::directory::{Directory, store_fault};
-use crate::store::PutIf;
+use crate::store::{PutIf, StoreError};
 
 /// Where the ids stand, as a JSON list.
 pub const KEY: &str = "pc:m:peppers";
@@ -47,10 +47,11 @@ pub enum CheckError {
 
 impl Directory {
     /// Confirms that every pepper that the store was written under is in force, and notes the newest
-    /// one in it. An empty store takes any.
+    /// one in it. An empty store takes any. Who may write no records writes none under its peppers either, so
+    /// nothing is noted then.
     ///
     /// # Errors
-    /// Where it was written under others, or does not answer.
+    /// Where it was written under others, does not answer, or is empty and this user may not begin it.
     pub async fn confirm_peppers(&self) -> Result<(), CheckError> {
         let given = self.pepper_ids();
         for _ in 0..WRITE_ATTEMPTS {
@@ -63,12 +64,16 @@ impl Directory {
             let value =
                 serde_json::to_vec(&written).map_err(|_| internal("ids cannot be encoded"))?;
             let condition = old.as_deref().map_or(PutIf::Absent, PutIf::Equal);
-            if self
-                .store()
-                .put(KEY, &value, condition, None)
-                .await
-                .map_err(store_fault)?
-            {
+            let is_noted = match self.store().put(KEY, &value, condition, None).await {
+                Err(StoreError::Forbidden(_)) if old.is_some() => true,
+                Err(error @ StoreError::Forbidden(_)) => {
+                    // Until somebody has begun it, nobody is unknown in it.
+                    self.0.was_filled.store(true, Ordering::Relaxed);
+                    return Err(unbegun(&error).into());
+                }
+                put => put.map_err(store_fault)?,
+            };
+            if is_noted {
                 self.0.was_filled.store(true, Ordering::Relaxed);
                 return Ok(());
             }
@@ -94,8 +99,8 @@ impl Directory {
         if value.is_some() {
             was_filled.store(true, Ordering::Relaxed);
         } else if was_filled.load(Ordering::Relaxed) {
-            let detail = "it was emptied: who is unknown or revoked cannot be told until the \
-                directory is imported again or restored from a backup";
+            let detail = "it was emptied, or never filled: who is unknown or revoked cannot be told \
+                until the directory is imported or restored from a backup";
             return Err(Fault::new(Dependency::Store, detail));
         }
         Ok(())
@@ -140,6 +145,14 @@ impl Directory {
     fn pepper_ids(&self) -> Vec<String> {
         self.0.peppers.iter().map(|it| it.id()).collect()
     }
+}
+
+fn unbegun(error: &StoreError) -> Fault {
+    let detail = format!(
+        "it is empty, and only a user that may write records begins it: import the directory with the rights of \
+         `portcullis-issuer` ({error})"
+    );
+    Fault::new(Dependency::Store, detail)
 }
 
 fn internal(detail: &'static str) -> Fault {
