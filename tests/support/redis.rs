@@ -105,6 +105,15 @@ impl RedisServer {
         }
     }
 
+    /// Begins one with these users, which it refuses to start with.
+    pub fn refusing(product: Product, users: &Path) -> Process {
+        let (name, binary) = binary(product);
+        let mut command = command(binary);
+        command.args(["--port", &free_port().to_string(), "--aclfile"]);
+        command.arg(users);
+        Process::spawn(name, command)
+    }
+
     /// Its address with this user of [`RedisServer::start_with_roles`], for clients other than ours.
     pub fn url_of(&self, user: &str) -> String {
         format!("redis://{user}:{PASSWORD}@{}", self.address())
