@@ -57,7 +57,7 @@ impl Policy {
     /// Asks the server where this heartbeat of a connection, from 0 on, is one for that, and logs what has changed.
     pub(super) async fn look(&mut self, connection: &mut MultiplexedConnection, beat: u64) {
         self.is_refused &= beat > 0;
-        if self.is_refused || beat % EVERY != 0 {
+        if self.is_refused || !beat.is_multiple_of(EVERY) {
             return;
         }
         let mut info = cmd("INFO");
