@@ -214,7 +214,7 @@ mod tests {
         let config = folder.path().join("c.yaml");
         let read = || fs::read_to_string(&config).unwrap();
         assert_eq!(Files::look_and(&config, read).1.unwrap(), "a_file: key");
-        for (name, text) in [("c.yaml", "a_file: k"), ("key", "se")] {
+        for (name, text) in [("key", "se"), ("c.yaml", "a_file: k")] {
             let (files, read) = Files::look_and(&config, || {
                 write(folder.path(), &[(name, text)]);
                 read()
