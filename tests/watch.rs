@@ -38,6 +38,7 @@ fn follow_at(url: String, login: Option<(&str, &str)>) -> Following {
         canary_prefix: "pcw:",
         call_prefix: "pc:n:",
         grace: GRACE,
+        stale: Duration::ZERO,
         clock: Clock::system(),
         lag: Arc::new(move |it| {
             let _ = lag.send(it);

@@ -53,9 +53,31 @@ impl Directory {
     /// # Errors
     /// Where it was written under others, does not answer, or is empty and this user may not begin it.
     pub async fn confirm_peppers(&self) -> Result<(), CheckError> {
+        self.note_peppers(true).await
+    }
+
+    /// The same for a store that was used before: one that was emptied takes none, or all would be
+    /// unknown in it.
+    ///
+    /// # Errors
+    /// As there, and a fault where it was emptied.
+    pub async fn confirm_further_peppers(&self) -> Result<(), CheckError> {
+        self.note_peppers(false).await
+    }
+
+    /// Has a store without the check value taken for one that was emptied, by whoever asks for what
+    /// must be there.
+    pub fn expect_filled(&self) {
+        self.0.was_filled.store(true, Ordering::Relaxed);
+    }
+
+    async fn note_peppers(&self, takes_emptied: bool) -> Result<(), CheckError> {
         let given = self.pepper_ids();
         for _ in 0..WRITE_ATTEMPTS {
             let (old, mut written) = self.written_under().await?;
+            if !takes_emptied {
+                self.heed_check_value(old.as_ref())?;
+            }
             if given.first().is_some_and(|it| written.contains(it)) {
                 self.0.was_filled.store(true, Ordering::Relaxed);
                 return Ok(());
@@ -227,6 +249,8 @@ mod tests {
             .unwrap();
         assert_eq!(is_told().await, None);
         // Also where only what was read later may be missing.
+        directory.confirm_further_peppers().await.unwrap_err();
+        assert_eq!(is_told().await, None, "other peppers fill nothing");
         let fault = reads.user("u-1").await.unwrap_err();
         assert_eq!(fault.dependency(), Dependency::Store);
         assert!(fault.to_string().contains("emptied"), "{fault}");

@@ -55,6 +55,8 @@ pub struct Watched {
     pub call_prefix: &'static str,
     /// How long what was read counts after the last word.
     pub grace: Duration,
+    /// How long beyond that it may where the server fails.
+    pub stale: Duration,
     /// The time.
     pub clock: Clock,
     /// Is told how long word of the canary took.
