@@ -9,6 +9,11 @@ use crate::store::StoreError;
 
 /// Says why there is no connection to `address`, or why it broke.
 pub(super) fn of_connection(address: &str, error: &RedisError) -> StoreError {
+    StoreError::Unavailable(cause(address, error))
+}
+
+/// The same, to be a part of what is told.
+pub(super) fn cause(address: &str, error: &RedisError) -> String {
     let cause = match error.kind() {
         _ if error.is_timeout() => "no connection in time".to_owned(),
         ErrorKind::Extension | ErrorKind::Server(_) => meaning(error.code().unwrap_or_default()),
@@ -19,17 +24,22 @@ pub(super) fn of_connection(address: &str, error: &RedisError) -> StoreError {
         ErrorKind::Client | ErrorKind::InvalidClientConfig | ErrorKind::Io => error.to_string(),
         _ => "it does not speak RESP3 (Redis 6 or later, Valkey)".to_owned(),
     };
-    StoreError::Unavailable(format!("{address}: {cause}"))
+    format!("{address}: {cause}")
 }
 
 /// Says why the answer to a command on `key` is not one of those that it has.
 pub(super) fn of_answer(key: &str, answer: &Value) -> StoreError {
     match answer {
         Value::ServerError(error) if error.code() != "WRONGTYPE" => {
-            StoreError::Unavailable(meaning(code_of(error)))
+            StoreError::Unavailable(of_server(error))
         }
         _ => StoreError::Corrupt(format!("{key} holds something else than a record")),
     }
+}
+
+/// Says what the server answered instead.
+pub(super) fn of_server(error: &ServerError) -> String {
+    meaning(code_of(error))
 }
 
 /// Tells whether the server takes the key for no number, or the sum for too large.
