@@ -21,10 +21,29 @@ pub(super) fn cause(address: &str, error: &RedisError) -> String {
             "the connection was closed".to_owned()
         }
         // What the system or TLS says; nobody's data.
-        ErrorKind::Client | ErrorKind::InvalidClientConfig | ErrorKind::Io => error.to_string(),
+        ErrorKind::Client | ErrorKind::InvalidClientConfig | ErrorKind::Io => {
+            of_system(&error.to_string())
+        }
         _ => "it does not speak RESP3 (Redis 6 or later, Valkey)".to_owned(),
     };
     format!("{address}: {cause}")
+}
+
+/// Says what the system or TLS says, and more of what it says of us.
+fn of_system(said: &str) -> String {
+    let meaning = match said.strip_prefix("received fatal alert: ") {
+        Some("CertificateRequired") => "it wants a certificate of its clients",
+        Some(
+            "BadCertificate"
+            | "CertificateExpired"
+            | "CertificateRevoked"
+            | "CertificateUnknown"
+            | "UnknownCA"
+            | "UnsupportedCertificate",
+        ) => "it does not accept the client certificate",
+        _ => return said.to_owned(),
+    };
+    format!("{meaning} ({said})")
 }
 
 /// Says why the answer to a command on `key` is not one of those that it has.
@@ -175,6 +194,12 @@ mod tests {
             (io(io::ErrorKind::BrokenPipe), "the connection was closed"),
             (io(io::ErrorKind::TimedOut), "no connection in time"),
             (io(io::ErrorKind::ConnectionRefused), "connection refused"),
+            (
+                RedisError::from(io::Error::other(
+                    "received fatal alert: CertificateRequired",
+                )),
+                "it wants a certificate of its clients (received fatal alert: CertificateRequired)",
+            ),
             (
                 RedisError::from((ErrorKind::Parse, "secret")),
                 "it does not speak RESP3 (Redis 6 or later, Valkey)",
