@@ -8,16 +8,21 @@
 //! What the users that it logs in as may do stands in `deploy/redis/users.acl`, one for who serves and one for who issues;
 //! tests try both, and that they may do nothing else.
 //!
+//! With sentinels, which server that is changes (`redis/sentinel.rs`), and every connection goes with it.
+//!
 //! [`Store::watch`] tells of what anybody changes, as long as the [`Lease`] holds (`redis/watch.rs`).
 
 mod breaker;
 mod canary;
+mod certificate;
 mod fault;
 mod link;
 mod login;
+mod place;
 mod policy;
 mod reply;
 mod script;
+mod sentinel;
 mod settings;
 mod watch;
 
@@ -31,6 +36,7 @@ use redis::{Pipeline, Value};
 use tokio::task;
 
 pub use self::canary::Lag;
+pub use self::certificate::{ClientCertificate, Unfit};
 use self::link::Link;
 pub use self::login::{Login, NextLogin};
 use self::policy::{Evictions, Policy};
@@ -63,7 +69,8 @@ pub struct Redis {
     sinks: Arc<Sinks>,
     lease: Lease,
     evictions: Evictions,
-    /// Ends with the store.
+    /// These end with the store.
+    _asking: Option<AbortOnDrop>,
     _watching: Option<AbortOnDrop>,
 }
 
@@ -78,17 +85,22 @@ impl Redis {
     /// Outside of a Tokio runtime, on which the connection then lives.
     pub fn new(settings: Settings) -> Result<Self, StoreError> {
         let (timeout, watched) = (settings.timeout, settings.watched.clone());
-        let login = Login::new(settings.into_client()?);
+        let login = Login::first(NextLogin::new(settings)?);
         let link = Arc::new(Link::new(login.clone(), timeout));
         let sinks = Arc::<Sinks>::default();
         let lease = Lease::ended("the store was not reached yet");
         let evictions = Evictions::default();
         let watching = watched.map(|watched| {
             let (sinks, lease) = (Arc::clone(&sinks), lease.clone());
-            let policy = Policy::new(link.address(), evictions.clone());
+            let policy = Policy::new(evictions.clone());
             let watcher = Watcher::new(login.clone(), watched, sinks, lease, Arc::clone(&link));
             AbortOnDrop(tokio::spawn(async move {
                 watcher.run(policy).await;
+            }))
+        });
+        let asking = login.sentinels().map(|sentinels| {
+            AbortOnDrop(tokio::spawn(async move {
+                sentinels.run().await;
             }))
         });
         Ok(Self {
@@ -99,6 +111,7 @@ impl Redis {
             sinks,
             lease,
             evictions,
+            _asking: asking,
             _watching: watching,
         })
     }
@@ -285,7 +298,7 @@ impl Store for Redis {
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redis")
-            .field("address", &self.link.address())
+            .field("address", &self.login.address())
             .finish_non_exhaustive()
     }
 }

@@ -119,12 +119,11 @@ async fn refusals(redis: &RedisServer) -> Vec<redis::Value> {
 /// Opens the directory of the servers from outside of them, where tokens can be chosen. Its clock stands still.
 async fn open(redis: &RedisServer) -> Directory {
     let settings = Settings {
-        ca: None,
         password: Some(Secret::new(PASSWORD.as_bytes())),
         timeout: PATIENCE,
         url: redis.url(),
         username: Some(ISSUER.to_owned()),
-        watched: None,
+        ..Settings::default()
     };
     let store = Redis::new(settings).expect("a store");
     let now = UNIX_EPOCH + Duration::from_secs(Clock::system().unix_seconds());

@@ -45,12 +45,25 @@ impl Evictions {
 }
 
 impl Policy {
-    pub(super) fn new(address: &str, all: Evictions) -> Self {
+    pub(super) fn new(all: Evictions) -> Self {
         Self {
-            address: address.to_owned(),
+            address: String::new(),
             all,
             is_refused: false,
             is_refusal_told: false,
+        }
+    }
+
+    /// Begins with a connection to the server at this address: another one than before where it was replaced.
+    pub(super) async fn begin(&mut self, address: &str, connection: &mut MultiplexedConnection) {
+        self.stand_at(address);
+        self.look(connection, 0).await;
+    }
+
+    fn stand_at(&mut self, address: &str) {
+        if self.address != address {
+            self.all.lock().remove(&self.address);
+            address.clone_into(&mut self.address);
         }
     }
 
@@ -165,7 +178,11 @@ mod tests {
     #[test]
     fn each_server_is_told_of_until_it_evicts_no_more_or_is_left() {
         let all = Evictions::default();
-        let [one, other] = ["one:1", "other:2"].map(|it| Policy::new(it, all.clone()));
+        let [one, other] = ["one:1", "other:2"].map(|it| {
+            let mut policy = Policy::new(all.clone());
+            policy.stand_at(it);
+            policy
+        });
         assert_eq!(all.trouble(), None);
         one.note(Some("lru".to_owned()));
         other.note(Some("lfu".to_owned()));
