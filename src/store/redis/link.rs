@@ -158,7 +158,7 @@ impl Link {
     }
 
     fn unavailable(&self, why: &str) -> StoreError {
-        StoreError::Unavailable(format!("{}: {why}", self.address))
+        StoreError::Unavailable(format!("{}: {why}; {}", self.address, fault::REACH_IT))
     }
 }
 
@@ -297,11 +297,13 @@ async fn primary(
         cause: StoreError::Unavailable(format!("{address}: {why}")),
     };
     let role = time::timeout(CONNECT_TIMEOUT, role).await;
-    match role.map_err(|_| unavailable("no answer in time"))? {
+    let late = || unavailable(&format!("no answer in time; {}", fault::REACH_IT));
+    match role.map_err(|_| late())? {
         Ok(role) if reply::is_primary(&role) => Ok(connection),
-        Ok(_) => Err(unavailable(
-            "it is a replica, which may lag behind its primary",
-        )),
+        Ok(_) => Err(unavailable(&format!(
+            "it is a replica, which may lag behind its primary; {}",
+            fault::NAME_PRIMARY
+        ))),
         Err(error) if error.code() == Some("NOPERM") => Ok(connection),
         Err(error) => Err(unconnected(error)),
     }
@@ -368,7 +370,7 @@ mod tests {
             listener.accept().await.expect("an attempt");
         }
         let asked = link.ask(Pipeline::new().cmd("PING")).await;
-        let closed = format!("{address}: the connection was closed");
+        let closed = format!("{address}: the connection was closed; {}", fault::REACH_IT);
         assert_eq!(asked.err(), Some(StoreError::Unavailable(closed.clone())));
         assert!(!link.was_reached());
         let log = fs::read_to_string(log.path()).expect("text");

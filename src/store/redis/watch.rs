@@ -150,7 +150,7 @@ impl Watcher {
             }
             End::Demoted | End::Elsewhere => {
                 let what = match end {
-                    End::Demoted => "it is a replica now",
+                    End::Demoted => "it is a replica now; let `store.url` lead to its primary",
                     _ => "another server than the one that is read from stands there now",
                 };
                 let why = format!("{}: {what}", self.address);
@@ -160,7 +160,6 @@ impl Watcher {
                 (why, soon)
             }
             End::Unwilling(why) => {
-                let why = why.to_string();
                 self.lease.take_back(&why);
                 (why, UNWILLING)
             }
@@ -257,24 +256,16 @@ impl Watcher {
             ("CLIENT TRACKINGINFO", &info),
             ("ROLE", &role),
         ] {
-            if let Value::ServerError(_) = answer {
-                let why = fault::of_answer(what, answer);
-                let why = format!(
-                    "{}: it does not do {what} ({why}); until it does, what is remembered counts for a second",
-                    self.address
-                );
-                return Err(End::Unwilling(StoreError::Unavailable(why)));
+            if let Value::ServerError(error) = answer {
+                let why = fault::of_server(error);
+                return Err(self.unwilling(&format!("it does not do {what}: {why}")));
             }
         }
         if !reply::is_primary(&role) {
             return Err(End::Demoted);
         }
         if !reply::tells(&info) {
-            let why = format!(
-                "{}: it takes CLIENT TRACKING and does not do it",
-                self.address
-            );
-            return Err(End::Unwilling(StoreError::Unavailable(why)));
+            return Err(self.unwilling("it takes CLIENT TRACKING and does not do it"));
         }
         Ok(())
     }
@@ -309,7 +300,13 @@ impl Watcher {
     }
 
     fn lost(&self, why: &str) -> End {
-        End::Lost(StoreError::Unavailable(format!("{}: {why}", self.address)))
+        let why = format!("{}: {why}; {}", self.address, fault::REACH_IT);
+        End::Lost(StoreError::Unavailable(why))
+    }
+
+    fn unwilling(&self, why: &str) -> End {
+        let until = "until it does, what is remembered counts for a second";
+        End::Unwilling(format!("{}: {why}; {until}", self.address))
     }
 
     fn now(&self) -> u64 {

@@ -16,8 +16,8 @@ pub(super) enum End {
     Demoted,
     /// It is another server than the one that is read from.
     Elsewhere,
-    /// The server does not tell.
-    Unwilling(StoreError),
+    /// The server does not tell; all else it does, so the store can be used.
+    Unwilling(String),
 }
 
 impl End {
