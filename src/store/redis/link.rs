@@ -204,6 +204,7 @@ async fn keep_connected(
     let mut failures = 0_u32;
     let mut told = None;
     loop {
+        let tried = login.changes();
         let lost = Arc::new(Notify::new());
         let on_loss = Arc::clone(&lost);
         let connected = connect(login, move |push| {
@@ -233,7 +234,7 @@ async fn keep_connected(
                 if is_refusal { PAUSES_REFUSED } else { PAUSES }
             }
         };
-        time::sleep(pause_after(failures, pauses)).await;
+        login.pause(tried, pause_after(failures, pauses)).await;
         failures = failures.saturating_add(1);
     }
 }

@@ -3,8 +3,11 @@
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use redis::{Client, ConnectionAddr, RedisError};
+use tokio::sync::watch;
+use tokio::time;
 
 use super::Settings;
 use crate::store::StoreError;
@@ -13,6 +16,8 @@ use crate::store::StoreError;
 #[derive(Clone)]
 pub struct Login {
     client: Arc<RwLock<Client>>,
+    /// How often it was changed.
+    changes: Arc<watch::Sender<u64>>,
     /// Which server; `None`: the one that the settings name.
     place: Option<(Arc<str>, u16)>,
 }
@@ -46,6 +51,7 @@ impl Login {
     pub(super) fn new(client: Client) -> Self {
         Self {
             client: Arc::new(RwLock::new(client)),
+            changes: Arc::default(),
             place: None,
         }
     }
@@ -55,13 +61,29 @@ impl Login {
     pub(super) fn at(&self, host: &str, port: u16) -> Self {
         Self {
             client: Arc::clone(&self.client),
+            changes: Arc::clone(&self.changes),
             place: Some((host.into(), port)),
         }
     }
 
-    /// Has every further connection made so; those that there are stay.
+    /// Has every further connection made so; those that there are stay. Whoever pauses between attempts tries at once.
     pub fn change(&self, next: NextLogin) {
         *self.client.write().unwrap_or_else(PoisonError::into_inner) = next.0;
+        self.changes
+            .send_modify(|changes| *changes = changes.wrapping_add(1));
+    }
+
+    /// Gives how often it was changed, to be asked before an attempt.
+    pub(super) fn changes(&self) -> u64 {
+        *self.changes.borrow()
+    }
+
+    /// Waits so long before the next attempt, but no longer where the login was changed since the last one began.
+    pub(super) async fn pause(&self, tried: u64, pause: Duration) {
+        let mut changes = self.changes.subscribe();
+        let changed = changes.wait_for(|it| *it != tried);
+        // Either says that it is time.
+        let _ = time::timeout(pause, changed).await;
     }
 
     /// Gives what makes connections to the server, where it is now.
@@ -100,5 +122,27 @@ impl Login {
                 client.get_connection_info().addr().to_string()
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_login_that_was_changed_since_the_last_attempt_is_tried_at_once() {
+        let client = || Client::open("redis://127.0.0.1:1").expect("a client");
+        let login = Login::new(client());
+        let tried = login.changes();
+        login.change(NextLogin(client()));
+        // One that came during the attempt.
+        login.pause(tried, Duration::MAX).await;
+        let tried = login.changes();
+        let elsewhere = login.at("localhost", 2);
+        let paused = elsewhere.pause(tried, Duration::MAX);
+        let changed = async { login.change(NextLogin(client())) };
+        tokio::join!(paused, changed);
+        // None came.
+        login.pause(login.changes(), Duration::from_millis(1)).await;
     }
 }

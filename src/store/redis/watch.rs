@@ -114,7 +114,7 @@ impl Watcher {
     pub(super) async fn run(self) -> Infallible {
         let (mut failures, mut standing) = (0_u32, Standing::default());
         loop {
-            let begun = Instant::now();
+            let (begun, tried) = (Instant::now(), self.login.changes());
             let Err(end) = self.follow(&mut standing).await;
             if begun.elapsed() > PAUSES.1 {
                 failures = 0;
@@ -126,7 +126,7 @@ impl Watcher {
                 );
                 standing.told = Some(why);
             }
-            time::sleep(pause).await;
+            self.login.pause(tried, pause).await;
             failures = failures.saturating_add(1);
         }
     }
