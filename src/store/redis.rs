@@ -5,9 +5,8 @@
 //! the same commands. Commands go over one connection (`redis/link.rs`) and are never sent a second time by
 //! themselves.
 //!
-//! The user that it logs in as needs the commands DEL, EVAL, EVALSHA, EXISTS, GET, INCRBY, PEXPIRE,
-//! ROLE, SCAN, SET and WAIT on the keys of portcullis (`~pc*:*`), CLIENT TRACKING and CLIENT TRACKINGINFO, and SELECT where
-//! the URL names a database. README.md has the line for the server's access rules, which a test tries.
+//! What the users that it logs in as may do stands in `deploy/redis/users.acl`, one for who serves and one for who issues;
+//! tests try both, and that they may do nothing else.
 //!
 //! [`Store::watch`] tells of what anybody changes, as long as the [`Lease`] holds (`redis/watch.rs`).
 
@@ -16,6 +15,7 @@ mod canary;
 mod fault;
 mod link;
 mod login;
+mod policy;
 mod reply;
 mod script;
 mod settings;
@@ -33,6 +33,7 @@ use tokio::task;
 pub use self::canary::Lag;
 use self::link::Link;
 pub use self::login::{Login, NextLogin};
+use self::policy::{Evictions, Policy};
 use self::script::{Call, Scripts};
 pub use self::settings::Settings;
 pub use self::watch::Watched;
@@ -61,6 +62,7 @@ pub struct Redis {
     scripts: Scripts,
     sinks: Arc<Sinks>,
     lease: Lease,
+    evictions: Evictions,
     /// Ends with the store.
     _watching: Option<AbortOnDrop>,
 }
@@ -80,11 +82,13 @@ impl Redis {
         let link = Arc::new(Link::new(login.clone(), timeout));
         let sinks = Arc::<Sinks>::default();
         let lease = Lease::ended("the store was not reached yet");
+        let evictions = Evictions::default();
         let watching = watched.map(|watched| {
             let (sinks, lease) = (Arc::clone(&sinks), lease.clone());
+            let policy = Policy::new(link.address(), evictions.clone());
             let watcher = Watcher::new(login.clone(), watched, sinks, lease, Arc::clone(&link));
             AbortOnDrop(tokio::spawn(async move {
-                watcher.run().await;
+                watcher.run(policy).await;
             }))
         });
         Ok(Self {
@@ -94,6 +98,7 @@ impl Redis {
             scripts: Scripts::new(),
             sinks,
             lease,
+            evictions,
             _watching: watching,
         })
     }
@@ -266,6 +271,10 @@ impl Store for Redis {
 
     fn lease(&self) -> Lease {
         self.lease.clone()
+    }
+
+    fn evicts(&self) -> Option<String> {
+        self.evictions.trouble()
     }
 
     fn was_reached(&self) -> bool {
