@@ -179,7 +179,11 @@ impl Login {
     /// Gives the server's host and port, for operators; of a primary that was not found yet, how it is called.
     pub(super) fn address(&self) -> String {
         match &self.server {
-            Server::Named => self.shared().get_connection_info().addr().to_string(),
+            // Not by a copy: every refusal while the store is given up has it.
+            Server::Named => {
+                let client = self.client.read().unwrap_or_else(PoisonError::into_inner);
+                client.get_connection_info().addr().to_string()
+            }
             Server::At(host, port) => format!("{host}:{port}"),
             Server::Primary(sentinels) => {
                 let named = sentinels.named().map(|it| it.address());
