@@ -10,6 +10,7 @@ pub mod codec;
 pub mod question;
 pub mod reply;
 pub mod view;
+pub mod wire;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -160,12 +161,7 @@ impl Door {
         deadline: Duration,
     ) -> Result<Bytes, Status> {
         let begun = Instant::now();
-        let decoded = view::decode(message);
-        let request = decoded
-            .as_ref()
-            .map_err(Clone::clone)
-            .and_then(|it| it.view());
-        let (decision, request) = match request {
+        let (decision, request) = match view::view(&message) {
             Ok(request) => (deciding.decide(&request, deadline).await, request),
             Err(denial) => (Decision::early(None, denial), Default::default()),
         };

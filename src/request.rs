@@ -148,6 +148,12 @@ impl fmt::Debug for Headers<'_> {
     }
 }
 
+impl<'a> From<Vec<(&'a str, &'a [u8])>> for Headers<'a> {
+    fn from(headers: Vec<(&'a str, &'a [u8])>) -> Self {
+        Self(headers)
+    }
+}
+
 impl<'a> FromIterator<(&'a str, &'a [u8])> for Headers<'a> {
     fn from_iter<T: IntoIterator<Item = (&'a str, &'a [u8])>>(headers: T) -> Self {
         Self(headers.into_iter().collect())
