@@ -23,6 +23,7 @@ use tonic::{Request, Response, Status};
 use crate::clock::Clock;
 use crate::current::Current;
 use crate::decision::{Dependency, Failure, Fault};
+use crate::envoy::answer::{Answers, DecisionId};
 use crate::envoy::protos::authorization_server::{Authorization, AuthorizationServer};
 use crate::gate::{Decision, Gate};
 use crate::platform::refusal::Circumstances;
@@ -95,12 +96,10 @@ struct Inner {
 /// How Checks are decided: what a reload replaces.
 #[derive(Debug)]
 pub struct Deciding {
-    /// What decides.
-    pub gate: Gate,
-    /// How long it may take.
-    pub deadline: Duration,
-    /// What a fault becomes.
-    pub on_fault: OnFault,
+    gate: Gate,
+    answers: Answers,
+    deadline: Duration,
+    on_fault: OnFault,
 }
 
 /// When faults were last logged, so that an outage is told and does not flood.
@@ -128,16 +127,12 @@ impl Door {
         gate: Gate,
         metrics: Arc<Metrics>,
         clock: Clock,
-        (deadline, on_fault): (Duration, OnFault),
+        settings: (Duration, OnFault),
         instance: u64,
     ) -> Self {
         let decisions = AtomicU64::new(0);
         Self(Arc::new(Inner {
-            deciding: Current::from(Deciding {
-                gate,
-                deadline,
-                on_fault,
-            }),
+            deciding: Current::from(Deciding::new(gate, settings)),
             metrics,
             clock,
             instance,
@@ -167,21 +162,23 @@ impl Door {
         };
         self.observe(&decision, begun.elapsed());
         let number = self.0.decisions.fetch_add(1, Ordering::Relaxed);
-        let circumstances = Circumstances {
-            decision_id: format!("{:016x}{number:016x}", self.0.instance),
+        let id = DecisionId::of(self.0.instance, number);
+        let circumstances = || Circumstances {
+            decision_id: id.as_str().to_owned(),
             instance: format!("{:016x}", self.0.instance),
             now: self.0.clock.now(),
             number,
         };
         if let Err(Failure::Fault(fault)) = &decision.verdict {
-            self.tell(fault, &decision, &circumstances.decision_id);
+            self.tell(fault, &decision, id.as_str());
             if deciding.on_fault == OnFault::GrpcError {
                 return Err(Status::unavailable(
                     "the authorization service cannot decide now",
                 ));
             }
         }
-        Ok(answer::encode(&decision, &request, &circumstances))
+        let answers = &deciding.answers;
+        Ok(answers.write(&decision, &request, &id, circumstances))
     }
 
     /// Logs a fault: the first of each second and dependency, with how many were left out since.
@@ -226,6 +223,17 @@ impl Door {
 }
 
 impl Deciding {
+    /// Has this gate decide, within the deadline; `on_fault` is what a fault becomes.
+    #[must_use]
+    pub fn new(gate: Gate, (deadline, on_fault): (Duration, OnFault)) -> Self {
+        Self {
+            answers: Answers::of(gate.platforms().iter()),
+            gate,
+            deadline,
+            on_fault,
+        }
+    }
+
     async fn decide(
         &self,
         request: &crate::request::RequestView<'_>,

@@ -172,14 +172,8 @@ fn varint_length(value: usize) -> usize {
 
 /// Writes the number of a field, 15 at most, and the length of what is written next.
 pub fn put_head(to: &mut Vec<u8>, number: u8, length: usize) {
-    debug_assert!(number < 16, "the key takes a byte");
-    to.push(number << 3 | DELIMITED);
-    let mut left = length;
-    while left >= 0x80 {
-        to.push((left & 0x7f) as u8 | 0x80);
-        left >>= 7;
-    }
-    to.push(left as u8);
+    put_key(to, number, DELIMITED);
+    put_varint(to, length as u64);
 }
 
 /// Writes a field of bytes or a string.
@@ -188,8 +182,22 @@ pub fn put(to: &mut Vec<u8>, number: u8, contents: &[u8]) {
     to.extend_from_slice(contents);
 }
 
-/// Writes a field that holds a small number.
-pub fn put_small(to: &mut Vec<u8>, number: u8, value: u8) {
-    debug_assert!(number < 16 && value < 0x80, "each takes a byte");
-    to.extend_from_slice(&[number << 3 | VARINT, value]);
+/// Writes a field that holds a number.
+pub fn put_number(to: &mut Vec<u8>, number: u8, value: u64) {
+    put_key(to, number, VARINT);
+    put_varint(to, value);
+}
+
+fn put_key(to: &mut Vec<u8>, number: u8, kind: u8) {
+    debug_assert!(number < 16, "the key takes a byte");
+    to.push(number << 3 | kind);
+}
+
+fn put_varint(to: &mut Vec<u8>, value: u64) {
+    let mut left = value;
+    while left >= 0x80 {
+        to.push((left & 0x7f) as u8 | 0x80);
+        left >>= 7;
+    }
+    to.push(left as u8);
 }

@@ -212,11 +212,8 @@ impl Places {
         // First what opens contexts, which Checks then seal under the peppers that it knows.
         let core = self.issuing.get().with(issuing);
         self.issuing.put(core);
-        self.deciding.put(Deciding {
-            gate,
-            deadline: config.deadline,
-            on_fault: config.on_fault,
-        });
+        let settings = (config.deadline, config.on_fault);
+        self.deciding.put(Deciding::new(gate, settings));
         let (platforms, keys) = (&config.platforms, &config.assertion_keys);
         self.key_sets.put(KeySets::of(platforms, keys));
         self.control.put(Served {
