@@ -10,7 +10,7 @@ use crate::decision::Denial;
 use crate::envoy::MAX_MESSAGE_BYTES;
 use crate::envoy::wire::{Field, Fields, Malformed};
 use crate::request::query::Query;
-use crate::request::{Headers, RequestView, is_token_byte};
+use crate::request::{Header, Headers, RequestView, is_token_byte};
 
 /// Room for the headers of nearly every request, so that one allocation does.
 const USUAL_HEADERS: usize = 32;
@@ -66,8 +66,8 @@ struct Http<'m> {
     path: &'m str,
     host: &'m str,
     scheme: &'m str,
-    mapped: Vec<(&'m str, &'m [u8])>,
-    listed: Vec<(&'m str, &'m [u8])>,
+    mapped: Vec<Header<'m>>,
+    listed: Vec<Header<'m>>,
 }
 
 impl<'m> Attributes<'m> {
@@ -92,8 +92,8 @@ impl<'m> Attributes<'m> {
             }),
             10 => {
                 let (key, value) = entry(field)?;
-                if key == "platform" {
-                    self.platform = Some(value);
+                if key == b"platform" {
+                    self.platform = Some(str::from_utf8(value).map_err(|_| Malformed)?);
                 }
                 Ok(())
             }
@@ -123,7 +123,7 @@ impl<'m> Http<'m> {
             2 => field.text().map(|it| self.method = it),
             3 => {
                 let (name, value) = entry(field)?;
-                add(&mut self.mapped, name, value.as_bytes());
+                add(&mut self.mapped, name, value);
                 Ok(())
             }
             4 => field.text().map(|it| self.path = it),
@@ -139,21 +139,17 @@ impl<'m> Http<'m> {
 
     /// Takes a `HeaderValue`, whose value stands in one of two fields.
     fn take_listed(&mut self, header: Field<'m>) -> Result<(), Malformed> {
-        let (mut name, mut value, mut raw) = ("", "", &b""[..]);
+        let (mut name, mut value, mut raw) = (&b""[..], &b""[..], &b""[..]);
         each(header.message()?, |it| {
             match it.number {
-                1 => name = it.text()?,
-                2 => value = it.text()?,
+                1 => name = it.utf8()?,
+                2 => value = it.utf8()?,
                 3 => raw = it.bytes()?,
                 _ => {}
             }
             Ok(())
         })?;
-        let value = if raw.is_empty() {
-            value.as_bytes()
-        } else {
-            raw
-        };
+        let value = if raw.is_empty() { value } else { raw };
         add(&mut self.listed, name, value);
         Ok(())
     }
@@ -169,8 +165,8 @@ impl<'m> Http<'m> {
     }
 }
 
-fn add<'m>(to: &mut Vec<(&'m str, &'m [u8])>, name: &'m str, value: &'m [u8]) {
-    if name.starts_with(':') {
+fn add<'m>(to: &mut Vec<Header<'m>>, name: &'m [u8], value: &'m [u8]) {
+    if name.first() == Some(&b':') {
         return;
     }
     if to.is_empty() {
@@ -180,9 +176,9 @@ fn add<'m>(to: &mut Vec<(&'m str, &'m [u8])>, name: &'m str, value: &'m [u8]) {
 }
 
 /// Keeps of each name the value that came last, as a map does.
-fn last_of_each<'m>(mut headers: Vec<(&'m str, &'m [u8])>) -> Vec<(&'m str, &'m [u8])> {
+fn last_of_each<'m>(mut headers: Vec<Header<'m>>) -> Vec<Header<'m>> {
     // Envoy writes each once, and among few it is quicker to look.
-    let repeats = |(at, header): (usize, &(&str, &[u8]))| {
+    let repeats = |(at, header): (usize, &Header<'_>)| {
         let later = &headers[at + 1..];
         later.iter().any(|it| it.0 == header.0)
     };
@@ -197,12 +193,12 @@ fn last_of_each<'m>(mut headers: Vec<(&'m str, &'m [u8])>) -> Vec<(&'m str, &'m 
 }
 
 /// Reads an entry of a map of strings.
-fn entry(field: Field<'_>) -> Result<(&str, &str), Malformed> {
-    let (mut key, mut value) = ("", "");
+fn entry(field: Field<'_>) -> Result<Header<'_>, Malformed> {
+    let (mut key, mut value) = (&b""[..], &b""[..]);
     each(field.message()?, |it| {
         match it.number {
-            1 => key = it.text()?,
-            2 => value = it.text()?,
+            1 => key = it.utf8()?,
+            2 => value = it.utf8()?,
             _ => {}
         }
         Ok(())
@@ -347,7 +343,8 @@ mod tests {
         let mut mapped = last_of_each(http.mapped);
         mapped.sort();
         let headers = mapped.into_iter().chain(http.listed);
-        said.extend(headers.map(|(name, value)| (name.to_owned(), value.to_vec())));
+        let text = |it: &[u8]| String::from_utf8(it.to_vec()).unwrap();
+        said.extend(headers.map(|(name, value)| (text(name), value.to_vec())));
         Some(said)
     }
 

@@ -45,7 +45,25 @@ impl<'m> Fields<'m> {
     ///
     /// # Errors
     /// [`Malformed`] where no field can be read. What follows is worth nothing then.
+    #[inline]
     pub fn next(&mut self) -> Result<Option<Field<'m>>, Malformed> {
+        // As nearly all are: a small number, and up to 127 bytes.
+        if let [key, length @ 0..0x80, rest @ ..] = self.rest
+            && let number @ 1..16 = key >> 3
+            && key & 7 == DELIMITED
+            && let Some((value, rest)) = rest.split_at_checked((*length).into())
+        {
+            self.rest = rest;
+            return Ok(Some(Field {
+                number: number.into(),
+                delimited: Some(value),
+                depth: self.depth,
+            }));
+        }
+        self.next_of_any()
+    }
+
+    fn next_of_any(&mut self) -> Result<Option<Field<'m>>, Malformed> {
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -79,6 +97,20 @@ impl<'m> Field<'m> {
     /// [`Malformed`] where it is of another type.
     pub fn bytes(self) -> Result<&'m [u8], Malformed> {
         self.delimited.ok_or(Malformed)
+    }
+
+    /// Reads it as the bytes of a string.
+    ///
+    /// # Errors
+    /// [`Malformed`] where it is of another type, or not UTF-8.
+    #[inline]
+    pub fn utf8(self) -> Result<&'m [u8], Malformed> {
+        let bytes = self.bytes()?;
+        // Quicker to see, and nearly always so.
+        if bytes.is_ascii() || str::from_utf8(bytes).is_ok() {
+            return Ok(bytes);
+        }
+        Err(Malformed)
     }
 
     /// Reads it as a string.

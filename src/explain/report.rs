@@ -279,7 +279,7 @@ impl Asked {
         let mut headers: Vec<_> = request
             .headers
             .names()
-            .map(str::to_ascii_lowercase)
+            .map(|it| String::from_utf8_lossy(it).to_ascii_lowercase())
             .collect();
         headers.sort_unstable();
         headers.dedup();

@@ -116,18 +116,20 @@ impl Always {
 
     /// Removes what was sent under a name that is not one of ours, and that an upstream could take for one.
     fn remove_look_alikes(&self, to: &mut Vec<u8>, request: &RequestView<'_>, has_context: bool) {
-        let is_ours = |name: &str| self.hidden.iter().any(|it| it.eq_ignore_ascii_case(name));
         for name in request.headers.names() {
-            let is_context = name.len() == context::HEADER.len() && folds_to(name, context::HEADER);
-            let is_alike = || {
-                let is_twin = |it: &String| folds_to(name, it);
-                name.contains('_') && self.hidden.iter().any(is_twin) && !is_ours(name)
-            };
-            let is_set = has_context && name.eq_ignore_ascii_case(context::HEADER);
-            if !is_set && (is_context || is_alike()) {
-                wire::put(to, field::HEADERS_TO_REMOVE, name.as_bytes());
+            let is_context = folds_to(name, context::HEADER);
+            let is_set = has_context && name.eq_ignore_ascii_case(context::HEADER.as_bytes());
+            if (is_context && !is_set) || self.is_alike(name) {
+                wire::put(to, field::HEADERS_TO_REMOVE, name);
             }
         }
+    }
+
+    fn is_alike(&self, name: &[u8]) -> bool {
+        let is_it = |it: &String| name.eq_ignore_ascii_case(it.as_bytes());
+        name.contains(&b'_')
+            && self.hidden.iter().any(|it| folds_to(name, it))
+            && !self.hidden.iter().any(is_it)
     }
 
     /// Removes the query parameters that carry credentials, as they are spelled in this request: only those
