@@ -21,12 +21,15 @@ use tower_service::Service;
 
 use crate::envoy::MAX_MESSAGE_BYTES;
 
-/// How many requests of gRPC are under way at once: 1024 is what an Envoy has at most by default. A
-/// further one is `UNAVAILABLE` at once.
+/// How many requests of gRPC are under way at once, on all connections: 1024 is what an Envoy has at most
+/// by default. A further one is `UNAVAILABLE` at once.
 pub const MAX_REQUESTS: usize = 8192;
 
-/// How many bytes the messages under way have together. One more is `UNAVAILABLE`.
-pub const MAX_BYTES_AT_ONCE: usize = 256 * 1024 * 1024;
+/// From how many bytes on a message is a large one: an Envoy lets headers of 60 KiB pass by default.
+pub const LARGE_BYTES: usize = 128 * 1024;
+
+/// How many bytes the large messages under way have together. A large one more is `UNAVAILABLE`.
+pub const MAX_LARGE_BYTES: usize = 256 * 1024 * 1024;
 
 /// How long a message may take to arrive.
 pub const MAX_MESSAGE_SECONDS: u64 = 5;
@@ -41,6 +44,7 @@ const NONE_SUCH: &[u8] = &[0, 0, 0, 0, 1, 0x07];
 #[derive(Debug, Default)]
 pub struct Bounds {
     requests: AtomicUsize,
+    /// Of large messages.
     bytes: AtomicUsize,
 }
 
@@ -64,10 +68,14 @@ struct Slot {
 }
 
 impl Slot {
-    /// Counts the bytes of its message; whether there is room for them.
+    /// Counts the bytes of its message; whether there is room for them. Others' large ones leave room for
+    /// one that is not.
     fn has_room(&self, bytes: usize) -> bool {
+        if bytes < LARGE_BYTES {
+            return true;
+        }
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.bounds.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= MAX_BYTES_AT_ONCE
+        self.bounds.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= MAX_LARGE_BYTES
     }
 }
 

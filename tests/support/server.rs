@@ -146,6 +146,12 @@ impl Server {
         kilobytes.expect("a number") * 1024
     }
 
+    /// Gives how many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.process.id()));
+        open.expect("a process that runs").count()
+    }
+
     /// Gives all that it has written to standard output and error.
     pub fn log(&self) -> String {
         self.process.log()
