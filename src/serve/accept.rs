@@ -17,8 +17,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Sleep, sleep};
 use tonic::transport::server::Connected;
 
-/// How many connections a listener has at once. An Envoy opens one for each of its workers. Further
-/// ones wait to be accepted, so that whoever is connected is served on.
+/// How many connections a listener has at once. An Envoy opens one for each of its workers over gRPC.
+/// Further ones wait to be accepted, so that whoever is connected is served on.
 pub const MAX_CONNECTIONS: usize = 1024;
 
 /// How long a peer may take to say what it speaks, where that is fixed (HTTP/2).
@@ -70,12 +70,19 @@ pub async fn accept<S: Source>(
 ) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let accepting = async {
+        let mut is_told = false;
         while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
             let stream = match source.next().await {
-                Ok(stream) => stream,
+                Ok(stream) => {
+                    is_told = false;
+                    stream
+                }
                 Err(error) if is_of_the_peer(&error) => continue,
                 Err(error) => {
-                    tracing::warn!("a listener cannot accept: {error}");
+                    if !is_told {
+                        tracing::warn!("a listener cannot accept, and tries on: {error}");
+                    }
+                    is_told = true;
                     sleep(PAUSE).await;
                     continue;
                 }

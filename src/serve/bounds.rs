@@ -167,9 +167,7 @@ where
         };
         let Ok(answer) = ready!(Pin::new(answer).poll(context));
         let slot = Arc::clone(slot);
-        Poll::Ready(Ok(
-            answer.map(|body| Body::new(Told { body, _slot: slot }))
-        ))
+        Poll::Ready(Ok(answer.map(|body| Body::new(Told { body, _slot: slot }))))
     }
 }
 

@@ -41,11 +41,7 @@ pub async fn serve(listener: TcpListener, router: Router, stopped: watch::Receiv
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve_one(
-    connection: Guarded<TcpStream>,
-    router: Router,
-    stopped: watch::Receiver<bool>,
-) {
+async fn serve_one(connection: Guarded<TcpStream>, router: Router, stopped: watch::Receiver<bool>) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(MAX_HEAD_SECONDS))

@@ -84,10 +84,7 @@ async fn peers_that_say_nothing_or_a_byte_a_second_are_closed_and_others_are_ans
     let headers = frame_of(4096, HEADERS, END_HEADERS, 1, &begun());
     tokio::join!(
         is_closed_on_a_byte_a_second(greeted(&site).await, PREFACE),
-        is_closed_on_a_byte_a_second(
-            many(1, to, b"").await.pop().expect("a connection"),
-            PREFACE
-        ),
+        is_closed_on_a_byte_a_second(many(1, to, b"").await.pop().expect("a connection"), PREFACE),
         is_closed_on_a_byte_a_second(greeted(&site).await, &headers),
         all_are_closed(silent),
     );
@@ -305,7 +302,9 @@ async fn frames_that_do_nothing_cost_nothing() {
 
 /// A client that keeps to the protocol: it answers pings and heeds settings.
 async fn connect(site: &Site) -> SendRequest<Bytes> {
-    let stream = TcpStream::connect(site.server.grpc()).await.expect("a connection");
+    let stream = TcpStream::connect(site.server.grpc())
+        .await
+        .expect("a connection");
     let connected = h2::client::Builder::new()
         .initial_max_send_streams(1000)
         .handshake(stream)
@@ -325,7 +324,9 @@ async fn ask(client: &mut SendRequest<Bytes>, prefix: &[u8; 5], message: &[u8]) 
         .body(())
         .expect("a request");
     let ready = timeout(PATIENCE, client.clone().ready()).await;
-    *client = ready.expect("a server that takes requests").expect("a connection");
+    *client = ready
+        .expect("a server that takes requests")
+        .expect("a connection");
     let (answer, mut stream) = client.send_request(request, false).expect("a connection");
     let mut begun = BytesMut::with_capacity(prefix.len() + message.len());
     begun.put_slice(prefix);

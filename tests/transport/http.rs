@@ -61,10 +61,14 @@ async fn heads_that_are_too_large_and_bodies_without_an_end_are_cut() {
     for (what, head, status) in [
         ("lines", format!("{begun}{lines}\r\n"), "431"),
         ("a value", format!("{begun}x-a: {value}\r\n\r\n"), "431"),
-        ("a target", format!("GET /{value} HTTP/1.1\r\n\r\n"), "414"),
+        ("a target", format!("GET /{value} HTTP/1.1\r\n\r\n"), "431"),
         ("garbage", "\u{0}\u{1}\u{2}\r\n\r\n".to_owned(), "400"),
         ("HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), ""),
-        ("two lengths", format!("{begun}content-length: 5\r\ncontent-length: 6\r\n\r\n"), "400"),
+        (
+            "two lengths",
+            format!("{begun}content-length: 5\r\ncontent-length: 6\r\n\r\n"),
+            "400",
+        ),
     ] {
         for to in listeners(&site) {
             let mut peer = connect(to).await;

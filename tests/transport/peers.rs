@@ -129,7 +129,9 @@ impl Site {
 pub async fn many(count: usize, to: SocketAddr, said: &[u8]) -> Vec<TcpStream> {
     let mut peers = Vec::new();
     for _ in 0..count {
-        let mut peer = TcpStream::connect(to).await.expect("a connection");
+        let peer = TcpStream::connect(to).await;
+        let mut peer =
+            peer.expect("a connection, unless `ulimit -n` is low: ./tests/run raises it");
         // The server may have closed it already.
         let _ = peer.write_all(said).await;
         peers.push(peer);
