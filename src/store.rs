@@ -107,6 +107,13 @@ pub trait Store: fmt::Debug + Send + Sync {
         Box::pin(async { Ok(Replicas::default()) })
     }
 
+    /// Gives what is appended to a key to have one on each server: word of changes comes in order from each, and in none
+    /// from several, so whoever wants to be heard after a change says it everywhere. Elsewhere than in a cluster it is one place,
+    /// and nothing is appended. Empty while they are not known.
+    fn places(&self) -> Vec<String> {
+        vec![String::new()]
+    }
+
     /// Tells until when those who [watch](Store::watch) hear of every change, whoever makes it.
     fn lease(&self) -> Lease;
 

@@ -16,8 +16,9 @@ use crate::store::redis;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawStore {
-    /// `memory:`, `embedded:PATH` for a file, `redis://HOST[:PORT][/DATABASE]`, or `rediss://` for
-    /// TLS.
+    /// `memory:`, `embedded:PATH` for a file, `redis://HOST[:PORT][/DATABASE]`, or
+    /// `redis-cluster://HOST[:PORT][,HOST[:PORT]…]` with some servers of a Redis Cluster; `rediss://` and
+    /// `rediss-cluster://` for TLS.
     pub url: String,
     /// The user of the Redis server's access rules; absent: its default user.
     pub username: Option<String>,
@@ -93,13 +94,14 @@ impl StoreSettings {
         let kind = match raw.url.split_once(':') {
             Some(("memory", "")) => StoreKind::Memory,
             Some(("embedded", path)) if !path.is_empty() => StoreKind::Embedded(base.join(path)),
-            Some(("redis" | "rediss", _)) => {
+            Some(("redis" | "rediss" | "redis-cluster" | "rediss-cluster", _)) => {
                 StoreKind::Redis(redis_settings(raw, base, &mut complain)?)
             }
             _ => {
                 complain(
                     "/url",
-                    "a store is `memory:`, `embedded:PATH`, `redis://HOST` or `rediss://HOST`",
+                    "a store is `memory:`, `embedded:PATH`, `redis://HOST`, `rediss://HOST`, \
+                     `redis-cluster://HOST,HOST` or `rediss-cluster://HOST,HOST`",
                 );
                 return None;
             }

@@ -94,6 +94,10 @@ impl Store for Cut {
         self.inner.scan(prefix, cursor)
     }
 
+    fn places(&self) -> Vec<String> {
+        self.inner.places()
+    }
+
     fn watch(&self, sink: Sink) {
         self.inner.watch(sink);
     }

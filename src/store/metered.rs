@@ -90,6 +90,10 @@ impl Store for Metered {
         self.meter("confirm", self.inner.confirm(key))
     }
 
+    fn places(&self) -> Vec<String> {
+        self.inner.places()
+    }
+
     fn watch(&self, sink: Sink) {
         self.inner.watch(sink);
     }

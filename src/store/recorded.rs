@@ -115,6 +115,10 @@ impl Store for Recorded {
         refused()
     }
 
+    fn places(&self) -> Vec<String> {
+        self.inner.places()
+    }
+
     fn watch(&self, sink: Sink) {
         self.inner.watch(sink);
     }

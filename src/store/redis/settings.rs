@@ -23,7 +23,8 @@ pub struct Settings {
     pub password: Option<Secret>,
     /// How long a command may take; what takes longer fails.
     pub timeout: Duration,
-    /// `redis://HOST[:PORT][/DATABASE]`, or `rediss://` for TLS.
+    /// `redis://HOST[:PORT][/DATABASE]`, or `redis-cluster://HOST[:PORT][,HOST[:PORT]…]`; `rediss://` and
+    /// `rediss-cluster://` for TLS.
     pub url: String,
     /// The user of the server's access rules; `None` stands for its default user.
     pub username: Option<String>,
@@ -44,7 +45,7 @@ impl fmt::Debug for Settings {
 impl Settings {
     /// Checks what can be checked without the server.
     pub(super) fn into_client(self) -> Result<Client, StoreError> {
-        let tls = self.url.starts_with("rediss://");
+        let tls = self.is_encrypted();
         let info = self.connection_info()?;
         let client = match (tls, self.ca) {
             (false, None) => Client::open(info),
@@ -66,15 +67,21 @@ impl Settings {
     }
 
     fn connection_info(&self) -> Result<ConnectionInfo, StoreError> {
-        const FORM: &str = "the store's URL must be redis://HOST[:PORT][/DATABASE] or rediss://…; \
-            user name and password have settings of their own";
-        let scheme = ["redis://", "rediss://"];
+        const FORM: &str = "the store's URL must be redis://HOST[:PORT][/DATABASE], rediss://…, \
+            redis-cluster://HOST[:PORT][,HOST[:PORT]…] or rediss-cluster://…; user name and password \
+            have settings of their own";
+        let scheme = [
+            "redis://",
+            "rediss://",
+            "redis-cluster://",
+            "rediss-cluster://",
+        ];
         let known = scheme.iter().any(|scheme| self.url.starts_with(scheme));
         if !known || self.url.contains(['@', '?', '#']) {
             return refused(FORM);
         }
         // The error is not shown: it may repeat the URL.
-        let Ok(info) = self.url.parse::<ConnectionInfo>() else {
+        let Some(info) = self.read_url() else {
             return refused(FORM);
         };
         let Some(redis) = self.redis_settings(info.redis_settings().db()) else {
@@ -162,6 +169,17 @@ mod tests {
             ("redis://user:hidden@store", None),
             ("rediss://store#insecure", None),
             ("redis://store?protocol=2", None),
+            ("redis-cluster://a", Some("a:6379 0")),
+            ("rediss-cluster://a:7000,b", Some("a:7000 0")),
+            ("redis-cluster://[::1]:7000,b:7001", Some("::1:7000 0")),
+            ("redis-cluster://", None),
+            ("redis-cluster://a,", None),
+            ("redis-cluster://a,,b", None),
+            ("redis-cluster://a,b:port", None),
+            ("redis-cluster://a,b/3", None),
+            ("redis-cluster://a/3,b", None),
+            ("redis-cluster://user:hidden@a", None),
+            ("redis+cluster://a", None),
         ] {
             let client = settings(url).into_client();
             if let Err(error) = &client {
@@ -177,9 +195,25 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_is_found_by_any_server_of_it_that_the_url_names() {
+        let seeds = |url| settings(url).seeds();
+        assert_eq!(seeds("redis://store"), None);
+        for url in [
+            "redis-cluster://a,b:7000,[::1]:7001",
+            "rediss-cluster://a,b:7000,[::1]:7001",
+        ] {
+            let want = [("a", 6379), ("b", 7000), ("::1", 7001)];
+            let want = want.map(|(host, port)| (host.to_owned(), port));
+            assert_eq!(seeds(url), Some(want.to_vec()), "{url}");
+        }
+    }
+
+    #[test]
     fn authorities_are_certificates_and_for_tls_only() {
         for (url, ca, want) in [
             ("redis://store", CERTIFICATE, "for rediss:// only"),
+            ("redis-cluster://store", CERTIFICATE, "for rediss:// only"),
+            ("rediss-cluster://store", b"text", "no certificates"),
             ("rediss://store", b"".as_slice(), "no certificates"),
             ("rediss://store", b"text", "no certificates"),
             ("rediss://store", CERTIFICATE, "trust anchors"),

@@ -79,7 +79,12 @@ pub(super) struct Watcher {
     /// What is read and written over; of no use either where the server is a primary no more.
     link: Arc<Link>,
     canary: Canary,
+    /// Who else is told what the server says of the cluster that it belongs to.
+    heed: Option<Heed>,
 }
+
+/// Is told an answer to CLUSTER NODES, and tells whether it is one.
+pub(super) type Heed = Arc<dyn Fn(&Value) -> bool + Send + Sync>;
 
 /// How things stand, over all connections.
 #[derive(Default)]
@@ -97,15 +102,25 @@ impl Watcher {
         sinks: Arc<Sinks>,
         lease: Lease,
         link: Arc<Link>,
+        canary: Canary,
     ) -> Self {
         Self {
             address: link.address().to_owned(),
-            canary: Canary::new(&watched),
+            canary,
+            heed: None,
             login,
             watched,
             sinks,
             lease,
             link,
+        }
+    }
+
+    /// Has somebody told what the server says of its cluster, with each answer and before it counts as one.
+    pub(super) fn heeded_by(self, heed: Heed) -> Self {
+        Self {
+            heed: Some(heed),
+            ..self
         }
     }
 
@@ -240,14 +255,14 @@ impl Watcher {
     async fn begin(&self, connection: &mut MultiplexedConnection) -> Result<(), End> {
         let mut tracking = cmd("CLIENT");
         tracking.arg("TRACKING").arg("ON").arg("BCAST");
-        for prefix in [self.watched.prefix, self.canary.key()] {
+        for prefix in [self.watched.prefix, self.canary.name()] {
             tracking.arg("PREFIX").arg(prefix);
         }
-        let mut all = Pipeline::with_capacity(3);
+        let mut all = Pipeline::with_capacity(4);
         all.add_command(tracking);
         all.cmd("CLIENT").arg("TRACKINGINFO");
         all.cmd("ROLE");
-        let answers = self.ask(connection, &all);
+        let answers = self.ask(connection, all);
         let answers = time::timeout(PATIENCE * 4, answers).await;
         let answers = answers.unwrap_or_else(|_| Err(self.lost("no answer in time")))?;
         let [tracking, info, role] =
@@ -287,9 +302,9 @@ impl Watcher {
         with_canary: bool,
     ) -> Result<(), End> {
         let is_released = with_canary && self.canary.release(&self.link).await;
-        let mut all = Pipeline::with_capacity(1);
+        let mut all = Pipeline::with_capacity(2);
         all.cmd("ROLE");
-        let answers = self.ask(connection, &all).await?;
+        let answers = self.ask(connection, all).await?;
         match answers.first() {
             // Word of what was written before this was asked comes before the answer.
             Some(_) if is_released && self.canary.is_awaited() => Err(End::Elsewhere),
@@ -299,13 +314,24 @@ impl Watcher {
         }
     }
 
+    /// Asks this and, where the server belongs to a cluster, what it says of that.
     async fn ask(
         &self,
         connection: &mut MultiplexedConnection,
-        all: &Pipeline,
+        mut all: Pipeline,
     ) -> Result<Vec<Value>, End> {
-        let answers = connection.send_packed_commands(all, 0, all.len()).await;
-        answers.map_err(|it| End::Lost(fault::of_connection(&self.address, &it)))
+        if self.heed.is_some() {
+            all.cmd("CLUSTER").arg("NODES");
+        }
+        let answers = connection.send_packed_commands(&all, 0, all.len()).await;
+        let mut answers =
+            answers.map_err(|it| End::Lost(fault::of_connection(&self.address, &it)))?;
+        if let Some(heed) = &self.heed
+            && !answers.pop().is_some_and(|it| heed(&it))
+        {
+            return Err(self.lost("it does not tell of its cluster"));
+        }
+        Ok(answers)
     }
 
     fn lost(&self, why: &str) -> End {
