@@ -1,31 +1,392 @@
-//! A Redis Cluster as the store.
+//! A Redis Cluster as the store: keys on their primaries, word of changes from all of them, and what becomes of either when
+//! a primary fails or slots move. The behaviours of every store run on one in `tests/store.rs`.
 
 mod support;
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use portcullis::clock::Clock;
+use portcullis::store::redis::{Redis, Settings, Watched};
+use portcullis::store::{Change, PutIf, Replicas, Store, StoreError};
 use support::cluster::Cluster;
 use support::redis::Product;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::{interval, timeout};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const GRACE: Duration = Duration::from_secs(5);
+const EVERYTHING: &str = "everything";
+
+/// A store that follows its cluster, and all that it was told.
+struct Following {
+    store: Arc<Redis>,
+    told: UnboundedReceiver<String>,
+}
+
+fn settings(cluster: &Cluster) -> Settings {
+    Settings {
+        ca: None,
+        password: None,
+        timeout: Duration::from_secs(2),
+        url: cluster.url(),
+        username: None,
+        watched: None,
+    }
+}
+
+fn follow(cluster: &Cluster) -> Following {
+    let watched = Watched {
+        prefix: "pc:",
+        canary_prefix: "pcw:",
+        call_prefix: "pc:n:",
+        grace: GRACE,
+        clock: Clock::system(),
+        lag: Arc::new(|_| ()),
+    };
+    let store = Redis::new(Settings {
+        watched: Some(watched),
+        ..settings(cluster)
+    });
+    let store = Arc::new(store.expect("a store"));
+    let (tell, told) = unbounded_channel();
+    store.watch(Arc::new(move |change: Change<'_>| {
+        let word = match change {
+            Change::Everything => EVERYTHING.to_owned(),
+            Change::Key(key) => key.to_owned(),
+        };
+        let _ = tell.send(word);
+    }));
+    Following { store, told }
+}
+
+impl Following {
+    /// Waits until it is told of this.
+    async fn await_word(&mut self, want: &str) {
+        let told = timeout(PATIENCE, async {
+            while self.told.recv().await.expect("a store that lives") != want {}
+        });
+        told.await.unwrap_or_else(|_| panic!("never told of {want}"));
+    }
+
+    async fn await_lease(&self, holds: bool) {
+        let mut tick = interval(Duration::from_millis(5));
+        let comes = timeout(PATIENCE, async {
+            while self.store.lease().holds(now()) != holds {
+                tick.tick().await;
+            }
+        });
+        let lease = || format!("the lease: {:?}", self.store.lease().trouble());
+        comes.await.unwrap_or_else(|_| panic!("{}", lease()));
+    }
+
+    /// Forgets what it was told.
+    fn drain(&mut self) {
+        while self.told.try_recv().is_ok() {}
+    }
+
+    async fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
+        let found = self.store.get(&[key.to_owned()]).await?.pop().flatten();
+        Ok(found.map(|it| String::from_utf8_lossy(&it).into_owned()))
+    }
+
+    /// Reads until it is not a fault, and gives what it was then.
+    async fn await_read(&self, key: &str) -> Option<String> {
+        let mut tick = interval(Duration::from_millis(5));
+        let comes = timeout(PATIENCE, async {
+            loop {
+                match self.read(key).await {
+                    Ok(found) => break found,
+                    Err(StoreError::Unavailable(_)) => tick.tick().await,
+                    Err(other) => panic!("{other}"),
+                };
+            }
+        });
+        comes.await.expect("an answer")
+    }
+}
+
+fn now() -> u64 {
+    Clock::from_fn(SystemTime::now).unix_milliseconds()
+}
+
+async fn put(store: &Redis, key: &str, value: &str) {
+    let put = store.put(key, value.as_bytes(), PutIf::Always, None).await;
+    assert_eq!(put, Ok(true), "{key}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_failover_all_is_read_and_told_of_at_the_new_primary() {
+    for product in [Product::Redis, Product::Valkey] {
+        let mut cluster = Cluster::start(product).await;
+        let mut following = follow(&cluster);
+        let other = follow(&cluster);
+        following.await_lease(true).await;
+        other.await_lease(true).await;
+        let mut primary = 0;
+        let key = cluster.key_on(primary, "pc:a").await;
+        put(&other.store, &key, "1").await;
+        following.await_word(&key).await;
+
+        for how in ["gracefully", "hanging", "killed"] {
+            following.drain();
+            let gone = primary;
+            match how {
+                "gracefully" => primary = cluster.failover(gone).await,
+                "hanging" => {
+                    primary = cluster.replica_of(gone).await;
+                    cluster.node(gone).pause();
+                    cluster.await_takeover(gone).await;
+                }
+                _ => {
+                    primary = cluster.replica_of(gone).await;
+                    cluster.kill(gone);
+                    cluster.await_takeover(gone).await;
+                }
+            }
+            // All that was read before counts as changed; the lease was taken back, and holds again.
+            following.await_word(EVERYTHING).await;
+            following.await_lease(true).await;
+            assert_eq!(following.await_read(&key).await.as_deref(), Some("1"), "{how}");
+            let direct: String = cluster.ask(primary, &format!("SET {key} 2")).await;
+            assert_eq!(direct, "OK");
+            following.await_word(&key).await;
+            assert_eq!(following.read(&key).await.expect("well").as_deref(), Some("2"));
+            other.await_read(&key).await;
+            put(&other.store, &key, "1").await;
+            following.await_word(&key).await;
+            match how {
+                "gracefully" => {}
+                "hanging" => cluster.node(gone).resume(),
+                _ => cluster.restart(gone),
+            }
+            cluster.await_whole().await;
+            following.await_lease(true).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lease_does_not_outlast_a_primary_that_hangs() {
+    let cluster = Cluster::start(Product::Redis).await;
+    let mut following = follow(&cluster);
+    following.await_lease(true).await;
+    following.drain();
+    let replica = cluster.replica_of(1).await;
+    cluster.node(replica).pause();
+    cluster.node(1).pause();
+    let before = now();
+    following.await_lease(false).await;
+    let grace = u64::try_from(GRACE.as_millis()).expect("few");
+    let last = following.store.lease().end();
+    assert!(last <= before + grace + 300, "{} ms too long", last - before);
+    let trouble = following.store.lease().trouble().unwrap_or_default();
+    let address = cluster.node(1).address().to_string();
+    assert!(trouble.contains(&address), "{trouble}");
+    cluster.node(1).resume();
+    following.await_word(EVERYTHING).await;
+    following.await_lease(true).await;
+    assert_eq!(following.store.lease().trouble(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_primary_has_is_a_fault_while_it_fails_and_all_else_is_there() {
+    let options = ["--cluster-require-full-coverage", "no"];
+    let mut cluster = Cluster::start_with(Product::Redis, &options).await;
+    let following = follow(&cluster);
+    following.await_lease(true).await;
+    let mut keys = Vec::new();
+    for node in 0..3 {
+        let key = cluster.key_on(node, "pc:a").await;
+        put(&following.store, &key, "1").await;
+        keys.push(key);
+    }
+    let replica = cluster.replica_of(2).await;
+    for how in ["hangs", "is dead"] {
+        match how {
+            "hangs" => {
+                cluster.node(replica).pause();
+                cluster.node(2).pause();
+            }
+            _ => {
+                cluster.kill(replica);
+                cluster.kill(2);
+            }
+        }
+        let faults = async || {
+            let failed = following.read(&keys[2]).await;
+            assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
+            let all = following.store.get(&keys).await;
+            assert!(matches!(all, Err(StoreError::Unavailable(_))), "{all:?}");
+            for key in &keys[..2] {
+                assert_eq!(following.await_read(key).await.as_deref(), Some("1"), "{how}");
+            }
+        };
+        faults().await;
+        // The others take it for dead, and go on without.
+        let mut tick = interval(Duration::from_millis(50));
+        let missed = timeout(PATIENCE, async {
+            loop {
+                let nodes: String = cluster.ask(0, "CLUSTER NODES").await;
+                if nodes.contains("fail ") {
+                    break;
+                }
+                tick.tick().await;
+            }
+        });
+        missed.await.expect("taken for dead");
+        faults().await;
+        if how == "hangs" {
+            cluster.node(2).resume();
+            cluster.node(replica).resume();
+            cluster.await_whole().await;
+            assert_eq!(following.await_read(&keys[2]).await.as_deref(), Some("1"));
+            following.await_lease(true).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_move_are_never_absent_and_told_of_where_they_are() {
+    for product in [Product::Redis, Product::Valkey] {
+        let cluster = Cluster::start(product).await;
+        let mut following = follow(&cluster);
+        following.await_lease(true).await;
+        let first = cluster.key_on(0, "pc:a").await;
+        let slot = cluster.slot(&first).await;
+        // Many keys of one slot, and one that is read although it is not there.
+        let tag = first.trim_start_matches("pc:");
+        let slot_of = cluster.slot(&format!("pc:{{{tag}}}0")).await;
+        let from = cluster.owner(slot_of).await;
+        let to = (from + 1) % 3;
+        assert!(slot != slot_of || slot == slot_of);
+        let keys: Vec<_> = (0..200).map(|it| format!("pc:{{{tag}}}{it}")).collect();
+        for key in &keys {
+            put(&following.store, key, "1").await;
+        }
+        let reader = {
+            let (store, keys) = (Arc::clone(&following.store), keys.clone());
+            tokio::spawn(async move {
+                let mut reads = 0_u64;
+                loop {
+                    for some in keys.chunks(20) {
+                        let found = store.get(some).await.expect("the store is well");
+                        let absent = found.iter().filter(|it| it.is_none()).count();
+                        assert_eq!(absent, 0, "of {}", some.len());
+                        reads += 1;
+                    }
+                    tokio::task::yield_now().await;
+                    if reads == u64::MAX {
+                        break;
+                    }
+                }
+            })
+        };
+        let lister = {
+            let (store, keys) = (Arc::clone(&following.store), keys.clone());
+            tokio::spawn(async move {
+                loop {
+                    let (mut found, mut cursor) = (BTreeSet::new(), None);
+                    loop {
+                        let page = store.scan("pc:{", cursor).await.expect("well");
+                        found.extend(page.keys);
+                        cursor = page.next;
+                        if cursor.is_none() {
+                            break;
+                        }
+                    }
+                    assert_eq!(found.len(), keys.len(), "all are listed");
+                    tokio::task::yield_now().await;
+                }
+            })
+        };
+        for (from, to) in [(from, to), (to, from), (from, to)] {
+            following.drain();
+            cluster.begin_migration(slot_of, from, to).await;
+            let mut left = keys.len();
+            while left > 0 {
+                cluster.migrate_keys(slot_of, from, to, 20).await;
+                left = left.saturating_sub(20);
+                if left == 100 {
+                    // Where some keys are here and some there, each is written where it is, or where it will be.
+                    for key in &keys {
+                        let old = following.read(key).await.expect("well").expect("there");
+                        let equal = PutIf::Equal(old.as_bytes());
+                        let replaced = following.store.put(key, b"2", equal, None).await;
+                        assert_eq!(replaced, Ok(true), "{key}");
+                    }
+                    let new = format!("pc:{{{tag}}}new");
+                    assert_eq!(following.read(&new).await, Ok(None));
+                    following.drain();
+                    // By another, at the server that takes the slot.
+                    let mut direct = cluster.connect(to).await;
+                    let mut set = ::redis::pipe();
+                    set.cmd("ASKING").ignore().cmd("SET").arg(&new).arg("1").ignore();
+                    set.exec_async(&mut direct).await.expect("a write");
+                    following.await_word(&new).await;
+                    assert_eq!(following.read(&new).await.expect("well").as_deref(), Some("1"));
+                    let deleted = following.store.delete(&new, portcullis::store::DeleteIf::Always);
+                    assert_eq!(deleted.await, Ok(true));
+                }
+            }
+            while cluster.migrate_keys(slot_of, from, to, 20).await > 0 {}
+            cluster.end_migration(slot_of, from, to).await;
+            following.drain();
+            let direct: String = cluster.ask(to, &format!("SET {} 3", keys[0])).await;
+            assert_eq!(direct, "OK");
+            following.await_word(&keys[0]).await;
+            assert!(!reader.is_finished() && !lister.is_finished());
+            assert!(following.store.lease().holds(now()), "both are followed all along");
+        }
+        for task in [reader, lister] {
+            task.abort();
+            let ended = task.await.expect_err("it goes on for ever");
+            assert!(ended.is_cancelled(), "{ended}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_are_those_of_the_primary_that_has_fewest() {
+    let cluster = Cluster::start(Product::Redis).await;
+    let store = Redis::new(settings(&cluster)).expect("a store");
+    let one = Replicas {
+        connected: 1,
+        confirmed: 1,
+    };
+    assert_eq!(store.confirm("pcu:w").await, Ok(one));
+    let replica = cluster.replica_of(1).await;
+    cluster.node(replica).pause();
+    let none = Replicas {
+        confirmed: 0,
+        ..one
+    };
+    assert_eq!(store.confirm("pcu:w").await, Ok(none));
+}
 
 #[tokio::test]
-async fn smoke() {
-    for product in [Product::Redis, Product::Valkey] {
-        let begun = std::time::Instant::now();
-        let mut cluster = Cluster::start(product).await;
-        println!("up {:?}", begun.elapsed());
-        let key = cluster.key_on(0, "k").await;
-        let slot = cluster.slot(&key).await;
-        let _: String = cluster.ask(0, &format!("SET {key} 1")).await;
-        cluster.migrate_slot(slot, 0, 1).await;
-        let begun = std::time::Instant::now();
-        let new = cluster.failover(0).await;
-        println!("failover {:?}", begun.elapsed());
-        cluster.await_whole().await;
-        println!("whole {:?}", begun.elapsed());
-        let begun = std::time::Instant::now();
-        cluster.kill(new);
-        cluster.await_takeover(new).await;
-        println!("kill {:?}", begun.elapsed());
-        cluster.restart(new);
-        cluster.await_whole().await;
-        println!("whole {:?}", begun.elapsed());
+async fn a_server_that_is_none_of_a_cluster_or_not_there_is_a_fault_that_says_so() {
+    let server = support::redis::RedisServer::start(Product::Redis);
+    let free = support::loopback(support::free_port());
+    for (address, want) in [
+        (server.address(), "it does not belong to a cluster"),
+        (free, "connection refused"),
+    ] {
+        let settings = Settings {
+            ca: None,
+            password: None,
+            timeout: PATIENCE,
+            url: format!("redis-cluster://{address}"),
+            username: None,
+            watched: None,
+        };
+        let store = Redis::new(settings).expect("a store");
+        let failed = store.get(&["pc:a".to_owned()]).await;
+        let Err(StoreError::Unavailable(why)) = failed else {
+            panic!("{failed:?}")
+        };
+        assert!(why.contains(want) && why.contains(&address.to_string()), "{why}");
+        assert!(!store.was_reached() && store.places().is_empty());
     }
 }
