@@ -114,6 +114,18 @@ pub trait Store: fmt::Debug + Send + Sync {
         vec![String::new()]
     }
 
+    /// Gives what is appended to a key to have one that is kept where this one is, and lost where it is. Elsewhere than in a
+    /// cluster all is kept in one place, and nothing is appended.
+    fn share(&self, key: &str) -> &'static str {
+        let _ = key;
+        ""
+    }
+
+    /// Gives all that [`Store::share`] may give.
+    fn shares(&self) -> Vec<&'static str> {
+        vec![""]
+    }
+
     /// Tells until when those who [watch](Store::watch) hear of every change, whoever makes it.
     fn lease(&self) -> Lease;
 

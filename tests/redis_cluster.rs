@@ -67,7 +67,8 @@ impl Following {
         let told = timeout(PATIENCE, async {
             while self.told.recv().await.expect("a store that lives") != want {}
         });
-        told.await.unwrap_or_else(|_| panic!("never told of {want}"));
+        told.await
+            .unwrap_or_else(|_| panic!("never told of {want}"));
     }
 
     async fn await_lease(&self, holds: bool) {
@@ -148,11 +149,18 @@ async fn after_a_failover_all_is_read_and_told_of_at_the_new_primary() {
             // All that was read before counts as changed; the lease was taken back, and holds again.
             following.await_word(EVERYTHING).await;
             following.await_lease(true).await;
-            assert_eq!(following.await_read(&key).await.as_deref(), Some("1"), "{how}");
+            assert_eq!(
+                following.await_read(&key).await.as_deref(),
+                Some("1"),
+                "{how}"
+            );
             let direct: String = cluster.ask(primary, &format!("SET {key} 2")).await;
             assert_eq!(direct, "OK");
             following.await_word(&key).await;
-            assert_eq!(following.read(&key).await.expect("well").as_deref(), Some("2"));
+            assert_eq!(
+                following.read(&key).await.expect("well").as_deref(),
+                Some("2")
+            );
             other.await_read(&key).await;
             put(&other.store, &key, "1").await;
             following.await_word(&key).await;
@@ -180,7 +188,11 @@ async fn the_lease_does_not_outlast_a_primary_that_hangs() {
     following.await_lease(false).await;
     let grace = u64::try_from(GRACE.as_millis()).expect("few");
     let last = following.store.lease().end();
-    assert!(last <= before + grace + 300, "{} ms too long", last - before);
+    assert!(
+        last <= before + grace + 300,
+        "{} ms too long",
+        last - before
+    );
     let trouble = following.store.lease().trouble().unwrap_or_default();
     let address = cluster.node(1).address().to_string();
     assert!(trouble.contains(&address), "{trouble}");
@@ -216,11 +228,18 @@ async fn what_one_primary_has_is_a_fault_while_it_fails_and_all_else_is_there() 
         }
         let faults = async || {
             let failed = following.read(&keys[2]).await;
-            assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
+            assert!(
+                matches!(failed, Err(StoreError::Unavailable(_))),
+                "{failed:?}"
+            );
             let all = following.store.get(&keys).await;
             assert!(matches!(all, Err(StoreError::Unavailable(_))), "{all:?}");
             for key in &keys[..2] {
-                assert_eq!(following.await_read(key).await.as_deref(), Some("1"), "{how}");
+                assert_eq!(
+                    following.await_read(key).await.as_deref(),
+                    Some("1"),
+                    "{how}"
+                );
             }
         };
         faults().await;
@@ -319,11 +338,21 @@ async fn keys_that_move_are_never_absent_and_told_of_where_they_are() {
                     // By another, at the server that takes the slot.
                     let mut direct = cluster.connect(to).await;
                     let mut set = ::redis::pipe();
-                    set.cmd("ASKING").ignore().cmd("SET").arg(&new).arg("1").ignore();
+                    set.cmd("ASKING")
+                        .ignore()
+                        .cmd("SET")
+                        .arg(&new)
+                        .arg("1")
+                        .ignore();
                     set.exec_async(&mut direct).await.expect("a write");
                     following.await_word(&new).await;
-                    assert_eq!(following.read(&new).await.expect("well").as_deref(), Some("1"));
-                    let deleted = following.store.delete(&new, portcullis::store::DeleteIf::Always);
+                    assert_eq!(
+                        following.read(&new).await.expect("well").as_deref(),
+                        Some("1")
+                    );
+                    let deleted = following
+                        .store
+                        .delete(&new, portcullis::store::DeleteIf::Always);
                     assert_eq!(deleted.await, Ok(true));
                 }
             }
@@ -334,7 +363,10 @@ async fn keys_that_move_are_never_absent_and_told_of_where_they_are() {
             assert_eq!(direct, "OK");
             following.await_word(&keys[0]).await;
             assert!(!reader.is_finished() && !lister.is_finished());
-            assert!(following.store.lease().holds(now()), "both are followed all along");
+            assert!(
+                following.store.lease().holds(now()),
+                "both are followed all along"
+            );
         }
         for task in [reader, lister] {
             task.abort();
@@ -383,7 +415,10 @@ async fn a_server_that_is_none_of_a_cluster_or_not_there_is_a_fault_that_says_so
         let Err(StoreError::Unavailable(why)) = failed else {
             panic!("{failed:?}")
         };
-        assert!(why.contains(want) && why.contains(&address.to_string()), "{why}");
+        assert!(
+            why.contains(want) && why.contains(&address.to_string()),
+            "{why}"
+        );
         assert!(!store.was_reached() && store.places().is_empty());
     }
 }

@@ -7,22 +7,28 @@
 //!
 //! It also tells a store that was emptied from one in which somebody is unknown. Nobody removes it, so
 //! where it has been and is no more, what else is missing says nothing: not that a credential is
-//! unknown, and not that a token was never revoked. So every verdict reads it along.
+//! unknown, and not that a token was never revoked. So every verdict reads it along. In a cluster a part may be emptied and
+//! the rest be there, so each share of it has a check value of its own, beside which what is missing is missing; they are
+//! written before the one with the ids, so where that one is, all have been.
 
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use thiserror::Error;
 
 use crate::decision::{Dependency, Fault};
 use crate::directory::{Directory, store_fault};
 use crate::store::PutIf;
 
-/// Where the ids stand, as a JSON list.
+/// Where the ids stand, as a JSON list. With a share appended: where it is noted that the share was filled.
 pub const KEY: &str = "pc:m:peppers";
 
 /// How often a write that lost a race against another process is tried again.
 const WRITE_ATTEMPTS: usize = 16;
+
+/// How many shares are noted as filled at once.
+const SHARES_AT_ONCE: usize = 128;
 
 /// Why the peppers of the configuration are not taken.
 #[derive(Debug, Error)]
@@ -59,6 +65,9 @@ impl Directory {
                 self.0.was_filled.store(true, Ordering::Relaxed);
                 return Ok(());
             }
+            if old.is_none() {
+                self.fill_shares().await?;
+            }
             written.extend(given.first().cloned());
             let value =
                 serde_json::to_vec(&written).map_err(|_| internal("ids cannot be encoded"))?;
@@ -74,6 +83,30 @@ impl Directory {
             }
         }
         Err(internal("the store's check value is being changed by too many writers at once").into())
+    }
+
+    /// The same, for whoever has just written all that is to be there: whatever was emptied away before is there again.
+    ///
+    /// # Errors
+    /// As [`Directory::confirm_peppers`].
+    pub async fn confirm_filled(&self) -> Result<(), CheckError> {
+        self.fill_shares().await?;
+        self.confirm_peppers().await
+    }
+
+    /// Notes every share of a cluster as filled.
+    async fn fill_shares(&self) -> Result<(), Fault> {
+        let shares = self.store().shares();
+        for some in shares.chunks(SHARES_AT_ONCE).filter(|_| shares.len() > 1) {
+            let keys: Vec<_> = some.iter().map(|it| format!("{KEY}{it}")).collect();
+            let found = self.values(&keys).await?;
+            let absent = keys.iter().zip(found).filter(|(_, it)| it.is_none());
+            let noted = absent.map(|(key, _)| self.store().put(key, b"1", PutIf::Absent, None));
+            for put in join_all(noted).await {
+                put.map_err(store_fault)?;
+            }
+        }
+        Ok(())
     }
 
     /// Tells whether every pepper that the store was written under is in force, without noting

@@ -231,6 +231,14 @@ impl Store for Redis {
         self.servers.places()
     }
 
+    fn share(&self, key: &str) -> &'static str {
+        self.servers.share(key)
+    }
+
+    fn shares(&self) -> Vec<&'static str> {
+        self.servers.shares()
+    }
+
     fn watch(&self, sink: Sink) {
         self.sinks.add(sink);
     }

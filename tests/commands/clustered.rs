@@ -20,7 +20,9 @@ async fn await_canaries(cluster: &Cluster, asked: usize, count: usize) {
             }
         }
     });
-    comes.await.expect("a canary of each process on each primary");
+    comes
+        .await
+        .expect("a canary of each process on each primary");
 }
 
 #[tokio::test]

@@ -16,8 +16,7 @@ pub(crate) fn config(redis: &RedisServer) -> String {
 }
 
 pub(crate) fn config_at(url: &str) -> String {
-    let store =
-        format!("store: {{ url: \"{url}\", pepper_files: [pepper], timeout_ms: 10000 }}");
+    let store = format!("store: {{ url: \"{url}\", pepper_files: [pepper], timeout_ms: 10000 }}");
     CONFIG
         .replace("store: { directory_file: directory.yaml }", &store)
         .replace("  control: \"unix:control.sock\"\n", "")

@@ -26,6 +26,7 @@ use redis::{Value, cmd};
 use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 use tokio::time;
 
+pub(super) use self::slot::{share, shares};
 use self::view::{Layout, Place, View};
 use super::login::Login;
 use super::node::{AbortOnDrop, Follow, Node};

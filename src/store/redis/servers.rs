@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use redis::{Pipeline, Value};
 
-use super::cluster::Cluster;
+use super::cluster::{self, Cluster};
 use super::node::Node;
 use super::script::Call;
 use super::{listing, reply};
@@ -69,6 +69,20 @@ impl Servers {
         match self {
             Self::One(_) => vec![String::new()],
             Self::Many(cluster) => cluster.tags(),
+        }
+    }
+
+    pub(super) fn share(&self, key: &str) -> &'static str {
+        match self {
+            Self::One(_) => "",
+            Self::Many(_) => cluster::share(key),
+        }
+    }
+
+    pub(super) fn shares(&self) -> Vec<&'static str> {
+        match self {
+            Self::One(_) => vec![""],
+            Self::Many(_) => cluster::shares().collect(),
         }
     }
 

@@ -1,10 +1,40 @@
 //! In which slot a key lives, by the Redis Cluster specification.
 
+use std::sync::LazyLock;
+
 /// How many slots there are.
 pub(super) const SLOTS: u16 = 16_384;
 
-/// How many tags are tried: enough that even a server with one slot has one, as good as surely.
+/// How many tags are tried: every slot has one among them.
 const TAGS_TRIED: u32 = 1 << 18;
+
+/// For each slot the lowest number whose tag lives there.
+static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let mut tags = vec![String::new(); usize::from(SLOTS)];
+    let mut missing = tags.len();
+    for number in 0..TAGS_TRIED {
+        if missing == 0 {
+            break;
+        }
+        let tag = format!("{{{number}}}");
+        let found = &mut tags[usize::from(slot(&tag))];
+        if found.is_empty() {
+            *found = tag;
+            missing -= 1;
+        }
+    }
+    tags
+});
+
+/// Gives a tag, braces included, that lives in the slot of a key. Slots move, but always whole.
+pub(in super::super) fn share(key: &str) -> &'static str {
+    &TAGS[usize::from(slot(key))]
+}
+
+/// Gives a tag of each slot.
+pub(in super::super) fn shares() -> impl Iterator<Item = &'static str> {
+    TAGS.iter().map(String::as_str)
+}
 
 /// Gives the slot of a key. Of one with a tag in braces, only that counts.
 pub(super) fn slot(key: &str) -> u16 {
@@ -20,21 +50,16 @@ pub(super) fn slot(key: &str) -> u16 {
 /// Finds for each owner a tag, braces included, whose slot it owns: the lowest number, so that whoever knows the same
 /// owners finds the same. `None` for one that owns none.
 pub(super) fn tags(owners: usize, owner: impl Fn(u16) -> Option<usize>) -> Vec<Option<String>> {
-    let mut tags = vec![None; owners];
-    let owning: std::collections::BTreeSet<_> = (0..SLOTS).filter_map(&owner).collect();
-    let mut wanted = owning.len();
-    for number in 0..TAGS_TRIED {
-        if wanted == 0 {
-            break;
-        }
-        let tag = format!("{{{number}}}");
-        let found = owner(slot(&tag)).and_then(|it| tags.get_mut(it));
-        if let Some(found @ None) = found {
-            *found = Some(tag);
-            wanted -= 1;
+    let mut lowest: Vec<Option<(usize, &str)>> = vec![None; owners];
+    for (slot, tag) in (0..SLOTS).zip(shares()) {
+        if let Some(found) = owner(slot).and_then(|it| lowest.get_mut(it)) {
+            // By its number, of which the shorter is the lower.
+            let new = (tag.len(), tag);
+            *found = Some(found.map_or(new, |it| it.min(new)));
         }
     }
-    tags
+    let tags = lowest.into_iter();
+    tags.map(|it| it.map(|(_, tag)| tag.to_owned())).collect()
 }
 
 /// CRC16 as XMODEM has it: polynomial 0x1021 from 0, nothing reflected. Keys are short and a table would be no faster
@@ -71,6 +96,15 @@ mod tests {
         assert_eq!(slot("foo{}{bar}"), crc16(b"foo{}{bar}") % SLOTS);
         assert_eq!(slot("foo"), 12_182);
         assert_eq!(slot("bar"), 5_061);
+    }
+
+    #[test]
+    fn every_slot_has_a_tag_of_its_own() {
+        assert_eq!(shares().count(), usize::from(SLOTS));
+        for (index, tag) in (0..SLOTS).zip(shares()) {
+            assert_eq!(slot(&format!("any:key{tag}")), index, "{tag:?}");
+        }
+        assert_eq!(slot(&format!("k{}", share("foo"))), slot("foo"));
     }
 
     #[test]
