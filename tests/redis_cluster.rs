@@ -37,6 +37,10 @@ fn settings(cluster: &Cluster) -> Settings {
 }
 
 fn follow(cluster: &Cluster) -> Following {
+    follow_as(settings(cluster))
+}
+
+fn follow_as(settings: Settings) -> Following {
     let watched = Watched {
         prefix: "pc:",
         canary_prefix: "pcw:",
@@ -47,7 +51,7 @@ fn follow(cluster: &Cluster) -> Following {
     };
     let store = Redis::new(Settings {
         watched: Some(watched),
-        ..settings(cluster)
+        ..settings
     });
     let store = Arc::new(store.expect("a store"));
     let (tell, told) = unbounded_channel();
@@ -374,6 +378,50 @@ async fn keys_that_move_are_never_absent_and_told_of_where_they_are() {
             assert!(ended.is_cancelled(), "{ended}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rights_in_the_readme_suffice_with_those_for_a_cluster() {
+    let readme = include_str!("../README.md");
+    let begin = "user portcullis on >PASSWORD ";
+    let line = readme.lines().find_map(|it| it.strip_prefix(begin));
+    let more = "+asking +cluster|nodes";
+    assert!(readme.contains(more), "and these");
+    let rights = format!(
+        "--user portcullis on >right {} {more}",
+        line.expect("a line")
+    );
+    let rights: Vec<_> = rights.split(' ').collect();
+    let cluster = Cluster::start_with(Product::Redis, &rights).await;
+    let mut following = follow_as(Settings {
+        password: Some(portcullis::credential::Secret::new(*b"right")),
+        username: Some("portcullis".to_owned()),
+        ..settings(&cluster)
+    });
+    following.await_lease(true).await;
+    let slot = cluster.slot("{tag}").await;
+    let from = cluster.owner(slot).await;
+    let to = (from + 1) % 3;
+    let key = "pc:{tag}1";
+    put(&following.store, key, "1").await;
+    cluster.begin_migration(slot, from, to).await;
+    cluster.migrate_keys(slot, from, to, 10).await;
+    assert_eq!(
+        following.read(key).await.expect("well").as_deref(),
+        Some("1")
+    );
+    let equal = PutIf::Equal(b"1");
+    assert_eq!(following.store.put(key, b"2", equal, None).await, Ok(true));
+    cluster.end_migration(slot, from, to).await;
+    assert_eq!(
+        following.read(key).await.expect("well").as_deref(),
+        Some("2")
+    );
+    following.await_word(key).await;
+    let page = following.store.scan("pc:", None).await;
+    assert!(page.is_ok(), "{page:?}");
+    let confirmed = following.store.confirm("pcu:w").await;
+    assert_eq!(confirmed.map(|it| it.confirmed), Ok(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(whole.end(), 0);
         // What is no part any more does not count.
         let c = joint.part("c is new");
-        joint.consist_of(vec![a.clone(), c.clone()]);
+        joint.consist_of(vec![a, c.clone()]);
         b.extend(400);
         assert!(!whole.holds(0));
         c.extend(400);

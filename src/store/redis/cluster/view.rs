@@ -75,6 +75,11 @@ impl View {
         }
         (!view.servers.is_empty()).then_some(view)
     }
+
+    /// Tells whether anybody has a slot: not so for one that has not joined its cluster.
+    pub(super) fn has_slots(&self) -> bool {
+        self.servers.iter().any(|it| !it.slots.is_empty())
+    }
 }
 
 impl Server {
@@ -149,9 +154,15 @@ impl Layout {
         };
         let primaries = latest.values().filter(|it| is_primary(it));
         let mut primaries: Vec<_> = primaries
-            .filter_map(|it| Some((it.reached(by_name)?, it.reached(!by_name), it.id.as_str())))
+            .filter_map(|it| {
+                let owns = owning.iter().any(|(_, id)| *id == it.id);
+                let id = it.id.as_str();
+                Some((it.reached(by_name)?, !owns, it.reached(!by_name), id))
+            })
             .collect();
         primaries.sort_unstable();
+        // Where one begins anew as somebody else, the others still name the one it was.
+        primaries.dedup_by(|later, earlier| later.0 == earlier.0);
         let index = |id| primaries.iter().position(|(.., it)| *it == id);
         let indices: BTreeMap<_, _> = owning.iter().map(|(_, id)| (*id, index(*id))).collect();
         let owners = claims.iter().map(|it| {
@@ -160,7 +171,7 @@ impl Layout {
         });
         Self {
             owners: owners.collect(),
-            also: primaries.iter().map(|(_, also, _)| also.clone()).collect(),
+            also: primaries.iter().map(|(.., also, _)| also.clone()).collect(),
             places: primaries.into_iter().map(|(place, ..)| place).collect(),
         }
     }
@@ -270,6 +281,15 @@ b :0@0 master,noaddr - 0 1 2 disconnected 5461
         let (places, found) = owners(&[text], false);
         assert_eq!(places, ["asked:7000"]);
         assert_eq!(found, [asked.clone(), asked, None, None]);
+    }
+
+    #[test]
+    fn one_that_begins_anew_is_followed_once_and_has_what_the_others_say() {
+        let anew = "d 10.0.0.1:7000@17000 myself,master - 0 0 0 connected\n";
+        assert!(!view(anew).unwrap().has_slots() && view(WHOLE).unwrap().has_slots());
+        let (places, found) = owners(&[anew, WHOLE], false);
+        assert_eq!(places, ["10.0.0.1:7000", "10.0.0.2:7000"]);
+        assert!(found.iter().all(Option::is_some), "{found:?}");
     }
 
     #[test]
