@@ -27,12 +27,9 @@ struct Following {
 
 fn settings(cluster: &Cluster) -> Settings {
     Settings {
-        ca: None,
-        password: None,
         timeout: Duration::from_secs(2),
         url: cluster.url(),
-        username: None,
-        watched: None,
+        ..Settings::default()
     }
 }
 
@@ -46,6 +43,7 @@ fn follow_as(settings: Settings) -> Following {
         canary_prefix: "pcw:",
         call_prefix: "pc:n:",
         grace: GRACE,
+        stale: Duration::ZERO,
         clock: Clock::system(),
         lag: Arc::new(|_| ()),
     };
@@ -381,21 +379,20 @@ async fn keys_that_move_are_never_absent_and_told_of_where_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rights_in_the_readme_suffice_with_those_for_a_cluster() {
-    let readme = include_str!("../README.md");
-    let begin = "user portcullis on >PASSWORD ";
-    let line = readme.lines().find_map(|it| it.strip_prefix(begin));
-    let more = "+asking +cluster|nodes";
-    assert!(readme.contains(more), "and these");
-    let rights = format!(
-        "--user portcullis on >right {} {more}",
-        line.expect("a line")
-    );
+async fn the_rights_of_who_issues_suffice_for_a_cluster() {
+    let file = include_str!("../deploy/redis/users.acl");
+    let line = file
+        .lines()
+        .find(|it| it.starts_with("user portcullis-issuer "));
+    let rights = line
+        .expect("a user")
+        .replace("#SHA256_OF_ISSUER_PASSWORD", ">right");
+    let rights = format!("--{rights}");
     let rights: Vec<_> = rights.split(' ').collect();
     let cluster = Cluster::start_with(Product::Redis, &rights).await;
     let mut following = follow_as(Settings {
         password: Some(portcullis::credential::Secret::new(*b"right")),
-        username: Some("portcullis".to_owned()),
+        username: Some("portcullis-issuer".to_owned()),
         ..settings(&cluster)
     });
     following.await_lease(true).await;
@@ -451,12 +448,9 @@ async fn a_server_that_is_none_of_a_cluster_or_not_there_is_a_fault_that_says_so
         (free, "Connection refused"),
     ] {
         let settings = Settings {
-            ca: None,
-            password: None,
             timeout: PATIENCE,
             url: format!("redis-cluster://{address}"),
-            username: None,
-            watched: None,
+            ..Settings::default()
         };
         let store = Redis::new(settings).expect("a store");
         let failed = store.get(&["pc:a".to_owned()]).await;

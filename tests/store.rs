@@ -29,9 +29,12 @@ use portcullis::{
 };
 use support::cluster::Cluster;
 use support::redis::{Product, RedisServer};
+use support::sentinel::Sentinels;
 use tokio::{
+    runtime::Handle,
+    sync::OnceCell,
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
-    task::JoinSet,
+    task::{self, JoinSet},
     time::timeout,
 };
 
@@ -89,7 +92,7 @@ impl Backend {
     fn server(product: Product) -> Self {
         let server = RedisServer::start(product);
         let url = server.url();
-        Self::remote(&url, std::slice::from_ref(&url), Box::new(server))
+        Self::remote(url.clone(), vec![url], Box::new(server))
     }
 
     /// One in a cluster that others have used before and will use after.
@@ -99,12 +102,34 @@ impl Backend {
             let _: String = cluster.ask(node, "FLUSHALL").await;
             primaries.push(cluster.node(node).url());
         }
-        Self::remote(&cluster.url(), &primaries, Box::new(()))
+        Self::remote(cluster.url(), primaries, Box::new(()))
+    }
+
+    /// All are in one group, which is started once, each in a database of its own.
+    fn sentinel() -> Self {
+        static GROUP: OnceCell<Sentinels> = OnceCell::const_new();
+        static DATABASES: AtomicU64 = AtomicU64::new(0);
+        let number = DATABASES.fetch_add(1, Ordering::SeqCst);
+        let started = GROUP.get_or_init(|| async {
+            let databases = ["--databases", "100"];
+            let group = Sentinels::builder(Product::Redis).options(&databases);
+            let group = group.start().await;
+            // Not the one that was there first.
+            group.failover().await;
+            group
+        });
+        let found = async {
+            let group = started.await;
+            (group.url(), group.primary_address().await)
+        };
+        let (url, primary) = task::block_in_place(|| Handle::current().block_on(found));
+        let primary = format!("redis://{primary}/{number}");
+        Self::remote(format!("{url}/{number}"), vec![primary], Box::new(()))
     }
 
     /// The clock of a server cannot be moved, so time passes by shortening what every key has left. A lifetime begun
     /// is taken as whole again, or the time that the test itself takes would add up.
-    fn remote(url: &str, primaries: &[String], home: Box<dyn Any + Send + Sync>) -> Self {
+    fn remote(url: String, primaries: Vec<String>, home: Box<dyn Any + Send + Sync>) -> Self {
         const PASS: &str = "\
             for _, key in ipairs(redis.call('KEYS', '*')) do
               local left = redis.call('PTTL', key)
@@ -114,15 +139,12 @@ impl Backend {
               end
             end";
         let settings = Settings {
-            ca: None,
-            password: None,
             timeout: 10 * SECOND,
-            url: url.to_owned(),
-            username: None,
-            watched: None,
+            url,
+            ..Settings::default()
         };
-        let client = |url: &String| ::redis::Client::open(url.as_str()).expect("a client");
-        let clients: Vec<_> = primaries.iter().map(client).collect();
+        let client = |url: String| ::redis::Client::open(url).expect("a client");
+        let clients: Vec<_> = primaries.into_iter().map(client).collect();
         Self {
             store: Arc::new(Redis::new(settings).expect("a store")),
             pass: Box::new(move |time| {
@@ -739,5 +761,6 @@ every_behaviour!(run_apart, file, expiry_is_reported_to_every_watcher);
 every_behaviour!(run_apart, memory, expiry_is_reported_to_every_watcher);
 // Not yet told of expiry: that takes a watcher of the server's own messages.
 every_behaviour!(run_apart, redis);
+every_behaviour!(run_apart, sentinel);
 every_behaviour!(run_apart, valkey);
 every_behaviour!(run_in_turn, cluster);

@@ -18,10 +18,13 @@ use crate::document::Document;
 
 /// Settings whose files no verdict stands on: records tell of their changes themselves, and how the
 /// store is reached says nothing of what stands there.
-const APART: [&str; 3] = [
+const APART: [&str; 6] = [
     "/store/directory_file",
     "/store/password_file",
     "/store/ca_file",
+    "/store/client_cert_file",
+    "/store/client_key_file",
+    "/store/sentinel_password_file",
 ];
 
 /// How much of a file is looked at, in bytes: far more than any that verdicts depend on may have.
@@ -67,6 +70,15 @@ impl Files {
             files.extend(found.into_iter().map(look));
         }
         Self(files)
+    }
+
+    /// Looks at them, and reads what `read` does; `None` where one of them was changed meanwhile, so
+    /// that nobody knows which of its states was read, or whether half of each. Blocks.
+    pub fn look_and<T>(config: &Path, read: impl FnOnce() -> T) -> (Self, Option<T>) {
+        let files = Self::look(config);
+        let it = read();
+        let is_known = files == files.again();
+        (files, is_known.then_some(it))
     }
 
     /// Looks at the same files again. Blocks.
@@ -193,6 +205,26 @@ mod tests {
         let mut misnamed = Vec::new();
         walk(&schema(), &mut misnamed);
         assert_eq!(misnamed, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_read_while_it_is_written_is_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        write(
+            folder.path(),
+            &[("c.yaml", "a_file: key"), ("key", "secret")],
+        );
+        let config = folder.path().join("c.yaml");
+        let read = || fs::read_to_string(&config).unwrap();
+        assert_eq!(Files::look_and(&config, read).1.unwrap(), "a_file: key");
+        for (name, text) in [("key", "se"), ("c.yaml", "a_file: k")] {
+            let (files, read) = Files::look_and(&config, || {
+                write(folder.path(), &[(name, text)]);
+                read()
+            });
+            assert_eq!(read, None, "{name}");
+            assert_ne!(files, files.again(), "so that the change is seen");
+        }
     }
 
     #[test]

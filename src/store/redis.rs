@@ -5,22 +5,26 @@
 //! the same commands. Commands go over one connection (`redis/link.rs`) and are never sent a second time by
 //! themselves.
 //!
-//! The user that it logs in as needs the commands DEL, EVAL, EVALSHA, EXISTS, GET, INCRBY, PEXPIRE,
-//! ROLE, SCAN, SET and WAIT on the keys of portcullis (`~pc*:*`), CLIENT TRACKING and CLIENT TRACKINGINFO, and SELECT where
-//! the URL names a database. README.md has the line for the server's access rules, which a test tries.
+//! What the users that it logs in as may do stands in `deploy/redis/users.acl`, one for who serves and one for who issues;
+//! tests try both, and that they may do nothing else.
+//!
+//! With sentinels, which server that is changes (`redis/sentinel.rs`), and every connection goes with it.
 //!
 //! [`Store::watch`] tells of what anybody changes, as long as the [`Lease`] holds (`redis/watch.rs`).
 
 mod breaker;
 mod canary;
+mod certificate;
 mod cluster;
 mod fault;
 mod link;
 mod login;
 mod node;
+mod place;
+mod policy;
 mod reply;
 mod script;
-mod seeds;
+mod sentinel;
 mod servers;
 mod settings;
 mod watch;
@@ -34,9 +38,11 @@ use futures_core::future::BoxFuture;
 use tokio::task;
 
 pub use self::canary::Lag;
+pub use self::certificate::{ClientCertificate, Unfit};
 use self::cluster::Cluster;
 pub use self::login::{Login, NextLogin};
-use self::node::{Follow, Node};
+use self::node::{AbortOnDrop, Follow, Node};
+use self::policy::Evictions;
 use self::script::{Call, Scripts};
 use self::servers::Servers;
 pub use self::settings::Settings;
@@ -56,6 +62,9 @@ pub struct Redis {
     scripts: Scripts,
     sinks: Arc<Sinks>,
     lease: Lease,
+    evictions: Evictions,
+    /// Ends with the store.
+    _asking: Option<AbortOnDrop>,
 }
 
 impl Redis {
@@ -69,9 +78,10 @@ impl Redis {
     /// Outside of a Tokio runtime, on which the connection then lives.
     pub fn new(settings: Settings) -> Result<Self, StoreError> {
         let (timeout, watched) = (settings.timeout, settings.watched.clone());
-        let (seeds, by_name) = (settings.seeds(), settings.is_encrypted());
-        let login = Login::new(settings.into_client()?);
+        let (seeds, by_name) = (settings.seeds()?, settings.is_encrypted());
+        let login = Login::first(NextLogin::new(settings)?);
         let sinks = Arc::<Sinks>::default();
+        let evictions = Evictions::default();
         let process = format!("{:016x}", getrandom::u64().unwrap_or_default());
         let (servers, lease) = if let Some(seeds) = seeds {
             let cluster = Cluster::new(cluster::Parts {
@@ -81,6 +91,7 @@ impl Redis {
                 timeout,
                 watched,
                 sinks: Arc::clone(&sinks),
+                evictions: evictions.clone(),
                 process,
             });
             let lease = cluster.lease();
@@ -91,18 +102,26 @@ impl Redis {
                 watched,
                 process,
                 sinks: Arc::clone(&sinks),
+                evictions: evictions.clone(),
                 lease: lease.clone(),
                 heed: None,
             });
             let node = Node::new(login.clone(), timeout, follow);
             (Servers::One(Arc::new(node)), lease)
         };
+        let asking = login.sentinels().map(|sentinels| {
+            AbortOnDrop(tokio::spawn(async move {
+                sentinels.run().await;
+            }))
+        });
         Ok(Self {
             servers,
             login,
             scripts: Scripts::new(),
             sinks,
             lease,
+            evictions,
+            _asking: asking,
         })
     }
 
@@ -245,6 +264,10 @@ impl Store for Redis {
 
     fn lease(&self) -> Lease {
         self.lease.clone()
+    }
+
+    fn evicts(&self) -> Option<String> {
+        self.evictions.trouble()
     }
 
     fn was_reached(&self) -> bool {

@@ -31,6 +31,7 @@ pub(super) use self::slot::{share, shares};
 use self::view::{Layout, Place, View};
 use super::login::Login;
 use super::node::{AbortOnDrop, Follow, Node};
+use super::policy::Evictions;
 use super::watch::{Heed, Watched};
 use crate::store::lease::{JointLease, Lease};
 use crate::store::{Change, Sinks, StoreError};
@@ -46,6 +47,7 @@ pub(super) struct Parts {
     pub(super) timeout: Duration,
     pub(super) watched: Option<Watched>,
     pub(super) sinks: Arc<Sinks>,
+    pub(super) evictions: Evictions,
     /// Names this process among those that follow.
     pub(super) process: String,
 }
@@ -220,6 +222,7 @@ impl Cluster {
                 watched,
                 process: self.parts.process.clone(),
                 sinks: Arc::clone(&self.parts.sinks),
+                evictions: self.parts.evictions.clone(),
                 lease: self
                     .lease
                     .part("a primary of the store was not reached yet"),

@@ -10,6 +10,7 @@ use tokio::task;
 use super::canary::Canary;
 use super::link::Link;
 use super::login::Login;
+use super::policy::{Evictions, Policy};
 use super::reply;
 use super::watch::{Heed, Watched, Watcher};
 use crate::store::lease::Lease;
@@ -25,7 +26,7 @@ const CONFIRMED_TTL: u64 = 1000;
 /// A server.
 pub(super) struct Node {
     pub(super) link: Arc<Link>,
-    login: Login,
+    pub(super) login: Login,
     /// Where replicas are waited for, since nothing is answered on a connection meanwhile.
     aside: OnceLock<Link>,
     followed: Option<Followed>,
@@ -44,6 +45,7 @@ pub(super) struct Follow {
     pub(super) watched: Watched,
     pub(super) process: String,
     pub(super) sinks: Arc<Sinks>,
+    pub(super) evictions: Evictions,
     pub(super) lease: Lease,
     pub(super) heed: Option<Heed>,
 }
@@ -106,6 +108,7 @@ impl Follow {
             watched,
             process,
             sinks,
+            evictions,
             lease,
             heed,
         } = self;
@@ -116,7 +119,7 @@ impl Follow {
             watcher = watcher.heeded_by(heed);
         }
         let watching = tokio::spawn(async move {
-            watcher.run().await;
+            watcher.run(Policy::new(evictions)).await;
         });
         Followed {
             canary,
@@ -128,6 +131,6 @@ impl Follow {
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.link.address())
+        f.write_str(&self.login.address())
     }
 }

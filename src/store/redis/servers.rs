@@ -95,7 +95,7 @@ impl Servers {
 
     pub(super) fn address(&self) -> String {
         match self {
-            Self::One(node) => node.link.address().to_owned(),
+            Self::One(node) => node.login.address(),
             Self::Many(cluster) => cluster.address(),
         }
     }

@@ -7,24 +7,31 @@ use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{Client, ConnectionInfo, ProtocolVersion, RedisConnectionInfo, TlsCertificates};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
+use super::certificate::{self, ClientCertificate};
+use super::place::Place;
+use super::sentinel::Group;
 use super::watch::Watched;
 use crate::credential::Secret;
 use crate::store::StoreError;
 
 /// How to reach a Redis or Valkey server.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Settings {
     /// Certificates in PEM that vouch for the server's; `None` leaves that to those of the system.
     pub ca: Option<Vec<u8>>,
+    /// What a server is shown that wants to know over TLS who we are.
+    pub certificate: Option<ClientCertificate>,
     /// The password, if the server wants one.
     pub password: Option<Secret>,
+    /// The password of the sentinels, if they want one.
+    pub sentinel_password: Option<Secret>,
+    /// The user of the sentinels' access rules; `None` stands for their default user.
+    pub sentinel_username: Option<String>,
     /// How long a command may take; what takes longer fails.
     pub timeout: Duration,
-    /// `redis://HOST[:PORT][/DATABASE]`, or `redis-cluster://HOST[:PORT][,HOST[:PORT]…]`; `rediss://` and
-    /// `rediss-cluster://` for TLS.
+    /// `redis://HOST[:PORT][/DATABASE]`, `redis-sentinel://HOST[:PORT][,HOST…]/SERVICE[/DATABASE]`, or
+    /// `redis-cluster://HOST[:PORT][,HOST…]`; with `rediss` for TLS.
     pub url: String,
     /// The user of the server's access rules; `None` stands for its default user.
     pub username: Option<String>,
@@ -43,69 +50,110 @@ impl fmt::Debug for Settings {
 }
 
 impl Settings {
-    /// Checks what can be checked without the server.
+    /// Checks that the URL names servers.
+    ///
+    /// # Errors
+    /// What it must be instead.
+    pub fn check_url(&self) -> Result<(), String> {
+        match Place::read(&self.url) {
+            Ok(_) => Ok(()),
+            Err(StoreError::Refused(why)) => Err(why),
+            Err(other) => Err(other.to_string()),
+        }
+    }
+
+    /// Gives what makes connections to the server, or with sentinels to no server yet. Checks what can be checked
+    /// without it.
     pub(super) fn into_client(self) -> Result<Client, StoreError> {
+        let place = Place::read(&self.url)?;
+        let login = (self.username.as_ref(), self.password.as_ref());
+        let redis = redis_settings(login)?.set_db(place.database());
+        self.client_of(place.server, redis)
+    }
+
+    /// Gives the host and port of some servers of a cluster; `None` where it is none.
+    pub(super) fn seeds(&self) -> Result<Option<Vec<(String, u16)>>, StoreError> {
+        Ok(Place::read(&self.url)?.seeds)
+    }
+
+    /// Tells whether the way to the server is encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.url.starts_with("rediss")
+    }
+
+    /// Gives what makes connections to the sentinels, where they are to be asked.
+    pub(super) fn sentinels(&self) -> Result<Option<Group>, StoreError> {
+        let Some((service, all)) = Place::read(&self.url)?.sentinels else {
+            return Ok(None);
+        };
+        let login = (
+            self.sentinel_username.as_ref(),
+            self.sentinel_password.as_ref(),
+        );
+        let redis = redis_settings(login)?;
+        let clients = all
+            .into_iter()
+            .map(|it| self.client_of(it, redis.clone()))
+            .collect::<Result<_, _>>()?;
+        let service = service.into();
+        Ok(Some(Group { service, clients }))
+    }
+
+    fn client_of(
+        &self,
+        server: ConnectionInfo,
+        redis: RedisConnectionInfo,
+    ) -> Result<Client, StoreError> {
+        let info = server
+            .set_redis_settings(redis)
+            .set_tcp_settings(tcp_settings());
         let tls = self.is_encrypted();
-        let info = self.connection_info()?;
-        let client = match (tls, self.ca) {
-            (false, None) => Client::open(info),
-            (false, Some(_)) => {
+        let client = match (tls, &self.ca, &self.certificate) {
+            (false, None, None) => Client::open(info),
+            (false, Some(_), _) => {
                 return refused("a CA file is for rediss:// only; redis:// is not encrypted");
             }
-            (true, ca) => {
-                check_certificates(ca.as_deref())?;
+            (false, None, Some(_)) => {
+                let why = "a client certificate is for rediss:// only; redis:// is not encrypted";
+                return refused(why);
+            }
+            (true, ca, own) => {
+                // Without any in it every server would be one that nobody vouches for.
+                if ca
+                    .as_ref()
+                    .is_some_and(|it| certificate::certificates(it).is_none())
+                {
+                    return refused("the store's CA file holds no certificates in PEM");
+                }
                 // Does nothing where one is installed already.
                 let _ = aws_lc_rs::default_provider().install_default();
                 let certificates = TlsCertificates {
-                    client_tls: None,
-                    root_cert: ca,
+                    client_tls: own.clone().map(ClientCertificate::into_config),
+                    root_cert: ca.clone(),
                 };
                 Client::build_with_tls(info, certificates)
             }
         };
         client.or_else(|error| refused(&format!("the store cannot be set up: {error}")))
     }
+}
 
-    fn connection_info(&self) -> Result<ConnectionInfo, StoreError> {
-        const FORM: &str = "the store's URL must be redis://HOST[:PORT][/DATABASE], rediss://…, \
-            redis-cluster://HOST[:PORT][,HOST[:PORT]…] or rediss-cluster://…; user name and password \
-            have settings of their own";
-        let scheme = [
-            "redis://",
-            "rediss://",
-            "redis-cluster://",
-            "rediss-cluster://",
-        ];
-        let known = scheme.iter().any(|scheme| self.url.starts_with(scheme));
-        if !known || self.url.contains(['@', '?', '#']) {
-            return refused(FORM);
-        }
-        // The error is not shown: it may repeat the URL.
-        let Some(info) = self.read_url() else {
-            return refused(FORM);
-        };
-        let Some(redis) = self.redis_settings(info.redis_settings().db()) else {
-            return refused("the store's password is not UTF-8");
-        };
-        Ok(info
-            .set_redis_settings(redis)
-            .set_tcp_settings(tcp_settings()))
+fn redis_settings(
+    (username, password): (Option<&String>, Option<&Secret>),
+) -> Result<RedisConnectionInfo, StoreError> {
+    let mut redis = RedisConnectionInfo::default()
+        .set_protocol(ProtocolVersion::RESP3)
+        // Access rules rarely allow it, and every attempt would stand in the server's ACL LOG.
+        .set_skip_set_lib_name();
+    if let Some(username) = username {
+        redis = redis.set_username(username);
     }
-
-    fn redis_settings(&self, database: i64) -> Option<RedisConnectionInfo> {
-        let mut redis = RedisConnectionInfo::default()
-            .set_db(database)
-            .set_protocol(ProtocolVersion::RESP3)
-            // Access rules rarely allow it, and every attempt would stand in the server's ACL LOG.
-            .set_skip_set_lib_name();
-        if let Some(username) = &self.username {
-            redis = redis.set_username(username);
-        }
-        if let Some(password) = &self.password {
-            redis = redis.set_password(password.expose_str()?);
-        }
-        Some(redis)
+    if let Some(password) = password {
+        let password = password.expose_str();
+        let password = password.map_or_else(|| refused("the store's password is not UTF-8"), Ok)?;
+        redis = redis.set_password(password);
     }
+    Ok(redis)
 }
 
 /// Lets the kernel find out within seconds that the server, or the way to it, has gone.
@@ -120,17 +168,7 @@ fn tcp_settings() -> TcpSettings {
         .set_user_timeout(Duration::from_secs(5))
 }
 
-/// Refuses a file without certificates, which would make every server one that nobody vouches for.
-fn check_certificates(ca: Option<&[u8]>) -> Result<(), StoreError> {
-    let Some(ca) = ca else { return Ok(()) };
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(ca).collect();
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => Ok(()),
-        _ => refused("the store's CA file holds no certificates in PEM"),
-    }
-}
-
-fn refused<T>(why: &str) -> Result<T, StoreError> {
+pub(super) fn refused<T>(why: &str) -> Result<T, StoreError> {
     Err(StoreError::Refused(why.to_owned()))
 }
 
@@ -142,12 +180,9 @@ mod tests {
 
     fn settings(url: &str) -> Settings {
         Settings {
-            ca: None,
-            password: None,
             timeout: Duration::from_millis(50),
             url: url.to_owned(),
-            username: None,
-            watched: None,
+            ..Settings::default()
         }
     }
 
@@ -169,17 +204,6 @@ mod tests {
             ("redis://user:hidden@store", None),
             ("rediss://store#insecure", None),
             ("redis://store?protocol=2", None),
-            ("redis-cluster://a", Some("a:6379 0")),
-            ("rediss-cluster://a:7000,b", Some("a:7000 0")),
-            ("redis-cluster://[::1]:7000,b:7001", Some("::1:7000 0")),
-            ("redis-cluster://", None),
-            ("redis-cluster://a,", None),
-            ("redis-cluster://a,,b", None),
-            ("redis-cluster://a,b:port", None),
-            ("redis-cluster://a,b/3", None),
-            ("redis-cluster://a/3,b", None),
-            ("redis-cluster://user:hidden@a", None),
-            ("redis+cluster://a", None),
         ] {
             let client = settings(url).into_client();
             if let Err(error) = &client {
@@ -195,25 +219,9 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_is_found_by_any_server_of_it_that_the_url_names() {
-        let seeds = |url| settings(url).seeds();
-        assert_eq!(seeds("redis://store"), None);
-        for url in [
-            "redis-cluster://a,b:7000,[::1]:7001",
-            "rediss-cluster://a,b:7000,[::1]:7001",
-        ] {
-            let want = [("a", 6379), ("b", 7000), ("::1", 7001)];
-            let want = want.map(|(host, port)| (host.to_owned(), port));
-            assert_eq!(seeds(url), Some(want.to_vec()), "{url}");
-        }
-    }
-
-    #[test]
     fn authorities_are_certificates_and_for_tls_only() {
         for (url, ca, want) in [
             ("redis://store", CERTIFICATE, "for rediss:// only"),
-            ("redis-cluster://store", CERTIFICATE, "for rediss:// only"),
-            ("rediss-cluster://store", b"text", "no certificates"),
             ("rediss://store", b"".as_slice(), "no certificates"),
             ("rediss://store", b"text", "no certificates"),
             ("rediss://store", CERTIFICATE, "trust anchors"),

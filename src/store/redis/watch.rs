@@ -25,7 +25,8 @@ use tokio::time;
 
 use self::end::End;
 use super::canary::{Canary, Lag};
-use super::link::{self, Link};
+use super::link::{self, Attempt, Link};
+use super::policy::Policy;
 use super::{fault, login::Login, reply};
 use crate::clock::Clock;
 use crate::store::lease::Lease;
@@ -54,6 +55,8 @@ pub struct Watched {
     pub call_prefix: &'static str,
     /// How long what was read counts after the last word.
     pub grace: Duration,
+    /// How long beyond that it may where the server fails.
+    pub stale: Duration,
     /// The time.
     pub clock: Clock,
     /// Is told how long word of the canary took.
@@ -72,7 +75,6 @@ impl fmt::Debug for Watched {
 /// Follows one server.
 pub(super) struct Watcher {
     login: Login,
-    address: String,
     watched: Watched,
     sinks: Arc<Sinks>,
     lease: Lease,
@@ -87,12 +89,14 @@ pub(super) struct Watcher {
 pub(super) type Heed = Arc<dyn Fn(&Value) -> bool + Send + Sync>;
 
 /// How things stand, over all connections.
-#[derive(Default)]
 struct Standing {
+    policy: Policy,
     /// When what was answered last was asked.
     heard: Option<Instant>,
     /// What the operator was told last; `None`: nothing, or that all is well.
     told: Option<String>,
+    /// Where the last attempt went.
+    address: String,
 }
 
 impl Watcher {
@@ -105,7 +109,6 @@ impl Watcher {
         canary: Canary,
     ) -> Self {
         Self {
-            address: link.address().to_owned(),
             canary,
             heed: None,
             login,
@@ -126,8 +129,14 @@ impl Watcher {
 
     /// Follows it for good, and connects anew whenever the connection is lost. Each cause is logged once until it
     /// tells again.
-    pub(super) async fn run(self) -> Infallible {
-        let (mut failures, mut standing) = (0_u32, Standing::default());
+    pub(super) async fn run(self, policy: Policy) -> Infallible {
+        let mut failures = 0_u32;
+        let mut standing = Standing {
+            policy,
+            heard: None,
+            told: None,
+            address: self.login.address(),
+        };
         loop {
             let begun = Instant::now();
             let Err(end) = self.follow(&mut standing).await;
@@ -141,7 +150,7 @@ impl Watcher {
                 );
                 standing.told = Some(why);
             }
-            time::sleep(pause).await;
+            link::pause(pause, self.login.left(&standing.address)).await;
             failures = failures.saturating_add(1);
         }
     }
@@ -163,15 +172,14 @@ impl Watcher {
                 }
                 (why, soon)
             }
-            End::Demoted | End::Elsewhere => {
-                let what = match end {
-                    End::Demoted => "it is a replica now",
-                    _ => "another server than the one that is read from stands there now",
-                };
-                let why = format!("{}: {what}", self.address);
+            End::Demoted | End::Elsewhere | End::Replaced => {
+                let why = format!("{}: {}", standing.address, end.in_words());
                 self.lease.take_back(&why);
                 self.sinks.report(Change::Everything);
-                self.link.lose();
+                // Where it was replaced, its connection goes by itself.
+                if !matches!(end, End::Replaced) {
+                    self.link.lose();
+                }
                 (why, soon)
             }
             End::Unwilling(why) => {
@@ -185,7 +193,9 @@ impl Watcher {
     /// Connects, and follows until that ends.
     async fn follow(&self, standing: &mut Standing) -> Result<Infallible, End> {
         let lost = Arc::new(Notify::new());
-        let mut connection = self.connect(&lost).await?;
+        let mut connection = self.connect(&lost, standing).await?;
+        let policy = &mut standing.policy;
+        policy.begin(&standing.address, &mut connection).await;
         let asked = (self.now(), Instant::now());
         self.begin(&mut connection).await?;
         // It tells from here on, so what changes unheard has changed by now.
@@ -193,15 +203,17 @@ impl Watcher {
         self.extend(asked, standing);
         if standing.told.take().is_some() {
             tracing::info!(
-                address = self.address,
+                address = standing.address,
                 "changes in the store are told of again"
             );
         }
         self.canary.wake();
         let mut missed = 0;
         for beat in 0_u64.. {
+            standing.policy.look(&mut connection, beat + 1).await;
             let is_called = tokio::select! {
                 () = lost.notified() => return Err(self.lost("the connection was closed")),
+                () = self.login.left(&standing.address) => return Err(End::Replaced),
                 () = self.canary.called() => true,
                 () = time::sleep(HEARTBEAT) => false,
             };
@@ -230,20 +242,25 @@ impl Watcher {
         standing.heard = Some(heard);
     }
 
-    async fn connect(&self, lost: &Arc<Notify>) -> Result<MultiplexedConnection, End> {
+    async fn connect(
+        &self,
+        lost: &Arc<Notify>,
+        standing: &mut Standing,
+    ) -> Result<MultiplexedConnection, End> {
         let (lost, sinks, canary) = (
             Arc::clone(lost),
             Arc::clone(&self.sinks),
             self.canary.clone(),
         );
-        let connected = link::connect(&self.login, move |push: PushInfo| match push.kind {
+        let attempt = link::connect(&self.login, move |push: PushInfo| match push.kind {
             PushKind::Invalidate => heed(&push.data, &sinks, &canary),
             PushKind::Disconnection => lost.notify_one(),
             _ => {}
         });
-        let connected = connected.await;
+        let Attempt { address, connected } = attempt.await;
+        standing.address = address;
         connected.map_err(|it| {
-            let why = fault::of_connection(&self.address, &it);
+            let why = fault::of_connection(&standing.address, &it);
             match fault::is_refusal(&it) {
                 true => End::Refused(why),
                 false => End::Lost(why),
@@ -276,7 +293,7 @@ impl Watcher {
                 let why = fault::of_answer(what, answer);
                 let why = format!(
                     "{}: it does not do {what} ({why}); until it does, what is remembered counts for a second",
-                    self.address
+                    self.login.address()
                 );
                 return Err(End::Unwilling(StoreError::Unavailable(why)));
             }
@@ -287,7 +304,7 @@ impl Watcher {
         if !reply::tells(&info) {
             let why = format!(
                 "{}: it takes CLIENT TRACKING and does not do it",
-                self.address
+                self.login.address()
             );
             return Err(End::Unwilling(StoreError::Unavailable(why)));
         }
@@ -325,7 +342,7 @@ impl Watcher {
         }
         let answers = connection.send_packed_commands(&all, 0, all.len()).await;
         let mut answers =
-            answers.map_err(|it| End::Lost(fault::of_connection(&self.address, &it)))?;
+            answers.map_err(|it| End::Lost(fault::of_connection(&self.login.address(), &it)))?;
         if let Some(heed) = &self.heed
             && !answers.pop().is_some_and(|it| heed(&it))
         {
@@ -335,7 +352,10 @@ impl Watcher {
     }
 
     fn lost(&self, why: &str) -> End {
-        End::Lost(StoreError::Unavailable(format!("{}: {why}", self.address)))
+        End::Lost(StoreError::Unavailable(format!(
+            "{}: {why}",
+            self.login.address()
+        )))
     }
 
     fn now(&self) -> u64 {

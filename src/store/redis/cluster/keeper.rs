@@ -90,7 +90,7 @@ impl Cluster {
         let address = place.to_string();
         let login = self.parts.login.at(host, *port);
         let asked = async {
-            let mut connection = link::connect(&login, |_| {}).await?;
+            let mut connection = link::connect(&login, |_| {}).await.connected?;
             let mut nodes = cmd("CLUSTER");
             nodes.arg("NODES");
             nodes.query_async::<Value>(&mut connection).await
