@@ -16,7 +16,7 @@ use crate::store::redis::{self, ClientCertificate, Unfit};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawStore {
-    /// `memory:`, `embedded:PATH` for a file, `redis://HOST[:PORT][/DATABASE]`, or
+    /// `memory:`, `embedded:PATH` for a file, `redis://HOST[:PORT][/DATABASE]`,
     /// `redis-sentinel://HOST[:PORT][,HOST…]/SERVICE[/DATABASE]`, or `redis-cluster://HOST[:PORT][,HOST…]`;
     /// `rediss` stands for TLS.
     pub url: String,
@@ -89,7 +89,7 @@ pub enum StoreKind {
     /// In this process's memory.
     Memory,
     /// In a Redis or Valkey server.
-    Redis(redis::Settings),
+    Redis(Box<redis::Settings>),
 }
 
 impl StoreSettings {
@@ -111,7 +111,7 @@ impl StoreSettings {
                 "redis" | "rediss" | "redis-sentinel" | "rediss-sentinel" | "redis-cluster"
                 | "rediss-cluster",
                 _,
-            )) => StoreKind::Redis(redis_settings(raw, base, &mut complain)?),
+            )) => StoreKind::Redis(Box::new(redis_settings(raw, base, &mut complain)?)),
             _ => {
                 complain(
                     "/url",
@@ -240,9 +240,7 @@ fn redis_settings(
         watched: None,
     };
     let checked = settings.check_url();
-    checked
-        .map_err(|it| complain("/url", &it.to_string()))
-        .ok()?;
+    checked.map_err(|it| complain("/url", &it)).ok()?;
     Some(settings)
 }
 
