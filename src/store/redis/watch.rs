@@ -11,6 +11,7 @@
 //! the lease runs out; it is taken back at once where the server turns out to be a replica now, which tells what its
 //! primary tells it, late or never.
 
+mod begin;
 mod end;
 
 use std::convert::Infallible;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{Pipeline, PushInfo, PushKind, Value, cmd};
+use redis::{Pipeline, PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 use tokio::time;
 
@@ -265,41 +266,6 @@ impl Watcher {
                 false => End::Lost(why),
             }
         })
-    }
-
-    /// Has the server tell, and makes sure that it does.
-    async fn begin(&self, connection: &mut MultiplexedConnection) -> Result<(), End> {
-        let mut tracking = cmd("CLIENT");
-        tracking.arg("TRACKING").arg("ON").arg("BCAST");
-        for prefix in [self.watched.prefix, self.canary.name()] {
-            tracking.arg("PREFIX").arg(prefix);
-        }
-        let mut all = Pipeline::with_capacity(4);
-        all.add_command(tracking);
-        all.cmd("CLIENT").arg("TRACKINGINFO");
-        all.cmd("ROLE");
-        let answers = self.ask(connection, all);
-        let answers = time::timeout(PATIENCE * 4, answers).await;
-        let answers = answers.unwrap_or_else(|_| Err(self.lost("no answer in time")))?;
-        let [tracking, info, role] =
-            <[Value; 3]>::try_from(answers).map_err(|_| self.lost("no answer"))?;
-        for (what, answer) in [
-            ("CLIENT TRACKING", &tracking),
-            ("CLIENT TRACKINGINFO", &info),
-            ("ROLE", &role),
-        ] {
-            if let Value::ServerError(error) = answer {
-                let why = fault::of_server(error);
-                return Err(self.unwilling(&format!("it does not do {what}: {why}")));
-            }
-        }
-        if !reply::is_primary(&role) {
-            return Err(End::Demoted);
-        }
-        if !reply::tells(&info) {
-            return Err(self.unwilling("it takes CLIENT TRACKING and does not do it"));
-        }
-        Ok(())
     }
 
     /// Asks whether it is still there, and a primary; and by a canary, whether it is the server that is read from:
