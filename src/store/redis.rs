@@ -9,6 +9,7 @@
 //! tests try both, and that they may do nothing else.
 //!
 //! With sentinels, which server that is changes (`redis/sentinel.rs`), and every connection goes with it.
+//! In a cluster each key has its server, and all are followed (`redis/cluster.rs`).
 //!
 //! [`Store::watch`] tells of what anybody changes, as long as the [`Lease`] holds (`redis/watch.rs`).
 
