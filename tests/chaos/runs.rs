@@ -1,0 +1,96 @@
+//! The runs that `cargo test` has, and the one that is asked for by the environment.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::judge::judge;
+use super::plan::{Pace, Plan};
+use super::report::{replay, report};
+use super::run::{run, say};
+use super::series::{csv, svg};
+use super::site::TERMS;
+use super::topology::Topology;
+
+/// The seed of the short run. Whichever it is, each fault comes once.
+const SEED: u64 = 8;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_befalls_the_store_no_promise_is_broken() {
+    let seconds: Option<u64> = asked("SECONDS");
+    let topology = env::var("PORTCULLIS_CHAOS_TOPOLOGY");
+    let topology = topology.map_or(Some(Topology::Single), |it| Topology::named(&it));
+    let topology = topology.expect("PORTCULLIS_CHAOS_TOPOLOGY names none");
+    let plan = match seconds {
+        None => Plan::draw(
+            asked("SEED").unwrap_or(SEED),
+            topology,
+            Duration::from_secs(24),
+            &short(),
+        ),
+        Some(seconds) => Plan::draw(
+            asked("SEED").unwrap_or_else(new_seed),
+            topology,
+            Duration::from_secs(seconds),
+            &long(),
+        ),
+    };
+    let is_long = seconds.is_some();
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/chaos");
+    let dir = dir.join(format!("{topology}-{}", plan.seed));
+    if is_long {
+        say(&format!("chaos: {}\n  in {}", replay(&plan), dir.display()));
+    }
+    let history = run(&plan, &dir, is_long).await;
+    let broken = judge(&history, TERMS);
+    let told = report(&plan, &history, TERMS, &broken);
+    let title = format!("{topology}, seed {}, {:?}", plan.seed, plan.length);
+    for (name, text) in [
+        ("report.txt", told.clone()),
+        ("series.csv", csv(&history)),
+        ("plot.svg", svg(&history, &title)),
+    ] {
+        fs::write(dir.join(name), text).expect("a file in target");
+    }
+    if is_long {
+        say(&told);
+    }
+    assert!(broken.is_empty(), "{told}");
+}
+
+/// Everything once, so that `cargo test` has an end.
+fn short() -> Pace {
+    let milliseconds = Duration::from_millis;
+    Pace {
+        calm: (milliseconds(1000), milliseconds(1000)),
+        lasts: milliseconds(300)..milliseconds(600),
+        gap: milliseconds(300)..milliseconds(800),
+        every: None,
+        beside: 0,
+    }
+}
+
+fn long() -> Pace {
+    let milliseconds = Duration::from_millis;
+    let every = asked("EVERY").map(Duration::from_secs);
+    Pace {
+        calm: (milliseconds(5000), milliseconds(10_000)),
+        lasts: milliseconds(500)..milliseconds(4000),
+        gap: milliseconds(2000)..milliseconds(12_000),
+        every,
+        beside: if every.is_some() { 0 } else { 4 },
+    }
+}
+
+fn asked<T: FromStr>(name: &str) -> Option<T> {
+    let name = format!("PORTCULLIS_CHAOS_{name}");
+    let value = env::var(&name).ok()?;
+    let number = value.parse();
+    Some(number.unwrap_or_else(|_| panic!("{name}={value} is no number")))
+}
+
+fn new_seed() -> u64 {
+    u64::from(std::process::id()) ^ (std::time::UNIX_EPOCH.elapsed().map_or(0, |it| it.as_secs()))
+}
