@@ -65,7 +65,7 @@ struct Connected {
 impl Link {
     /// Begins to connect, in a task that ends with this value. `timeout` is for one command.
     pub(super) fn new(login: Login, timeout: Duration) -> Self {
-        let address = login.client().get_connection_info().addr().to_string();
+        let address = login.address();
         let (sender, status) = watch::channel(Status::default());
         let guard = Guard(Arc::new(Mutex::new(Breaker::new(Instant::now()))));
         let link = Self {
@@ -267,7 +267,7 @@ pub(super) async fn connect(
             Ok::<(), Infallible>(())
         });
     login
-        .client()
+        .client()?
         .get_multiplexed_async_connection_with_config(&config)
         .await
 }
