@@ -24,6 +24,7 @@ mod support;
 /// In `tests/chaos/`.
 mod chaos {
     mod draw;
+    mod estate;
     mod history;
     mod judge;
     mod judged;
@@ -34,6 +35,7 @@ mod chaos {
     mod series;
     mod site;
     mod suffering;
+    mod telling;
     mod times;
     mod topology;
     mod writing;

@@ -1,4 +1,4 @@
-//! Numbers that look random and are the same for one seed (SplitMix64).
+//! Numbers that look random and are the same for one seed (`SplitMix64`).
 
 use std::ops::Range;
 use std::time::Duration;

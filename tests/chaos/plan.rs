@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::draw::Draw;
+use super::estate::PROCESSES;
 use super::topology::Topology;
 
 /// What befalls the store, or the way to it.
@@ -46,6 +47,10 @@ pub(crate) enum Fault {
     Full,
     /// No connection more is taken, and those that are there end.
     Crowded,
+    /// A replica takes the place of its primary while both live.
+    FailedOver,
+    /// SIGKILL until a replica has taken the place.
+    Lost,
 }
 
 /// How long until a lost connection is made anew at the latest: the longest pause between attempts is 5 s
@@ -55,7 +60,7 @@ const RECONNECTED: Duration = Duration::from_millis(6000);
 const READMITTED: Duration = Duration::from_millis(31_500);
 
 impl Fault {
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Slow,
         Self::TooSlow,
         Self::Cut,
@@ -76,6 +81,8 @@ impl Fault {
         Self::ReadOnly,
         Self::Full,
         Self::Crowded,
+        Self::FailedOver,
+        Self::Lost,
     ];
 
     /// Whether it is one of the way, which may befall one process alone.
@@ -109,9 +116,9 @@ pub(crate) struct Planned {
     pub(crate) fault: Fault,
     pub(crate) begin: Duration,
     pub(crate) end: Duration,
-    /// Which way, or all of them.
-    pub(crate) way: Option<usize>,
-    /// By what a topology chooses among its servers.
+    /// The only process that it befalls; `None`: all.
+    pub(crate) process: Option<usize>,
+    /// By what one is chosen of several that it may befall.
     pub(crate) choice: u64,
 }
 
@@ -149,7 +156,7 @@ impl Plan {
         loop {
             let fault = *turns.last().unwrap_or(&Fault::Slow);
             if turns.is_empty() {
-                turns.extend(Fault::ALL);
+                turns.extend(topology.faults());
                 draw.shuffle(&mut turns);
                 continue;
             }
@@ -158,9 +165,9 @@ impl Plan {
             if end + pace.calm.1 > length {
                 break;
             }
-            let planned = Planned::draw(fault, begin, end, topology, &mut draw);
+            let planned = Planned::draw(fault, begin, end, &mut draw);
             if !fault.is_of_way() && pace.beside > 0 && draw.below(pace.beside) == 0 {
-                faults.push(planned.beside(topology, &mut draw));
+                faults.push(planned.beside(&mut draw));
             }
             faults.push(planned);
             begin = match pace.every {
@@ -179,33 +186,27 @@ impl Plan {
 }
 
 impl Planned {
-    fn draw(
-        fault: Fault,
-        begin: Duration,
-        end: Duration,
-        topology: Topology,
-        draw: &mut Draw,
-    ) -> Self {
-        // One in three is of all ways.
-        let way = draw.below(topology.ways() * 3 / 2);
-        let way = Some(way).filter(|it| fault.is_of_way() && *it < topology.ways());
+    fn draw(fault: Fault, begin: Duration, end: Duration, draw: &mut Draw) -> Self {
+        // One in four is of all ways.
+        let process = draw.below(PROCESSES + 1);
+        let process = Some(process).filter(|it| fault.is_of_way() && *it < PROCESSES);
         Self {
             fault,
             begin,
             end,
-            way,
+            process,
             choice: draw.number(),
         }
     }
 
     /// Draws a fault of a way that begins while this one lasts.
-    fn beside(&self, topology: Topology, draw: &mut Draw) -> Self {
+    fn beside(&self, draw: &mut Draw) -> Self {
         let of_way = Fault::ALL.iter().filter(|it| it.is_of_way());
         let of_way: Vec<_> = of_way.collect();
         let fault = *of_way[draw.below(of_way.len())];
         let middle = self.begin + (self.end - self.begin) / 2;
         let end = middle + draw.within(&(Duration::ZERO..(self.end - self.begin)));
-        Self::draw(fault, middle, end, topology, draw)
+        Self::draw(fault, middle, end, draw)
     }
 }
 
@@ -228,7 +229,7 @@ fn a_seed_gives_one_plan_in_which_every_fault_comes() {
     let draw = |seed| Plan::draw(seed, Topology::Single, seconds(600), &pace).faults;
     assert_eq!(draw(7), draw(7));
     assert_ne!(draw(7), draw(8));
-    for fault in Fault::ALL {
+    for fault in Topology::Single.faults() {
         assert!(draw(7).iter().any(|it| it.fault == fault), "{fault}");
     }
     assert!(draw(7).iter().all(|it| it.begin >= seconds(2)));

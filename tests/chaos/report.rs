@@ -29,7 +29,11 @@ pub(crate) fn report(plan: &Plan, history: &History, terms: Terms, broken: &[Vio
     faults(&mut text, history, &times);
     resources(&mut text, history);
     violations(&mut text, plan, history, broken);
-    let _ = writeln!(text, "grace {:?}, deadline {:?}", terms.grace, terms.deadline);
+    let _ = writeln!(
+        text,
+        "grace {:?}, deadline {:?}",
+        terms.grace, terms.deadline
+    );
     text
 }
 
@@ -42,7 +46,10 @@ fn counts(text: &mut String, history: &History, times: &Times) {
             well.push(it.came.saturating_sub(it.due));
         }
     }
-    let classes: Vec<_> = classes.iter().map(|(it, n)| format!("{it:?} {n}")).collect();
+    let classes: Vec<_> = classes
+        .iter()
+        .map(|(it, n)| format!("{it:?} {n}"))
+        .collect();
     let _ = writeln!(text, "answers: {}", classes.join(", "));
     well.sort();
     let all = well.len();
@@ -56,7 +63,10 @@ fn counts(text: &mut String, history: &History, times: &Times) {
     );
     let stalls: Duration = history.stalls.iter().map(|it| it.end - it.begin).sum();
     let count = history.stalls.len();
-    let _ = writeln!(text, "the machine stood still {count} times, {stalls:?} in all");
+    let _ = writeln!(
+        text,
+        "the machine stood still {count} times, {stalls:?} in all"
+    );
 }
 
 /// How long after its acknowledgement a revocation still did not hold, at worst.
@@ -95,7 +105,10 @@ fn faults(text: &mut String, history: &History, times: &Times) {
         let (recovered, faults) = recovery(history, it);
         *row = (row.0 + 1, row.1.max(recovered), row.2 + faults);
     }
-    let _ = writeln!(text, "| fault | times | 503s in and after | worst recovery, s |");
+    let _ = writeln!(
+        text,
+        "| fault | times | 503s in and after | worst recovery, s |"
+    );
     let _ = writeln!(text, "|---|---|---|---|");
     for (fault, (count, recovered, faults)) in by {
         let seconds = recovered.as_secs_f64();
@@ -109,8 +122,12 @@ fn recovery(history: &History, trouble: &Trouble) -> (Duration, usize) {
     let nexts = history.troubles.iter().map(|it| it.begin);
     let next = nexts.filter(|it| *it > trouble.begin).min();
     let next = next.unwrap_or(history.length);
-    let from = history.answers.partition_point(|it| it.sent < trouble.begin);
-    let after = history.answers[from..].iter().take_while(|it| it.sent < next);
+    let from = history
+        .answers
+        .partition_point(|it| it.sent < trouble.begin);
+    let after = history.answers[from..]
+        .iter()
+        .take_while(|it| it.sent < next);
     let faults = after.filter(|it| it.class == Class::Fault && trouble.befalls(it.process));
     let faults: Vec<_> = faults.map(|it| it.sent).collect();
     let last = faults.last().copied().unwrap_or_default();
@@ -146,7 +163,9 @@ fn violations(text: &mut String, plan: &Plan, history: &History, broken: &[Viola
     for it in broken {
         let words = it.wrong.to_string();
         let words = words.split(|it: char| it.is_ascii_digit()).next();
-        *kinds.entry(words.unwrap_or_default().to_owned()).or_default() += 1;
+        *kinds
+            .entry(words.unwrap_or_default().to_owned())
+            .or_default() += 1;
     }
     let _ = writeln!(text, "{} BROKEN: {kinds:?}", broken.len());
     for it in broken.iter().take(TOLD) {

@@ -14,14 +14,13 @@ use tokio::task::JoinSet;
 use tokio::time::{interval, sleep_until};
 
 use super::draw::Draw;
+use super::estate::{Estate, PROCESSES, Ways};
 use super::history::{History, Kind, Sample, Stall, Trouble};
 use super::plan::{Plan, Planned};
 use super::site::{Asker, credentials, start};
 use super::suffering::{Sufferer, suffer_on_way};
-use super::topology::Estate;
 use super::writing::Writer;
 use crate::support::check::CheckClient;
-use crate::support::proxy::Proxy;
 use crate::support::server::Server;
 
 /// A thread that sleeps this long and wakes so much later has found a stall.
@@ -30,7 +29,7 @@ const STALL: Duration = Duration::from_millis(25);
 
 /// Has it happen. `dir` is where logs go; `tells` has every fault told as it begins.
 pub(crate) async fn run(plan: &Plan, dir: &PathBuf, tells: bool) -> History {
-    let estate = Estate::start(plan.topology);
+    let estate = Estate::start(plan.topology).await;
     let writing = Arc::new(RwLock::new(()));
     let (writes, written) = unbounded_channel();
     let (answers, answered) = unbounded_channel();
@@ -71,17 +70,17 @@ pub(crate) async fn run(plan: &Plan, dir: &PathBuf, tells: bool) -> History {
         begun,
         writing,
     };
-    let suffering = tokio::spawn(on_servers(sufferer, plan.clone(), tells, troubles));
-    let samples = sample(&servers, begun, plan.length).await;
+    let (samples, estate) = tokio::join!(
+        sample(&servers, begun, plan.length),
+        on_servers(sufferer, plan, tells, troubles)
+    );
     while let Some(done) = work.join_next().await {
         done.expect("whoever asks and writes comes to the end");
     }
-    // The servers go with it, so it comes last.
-    let estate = suffering.await.expect("the store was put right again");
     keep_logs(&servers, dir);
     drop((servers, estate));
     History {
-        processes: super::topology::PROCESSES,
+        processes: PROCESSES,
         credentials: kinds,
         answers: sorted(answered, |it| it.sent).await,
         writes: sorted(written, |it| it.begin).await,
@@ -107,7 +106,7 @@ async fn sorted<T, K: Ord>(mut from: UnboundedReceiver<T>, by: impl Fn(&T) -> K)
 }
 
 async fn on_ways(
-    ways: Arc<Vec<Proxy>>,
+    ways: Arc<Vec<Ways>>,
     plan: Plan,
     begun: Instant,
     tells: bool,
@@ -122,7 +121,7 @@ async fn on_ways(
             fault: planned.fault,
             begin,
             end: begun.elapsed(),
-            process: plan.topology.process_of(planned.way),
+            process: planned.process,
         };
         // It is kept until all is over.
         let _ = troubles.send(trouble);
@@ -131,7 +130,7 @@ async fn on_ways(
 
 async fn on_servers(
     mut sufferer: Sufferer,
-    plan: Plan,
+    plan: &Plan,
     tells: bool,
     troubles: UnboundedSender<Trouble>,
 ) -> Estate {
@@ -149,11 +148,10 @@ async fn on_servers(
 fn tell(tells: bool, planned: &Planned, begun: Instant) {
     if tells {
         let (at, lasts) = (begun.elapsed(), planned.end - planned.begin);
-        let way = planned
-            .way
-            .map_or_else(String::new, |it| format!(" on way {it}"));
+        let whose = planned.process;
+        let whose = whose.map_or_else(String::new, |it| format!(" on the way of {it}"));
         say(&format!(
-            "{:8.2} s  {} for {lasts:?}{way}",
+            "{:8.2} s  {} for {lasts:?}{whose}",
             at.as_secs_f64(),
             planned.fault
         ));

@@ -10,7 +10,10 @@ use super::report::{milliseconds, quantile};
 pub(crate) fn csv(history: &History) -> String {
     let mut text = "second,answers,allowed,denied,faults,others,p50_ms,p99_ms".to_owned();
     for process in 0..history.processes {
-        let _ = write!(text, ",memory_kib_{process},descriptors_{process},threads_{process}");
+        let _ = write!(
+            text,
+            ",memory_kib_{process},descriptors_{process},threads_{process}"
+        );
     }
     text.push_str(",troubles\n");
     for second in 0..history.length.as_secs() {
@@ -39,7 +42,8 @@ fn row(text: &mut String, history: &History, second: u64) {
     );
     for process in 0..history.processes {
         let sample = sample(history, process, from, to);
-        let of = |value: fn(&Sample) -> u64| sample.map_or_else(String::new, |it| value(it).to_string());
+        let of =
+            |value: fn(&Sample) -> u64| sample.map_or_else(String::new, |it| value(it).to_string());
         let (memory, descriptors) = (of(|it| it.memory), of(|it| it.descriptors));
         let _ = write!(text, ",{memory},{descriptors},{}", of(|it| it.threads));
     }
@@ -82,22 +86,42 @@ pub(crate) fn svg(history: &History, title: &str) -> String {
         let samples = history.samples.iter().filter(|it| it.process == process);
         samples.map(|it| (it.at.as_secs_f64(), value(it))).collect()
     };
-    let each = |value: fn(&Sample) -> f64| (0..history.processes).map(|it| of(it, value)).collect();
+    let each = |value: fn(&Sample) -> f64| -> Vec<_> {
+        (0..history.processes).map(|it| of(it, value)).collect()
+    };
     let memory = |it: &Sample| it.memory as f64 / 1024.0;
-    panel(&mut text, history, 0, "memory of each process, MiB", each(memory));
+    panel(
+        &mut text,
+        history,
+        0,
+        "memory of each process, MiB",
+        &each(memory),
+    );
     let descriptors = |it: &Sample| it.descriptors as f64;
-    panel(&mut text, history, 1, "open descriptors", each(descriptors));
+    panel(
+        &mut text,
+        history,
+        1,
+        "open descriptors",
+        &each(descriptors),
+    );
     let late = (0..history.length.as_secs()).map(|it| {
         let (from, to) = (Duration::from_secs(it), Duration::from_secs(it + 1));
         let p99 = quantile(&latencies(history, from, to), 0.99);
         (it as f64, p99.as_secs_f64() * 1000.0)
     });
-    panel(&mut text, history, 2, "p99 of all Checks, ms", vec![late.collect()]);
+    panel(
+        &mut text,
+        history,
+        2,
+        "p99 of all Checks, ms",
+        &[late.collect()],
+    );
     text.push_str("</svg>\n");
     text
 }
 
-fn panel(text: &mut String, history: &History, place: u8, name: &str, lines: Vec<Vec<(f64, f64)>>) {
+fn panel(text: &mut String, history: &History, place: u8, name: &str, lines: &[Vec<(f64, f64)>]) {
     let top = GAP + f64::from(place) * (HEIGHT + GAP);
     let length = history.length.as_secs_f64();
     let x = |at: f64| LEFT + at / length * WIDTH;
@@ -123,9 +147,9 @@ fn panel(text: &mut String, history: &History, place: u8, name: &str, lines: Vec
         bottom + 14.0
     );
     for (line, colour) in lines.iter().zip(COLOURS) {
-        let points = line.iter().map(|(at, value)| {
-            format!("{:.1},{:.1}", x(*at), bottom - value / highest * HEIGHT)
-        });
+        let points = line
+            .iter()
+            .map(|(at, value)| format!("{:.1},{:.1}", x(*at), bottom - value / highest * HEIGHT));
         let points: Vec<_> = points.collect();
         let points = points.join(" ");
         let _ = writeln!(

@@ -12,9 +12,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{sleep_until, timeout};
 
 use super::draw::Draw;
+use super::estate::{Estate, PASSWORD, PROCESSES, USER};
 use super::history::{Answer, Class, Kind};
 use super::judge::Terms;
-use super::topology::{Estate, PASSWORD, PROCESSES, USER};
 use crate::support::check::CheckClient;
 use crate::support::server::Server;
 

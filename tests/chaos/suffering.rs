@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::{RedisError, Value, pipe};
-use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
+use redis::{ErrorKind, RedisError, Value, pipe};
+use tokio::sync::RwLock;
 use tokio::task::block_in_place;
 use tokio::time::{sleep, sleep_until};
 
+use super::estate::{Estate, PASSWORD, USER, Ways};
 use super::history::Trouble;
 use super::plan::{Fault, Planned};
-use super::topology::{Estate, PASSWORD, USER, ask, tell};
-use crate::support::proxy::{Proxy, Way};
+use super::telling::{ask, tell};
+use crate::support::proxy::Way;
 use crate::support::redis::RedisServer;
 
 /// Within what an operation may take, 50 ms, and without.
@@ -34,7 +35,7 @@ pub(crate) struct Sufferer {
 }
 
 /// Has a way be so while that is planned.
-pub(crate) async fn suffer_on_way(ways: &[Proxy], planned: &Planned, begun: Instant) {
+pub(crate) async fn suffer_on_way(ways: &[Ways], planned: &Planned, begun: Instant) {
     let way = match planned.fault {
         Fault::Slow => Way::Slow(SLOW),
         Fault::TooSlow => Way::Slow(TOO_SLOW),
@@ -44,13 +45,14 @@ pub(crate) async fn suffer_on_way(ways: &[Proxy], planned: &Planned, begun: Inst
         Fault::HalfClosed => Way::HalfClosed,
         other => unreachable!("{other} is none of a way"),
     };
+    let both = planned.choice.is_multiple_of(2);
     let meant = || {
         let all = ways.iter().enumerate();
-        all.filter(|(number, _)| planned.way.is_none_or(|it| it == *number))
+        all.filter(|(process, _)| planned.process.is_none_or(|it| it == *process))
     };
-    meant().for_each(|(_, it)| it.set(way));
+    meant().for_each(|(_, it)| it.set(way, both));
     sleep_until((begun + planned.end).into()).await;
-    meant().for_each(|(_, it)| it.set(Way::Open));
+    meant().for_each(|(_, it)| it.set(Way::Open, both));
 }
 
 impl Sufferer {
@@ -64,6 +66,7 @@ impl Sufferer {
         let end = self.begun + planned.end;
         let done = self.suffer_at(number, planned.fault, end).await;
         done.unwrap_or_else(|error| panic!("{planned:?}: {error}"));
+        self.estate.await_whole().await;
         Trouble {
             fault: planned.fault,
             begin,
@@ -85,51 +88,45 @@ impl Sufferer {
         fault: Fault,
         end: Instant,
     ) -> Result<(), RedisError> {
-        let node = &mut self.estate.nodes[number];
+        let node = self.estate.node(number);
         match fault {
             Fault::Frozen => {
                 node.pause();
                 sleep_until(end.into()).await;
                 node.resume();
+                Ok(())
             }
-            Fault::Killed => again(node, end, &["CLIENT KILL TYPE normal SKIPME yes"]).await?,
-            Fault::KilledTracking => kill_tracking(node, end).await?,
-            Fault::Paused => paused(node, end, "ALL").await?,
-            Fault::PausedWrites => paused(node, end, "WRITE").await?,
-            Fault::Restarted => {
-                block_in_place(|| node.stop());
-                sleep_until(end.into()).await;
-                block_in_place(|| node.restart());
+            Fault::Killed => killed(node, end).await,
+            Fault::KilledTracking => killed_tracking(node, end).await,
+            Fault::Paused => paused(node, end, "ALL").await,
+            Fault::PausedWrites => paused(node, end, "WRITE").await,
+            Fault::Restarted | Fault::Crashed | Fault::Lost => {
+                self.ended(number, fault, end).await;
+                Ok(())
             }
-            Fault::Crashed => {
-                node.kill();
-                sleep_until(end.into()).await;
-                block_in_place(|| node.restart());
-            }
-            Fault::Emptied | Fault::RestartedEmpty => {
-                emptied(node, fault, end, &self.writing).await?;
-            }
+            Fault::Emptied | Fault::RestartedEmpty => self.emptied(number, fault, end).await,
             Fault::WrongPassword => {
                 let wrong = format!("ACL SETUSER {USER} resetpass >another");
                 let kill = format!("CLIENT KILL USER {USER}");
                 let right = format!("ACL SETUSER {USER} resetpass >{PASSWORD}");
-                during(node, end, &[&wrong, &kill], &right).await?;
+                self.on_all(end, &[&wrong, &kill], &right).await
             }
             Fault::NoRights => {
                 let [wrong, right] =
                     ['-', '+'].map(|it| format!("ACL SETUSER {USER} {it}get {it}client|tracking"));
-                during(node, end, &[&wrong], &right).await?;
+                self.on_all(end, &[&wrong], &right).await
             }
             Fault::ReadOnly => {
                 // Nobody listens there, so it keeps what it has.
                 let words = ["REPLICAOF 127.0.0.1 1"];
-                during(node, end, &words, "REPLICAOF NO ONE").await?;
+                during(node, end, &words, "REPLICAOF NO ONE").await
             }
             Fault::Full => {
                 let words = ["CONFIG SET maxmemory 1"];
-                during(node, end, &words, "CONFIG SET maxmemory 0").await?;
+                self.on_all(end, &words, "CONFIG SET maxmemory 0").await
             }
-            Fault::Crowded => crowded(node, end).await?,
+            Fault::Crowded => crowded(node, end).await,
+            Fault::FailedOver => self.estate.fail_over(number).await,
             Fault::Slow
             | Fault::TooSlow
             | Fault::Cut
@@ -137,8 +134,61 @@ impl Sufferer {
             | Fault::Deaf
             | Fault::HalfClosed => unreachable!("{fault} is of a way"),
         }
+    }
+
+    /// Ends a server, and starts it again with all that it had.
+    async fn ended(&mut self, number: usize, fault: Fault, end: Instant) {
+        let node = self.estate.node_mut(number);
+        match fault {
+            Fault::Restarted => block_in_place(|| node.stop()),
+            _ => node.kill(),
+        }
+        sleep_until(end.into()).await;
+        if fault == Fault::Lost {
+            self.estate.await_takeover(number).await;
+        }
+        let node = self.estate.node_mut(number);
+        block_in_place(|| node.restart());
+    }
+
+    /// Says words to every server, and at the end those that undo them.
+    async fn on_all(&self, end: Instant, words: &[&str], undo: &str) -> Result<(), RedisError> {
+        for node in self.estate.nodes() {
+            say(node, words).await?;
+        }
+        sleep_until(end.into()).await;
+        for node in self.estate.nodes() {
+            say(node, &[undo]).await?;
+        }
         Ok(())
     }
+
+    /// Has a server lose all that is in it, and puts it where it belongs by then.
+    async fn emptied(
+        &mut self,
+        number: usize,
+        fault: Fault,
+        end: Instant,
+    ) -> Result<(), RedisError> {
+        let nobody_writes = Arc::clone(&self.writing).write_owned().await;
+        let node = self.estate.node_mut(number);
+        let kept = kept(node).await?;
+        tell::<Value>(node, "FLUSHALL").await?;
+        if fault == Fault::RestartedEmpty {
+            block_in_place(|| node.restart());
+        }
+        sleep_until(end.into()).await;
+        restore(&self.estate, &kept).await?;
+        drop(nobody_writes);
+        Ok(())
+    }
+}
+
+async fn say(node: &RedisServer, words: &[&str]) -> Result<(), RedisError> {
+    for it in words {
+        tell::<Value>(node, it).await?;
+    }
+    Ok(())
 }
 
 /// Says words, and at the end those that undo them.
@@ -148,25 +198,22 @@ async fn during(
     words: &[&str],
     undo: &str,
 ) -> Result<(), RedisError> {
-    for it in words {
-        tell::<Value>(node, it).await?;
-    }
+    say(node, words).await?;
     sleep_until(end.into()).await;
-    tell::<Value>(node, undo).await.map(drop)
+    say(node, &[undo]).await
 }
 
-/// Says words again and again until the end.
-async fn again(node: &RedisServer, end: Instant, words: &[&str]) -> Result<(), RedisError> {
+/// Ends all connections again and again.
+async fn killed(node: &RedisServer, end: Instant) -> Result<(), RedisError> {
     while Instant::now() < end {
-        for it in words {
-            tell::<Value>(node, it).await?;
-        }
+        say(node, &["CLIENT KILL TYPE normal SKIPME yes"]).await?;
         sleep(AGAIN).await;
     }
     Ok(())
 }
 
-async fn kill_tracking(node: &RedisServer, end: Instant) -> Result<(), RedisError> {
+/// Ends those alone that tell of changes.
+async fn killed_tracking(node: &RedisServer, end: Instant) -> Result<(), RedisError> {
     while Instant::now() < end {
         let clients: String = tell(node, "CLIENT LIST").await?;
         let tracks = |line: &&str| {
@@ -207,25 +254,6 @@ async fn crowded(node: &RedisServer, end: Instant) -> Result<(), RedisError> {
     .await
 }
 
-/// Loses all that is in it, and has it again at the end.
-async fn emptied(
-    node: &mut RedisServer,
-    fault: Fault,
-    end: Instant,
-    writing: &Arc<RwLock<()>>,
-) -> Result<(), RedisError> {
-    let nobody_writes: OwnedRwLockWriteGuard<()> = Arc::clone(writing).write_owned().await;
-    let kept = kept(node).await?;
-    tell::<Value>(node, "FLUSHALL").await?;
-    if fault == Fault::RestartedEmpty {
-        block_in_place(|| node.restart());
-    }
-    sleep_until(end.into()).await;
-    restore(node, &kept).await?;
-    drop(nobody_writes);
-    Ok(())
-}
-
 /// All that changes verdicts.
 async fn kept(node: &RedisServer) -> Result<Vec<(String, Vec<u8>)>, RedisError> {
     let keys: Vec<String> = tell(node, "KEYS pc:*").await?;
@@ -239,20 +267,29 @@ async fn kept(node: &RedisServer) -> Result<Vec<(String, Vec<u8>)>, RedisError> 
 }
 
 /// In one step, as a backup that is in place before anybody is let to it.
-async fn restore(node: &RedisServer, kept: &[(String, Vec<u8>)]) -> Result<(), RedisError> {
+async fn restore(estate: &Estate, kept: &[(String, Vec<u8>)]) -> Result<(), RedisError> {
     let begun = Instant::now();
     loop {
-        let restored = ask(node, async |mut connection| {
-            let mut all = pipe();
-            all.atomic();
-            for (key, value) in kept {
-                all.set(key, value).ignore();
-            }
-            all.query_async::<()>(&mut connection).await
-        });
-        match restored.await {
+        let mut restored = Err(RedisError::from((ErrorKind::Client, "nowhere to restore")));
+        // Who is no primary for it says so, and where it belongs may have changed.
+        for number in estate.primaries().await {
+            restored = restored.or(restore_to(estate.node(number), kept).await);
+        }
+        match restored {
             Err(_) if begun.elapsed() < PATIENCE => sleep(AGAIN).await,
             other => return other,
         }
     }
+}
+
+async fn restore_to(node: &RedisServer, kept: &[(String, Vec<u8>)]) -> Result<(), RedisError> {
+    ask(node, async |mut connection| {
+        let mut all = pipe();
+        all.atomic();
+        for (key, value) in kept {
+            all.set(key, value).ignore();
+        }
+        all.query_async::<()>(&mut connection).await
+    })
+    .await
 }

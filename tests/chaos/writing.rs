@@ -15,9 +15,9 @@ use tokio::sync::mpsc::{UnboundedSender, channel};
 use tokio::time::{sleep, timeout};
 
 use super::draw::Draw;
+use super::estate::Estate;
 use super::history::Write;
 use super::site::{By, PEPPER, config, directory, switched_by};
-use super::topology::Estate;
 
 /// How long one attempt may take: a frozen server answers in the end.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,6 +33,8 @@ pub(crate) struct Writer {
     begun: Instant,
     writing: Arc<RwLock<()>>,
     writes: UnboundedSender<Write>,
+    /// What no replica has may be lost with its primary, and is not yet acknowledged.
+    has_replicas: bool,
 }
 
 impl Writer {
@@ -63,6 +65,7 @@ impl Writer {
             begun,
             writing,
             writes,
+            has_replicas: estate.has_replicas(),
         };
         let import = Operation::Import {
             source: "chaos".to_owned(),
@@ -124,7 +127,7 @@ impl Writer {
 
     async fn is_confirmed(&self) -> bool {
         let confirmed = self.opened.directory.confirm().await;
-        confirmed.is_ok_and(|it| it.connected == 0 || it.confirmed > 0)
+        confirmed.is_ok_and(|it| it.confirmed > 0 || !self.has_replicas)
     }
 
     async fn perform(&self, operation: Operation) -> bool {

@@ -226,31 +226,18 @@ fn half_close([client, _]: &[TcpStream; 2]) {
 const BETWEEN: [&str; 5] = [":", "\r\n:", "\r\n$5\r\n", "\r\n$4\r\nport\r\n$5\r\n", " "];
 
 /// Puts another address in the place of one. What was cut in two by the way it came stays as it is.
-fn rename(text: &mut [u8], (name, other): (SocketAddr, SocketAddr)) {
+pub fn rename(text: &mut [u8], (name, other): (SocketAddr, SocketAddr)) {
     for between in BETWEEN {
         let [from, to] = [name, other].map(|it| format!("{}{between}{}", it.ip(), it.port()));
         let mut at = 0;
-        while let Some(found) = text[at..].windows(from.len()).position(|it| it == from.as_bytes())
+        while let Some(found) = text[at..]
+            .windows(from.len())
+            .position(|it| it == from.as_bytes())
         {
             let begin = at + found;
             at = begin + to.len();
             text[begin..at].copy_from_slice(to.as_bytes());
         }
-    }
-}
-
-#[test]
-fn addresses_are_translated_wherever_servers_name_them() {
-    let names = (super::loopback(40_001), super::loopback(50_002));
-    for (said, read) in [
-        ("-MOVED 7 127.0.0.1:40001\r\n", "-MOVED 7 127.0.0.1:50002\r\n"),
-        ("$9\r\n127.0.0.1\r\n$5\r\n40001\r\n", "$9\r\n127.0.0.1\r\n$5\r\n50002\r\n"),
-        ("$9\r\n127.0.0.1\r\n:40001\r\n", "$9\r\n127.0.0.1\r\n:50002\r\n"),
-        (":40001\r\n127.0.0.1:40003", ":40001\r\n127.0.0.1:40003"),
-    ] {
-        let mut text = said.as_bytes().to_vec();
-        rename(&mut text, names);
-        assert_eq!(String::from_utf8_lossy(&text), read);
     }
 }
 
