@@ -18,10 +18,13 @@ use crate::document::Document;
 
 /// Settings whose files no verdict stands on: records tell of their changes themselves, and how the
 /// store is reached says nothing of what stands there.
-const APART: [&str; 3] = [
+const APART: [&str; 6] = [
     "/store/directory_file",
     "/store/password_file",
     "/store/ca_file",
+    "/store/client_cert_file",
+    "/store/client_key_file",
+    "/store/sentinel_password_file",
 ];
 
 /// How much of a file is looked at, in bytes: far more than any that verdicts depend on may have.

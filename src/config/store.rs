@@ -10,14 +10,14 @@ use crate::config::directory::DirectorySource;
 use crate::credential::Secret;
 use crate::directory::pepper::Peppers;
 use crate::document::{Document, Problem};
-use crate::store::redis;
+use crate::store::redis::{self, ClientCertificate, Unfit};
 
 /// The store, as a configuration writes it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawStore {
-    /// `memory:`, `embedded:PATH` for a file, `redis://HOST[:PORT][/DATABASE]`, or `rediss://` for
-    /// TLS.
+    /// `memory:`, `embedded:PATH` for a file, `redis://HOST[:PORT][/DATABASE]`, or
+    /// `redis-sentinel://HOST[:PORT][,HOST…]/SERVICE[/DATABASE]`; `rediss` stands for TLS.
     pub url: String,
     /// The user of the Redis server's access rules; absent: its default user.
     pub username: Option<String>,
@@ -25,6 +25,15 @@ pub struct RawStore {
     pub password_file: Option<String>,
     /// A file with the certificates (PEM) that vouch for the Redis server's; absent: the system's.
     pub ca_file: Option<String>,
+    /// A file with the certificate (PEM) that is shown to servers that want one of their clients, and
+    /// those that vouch for it.
+    pub client_cert_file: Option<String>,
+    /// A file with its private key (PEM).
+    pub client_key_file: Option<String>,
+    /// The user of the sentinels' access rules; absent: their default user.
+    pub sentinel_username: Option<String>,
+    /// A file with the password for the sentinels; absent: they want none.
+    pub sentinel_password_file: Option<String>,
     /// How long an operation of the Redis server may take, in milliseconds.
     pub timeout_ms: u64,
     /// Files with the peppers that the store is written under, newest first, 32 bytes or more each.
@@ -44,6 +53,10 @@ impl Default for RawStore {
             username: None,
             password_file: None,
             ca_file: None,
+            client_cert_file: None,
+            client_key_file: None,
+            sentinel_username: None,
+            sentinel_password_file: None,
             timeout_ms: 50,
             pepper_files: Vec::new(),
             directory_file: None,
@@ -93,13 +106,14 @@ impl StoreSettings {
         let kind = match raw.url.split_once(':') {
             Some(("memory", "")) => StoreKind::Memory,
             Some(("embedded", path)) if !path.is_empty() => StoreKind::Embedded(base.join(path)),
-            Some(("redis" | "rediss", _)) => {
+            Some(("redis" | "rediss" | "redis-sentinel" | "rediss-sentinel", _)) => {
                 StoreKind::Redis(redis_settings(raw, base, &mut complain)?)
             }
             _ => {
                 complain(
                     "/url",
-                    "a store is `memory:`, `embedded:PATH`, `redis://HOST` or `rediss://HOST`",
+                    "a store is `memory:`, `embedded:PATH`, `redis://HOST`, `redis-sentinel://HOST/SERVICE`, or the \
+                     latter two with `rediss` for TLS",
                 );
                 return None;
             }
@@ -109,6 +123,13 @@ impl StoreSettings {
             ("/username", raw.username.is_some()),
             ("/password_file", raw.password_file.is_some()),
             ("/ca_file", raw.ca_file.is_some()),
+            ("/client_cert_file", raw.client_cert_file.is_some()),
+            ("/client_key_file", raw.client_key_file.is_some()),
+            ("/sentinel_username", raw.sentinel_username.is_some()),
+            (
+                "/sentinel_password_file",
+                raw.sentinel_password_file.is_some(),
+            ),
         ];
         for (pointer, given) in remote {
             if given && !matches!(kind, StoreKind::Redis(_)) {
@@ -171,6 +192,19 @@ fn redis_settings(
     if raw.timeout_ms == 0 {
         complain("/timeout_ms", "must be above 0");
     }
+    if !raw.url.contains("-sentinel:") {
+        for (pointer, given) in [
+            ("/sentinel_username", raw.sentinel_username.is_some()),
+            (
+                "/sentinel_password_file",
+                raw.sentinel_password_file.is_some(),
+            ),
+        ] {
+            if given {
+                complain(pointer, "only a `redis-sentinel:` store has one");
+            }
+        }
+    }
     let mut read = |pointer: &str, file: &Option<String>| match file
         .as_ref()
         .map(|it| Secret::read(&base.join(it)))
@@ -183,15 +217,60 @@ fn redis_settings(
         }
     };
     let (password, ca) = (
-        read("/password_file", &raw.password_file)?,
-        read("/ca_file", &raw.ca_file)?,
+        read("/password_file", &raw.password_file),
+        read("/ca_file", &raw.ca_file),
     );
-    Some(redis::Settings {
-        ca: ca.map(|it| it.expose().to_vec()),
-        password,
+    let sentinel_password = read("/sentinel_password_file", &raw.sentinel_password_file);
+    let own = (
+        read("/client_cert_file", &raw.client_cert_file)?,
+        read("/client_key_file", &raw.client_key_file)?,
+    );
+    let settings = redis::Settings {
+        ca: ca?.map(|it| it.expose().to_vec()),
+        certificate: certificate(own, raw, complain)?,
+        password: password?,
+        sentinel_password: sentinel_password?,
+        sentinel_username: raw.sentinel_username.clone(),
         timeout: Duration::from_millis(raw.timeout_ms),
         url: raw.url.clone(),
         username: raw.username.clone(),
         watched: None,
-    })
+    };
+    let checked = settings.check_url();
+    checked
+        .map_err(|it| complain("/url", &it.to_string()))
+        .ok()?;
+    Some(settings)
+}
+
+/// Puts a certificate and its key together; `None` where that is a problem.
+fn certificate(
+    own: (Option<Secret>, Option<Secret>),
+    raw: &RawStore,
+    complain: &mut impl FnMut(&str, &str),
+) -> Option<Option<ClientCertificate>> {
+    let mut wrong = |pointer, message: &str| {
+        complain(pointer, message);
+        None
+    };
+    let (certificate, key) = match own {
+        (None, None) => return Some(None),
+        (Some(_), None) => return wrong("/client_cert_file", "needs `client_key_file` beside it"),
+        (None, Some(_)) => return wrong("/client_key_file", "needs `client_cert_file` beside it"),
+        (Some(certificate), Some(key)) => (certificate, key),
+    };
+    if !raw.url.starts_with("rediss") {
+        let message = "only a connection with TLS (`rediss`) has one";
+        return wrong("/client_cert_file", message);
+    }
+    match ClientCertificate::new(certificate.expose().to_vec(), key) {
+        Ok(certificate) => Some(Some(certificate)),
+        Err(unfit) => {
+            let pointer = match unfit {
+                Unfit::Certificate => "/client_cert_file",
+                Unfit::Key | Unfit::Mismatch => "/client_key_file",
+            };
+            wrong(pointer, &unfit.to_string())
+        }
+    }
 }

@@ -9,15 +9,20 @@
 //! ROLE, SCAN, SET and WAIT on the keys of portcullis (`~pc*:*`), CLIENT TRACKING and CLIENT TRACKINGINFO, and SELECT where
 //! the URL names a database. README.md has the line for the server's access rules, which a test tries.
 //!
+//! With sentinels, which server that is changes (`redis/sentinel.rs`), and every connection goes with it.
+//!
 //! [`Store::watch`] tells of what anybody changes, as long as the [`Lease`] holds (`redis/watch.rs`).
 
 mod breaker;
 mod canary;
+mod certificate;
 mod fault;
 mod link;
 mod login;
+mod place;
 mod reply;
 mod script;
+mod sentinel;
 mod settings;
 mod watch;
 
@@ -31,6 +36,7 @@ use redis::{Pipeline, Value};
 use tokio::task;
 
 pub use self::canary::Lag;
+pub use self::certificate::{ClientCertificate, Unfit};
 use self::link::Link;
 pub use self::login::{Login, NextLogin};
 use self::script::{Call, Scripts};
@@ -61,7 +67,8 @@ pub struct Redis {
     scripts: Scripts,
     sinks: Arc<Sinks>,
     lease: Lease,
-    /// Ends with the store.
+    /// These end with the store.
+    _asking: Option<AbortOnDrop>,
     _watching: Option<AbortOnDrop>,
 }
 
@@ -76,7 +83,7 @@ impl Redis {
     /// Outside of a Tokio runtime, on which the connection then lives.
     pub fn new(settings: Settings) -> Result<Self, StoreError> {
         let (timeout, watched) = (settings.timeout, settings.watched.clone());
-        let login = Login::new(settings.into_client()?);
+        let login = Login::first(NextLogin::new(settings)?);
         let link = Arc::new(Link::new(login.clone(), timeout));
         let sinks = Arc::<Sinks>::default();
         let lease = Lease::ended("the store was not reached yet");
@@ -87,6 +94,11 @@ impl Redis {
                 watcher.run().await;
             }))
         });
+        let asking = login.sentinels().map(|sentinels| {
+            AbortOnDrop(tokio::spawn(async move {
+                sentinels.run().await;
+            }))
+        });
         Ok(Self {
             link,
             login,
@@ -94,6 +106,7 @@ impl Redis {
             scripts: Scripts::new(),
             sinks,
             lease,
+            _asking: asking,
             _watching: watching,
         })
     }
@@ -276,7 +289,7 @@ impl Store for Redis {
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redis")
-            .field("address", &self.link.address())
+            .field("address", &self.login.address())
             .finish_non_exhaustive()
     }
 }

@@ -40,7 +40,7 @@ pub(super) const PAUSES_REFUSED: (Duration, Duration) =
 
 /// A way to the server, open or not.
 pub(super) struct Link {
-    address: String,
+    login: Login,
     status: watch::Receiver<Status>,
     timeout: Duration,
     pending: Semaphore,
@@ -65,11 +65,10 @@ struct Connected {
 impl Link {
     /// Begins to connect, in a task that ends with this value. `timeout` is for one command.
     pub(super) fn new(login: Login, timeout: Duration) -> Self {
-        let address = login.address();
         let (sender, status) = watch::channel(Status::default());
         let guard = Guard(Arc::new(Mutex::new(Breaker::new(Instant::now()))));
         let link = Self {
-            address: address.clone(),
+            login: login.clone(),
             status,
             timeout,
             pending: Semaphore::new(PENDING_MAX),
@@ -78,15 +77,10 @@ impl Link {
         tokio::spawn(async move {
             tokio::select! {
                 () = sender.closed() => {}
-                never = keep_connected(&login, &address, &sender, &guard) => match never {},
+                never = keep_connected(&login, &sender, &guard) => match never {},
             }
         });
         link
-    }
-
-    /// Gives the server's host and port.
-    pub(super) fn address(&self) -> &str {
-        &self.address
     }
 
     /// Has the connection made anew: the server is not what it was.
@@ -121,7 +115,7 @@ impl Link {
         let _place = place.map_err(|_| self.unavailable("too many commands await its answers"))?;
         let answers = time::timeout(self.timeout, self.send(commands)).await;
         let answers = answers.unwrap_or_else(|_| Err(self.unavailable("no answer in time")));
-        self.guard.note(&self.address, pass, answers.is_ok());
+        self.guard.note(&self.login, pass, answers.is_ok());
         answers
     }
 
@@ -136,7 +130,7 @@ impl Link {
             if error.is_unrecoverable_error() {
                 lost.notify_one();
             }
-            fault::of_connection(&self.address, &error)
+            fault::of_connection(&self.login.address(), &error)
         })
     }
 
@@ -158,7 +152,7 @@ impl Link {
     }
 
     fn unavailable(&self, why: &str) -> StoreError {
-        StoreError::Unavailable(format!("{}: {why}", self.address))
+        StoreError::Unavailable(format!("{}: {why}", self.login.address()))
     }
 }
 
@@ -171,24 +165,26 @@ impl Guard {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, address: &str, pass: Pass, is_answered: bool) {
+    fn note(&self, login: &Login, pass: Pass, is_answered: bool) {
         let turn = self.breaker().note(pass, is_answered, Instant::now());
-        tell(address, turn);
+        tell(login, turn);
     }
 
-    fn close(&self, address: &str) {
+    fn close(&self, login: &Login) {
         let turn = self.breaker().close(Instant::now());
-        tell(address, turn);
+        tell(login, turn);
     }
 }
 
-fn tell(address: &str, turn: Option<Turn>) {
+fn tell(login: &Login, turn: Option<Turn>) {
     match turn {
         Some(Turn::Opened) => tracing::error!(
-            address,
+            address = login.address(),
             "the store does not answer; until it does, what is asked of it fails at once"
         ),
-        Some(Turn::Closed) => tracing::info!(address, "the store answers again"),
+        Some(Turn::Closed) => {
+            tracing::info!(address = login.address(), "the store answers again");
+        }
         None => {}
     }
 }
@@ -197,7 +193,6 @@ fn tell(address: &str, turn: Option<Turn>) {
 /// until there is a connection again.
 async fn keep_connected(
     login: &Login,
-    address: &str,
     status: &watch::Sender<Status>,
     guard: &Guard,
 ) -> Infallible {
@@ -206,18 +201,20 @@ async fn keep_connected(
     loop {
         let lost = Arc::new(Notify::new());
         let on_loss = Arc::clone(&lost);
-        let connected = connect(login, move |push| {
+        let attempt = connect(login, move |push| {
             if push.kind == PushKind::Disconnection {
                 on_loss.notify_one();
             }
         });
-        let pauses = match primary(connected.await, address).await {
+        let Attempt { address, connected } = attempt.await;
+        let pauses = match primary(connected, &address).await {
             Ok(connection) => {
                 tracing::info!(address, "connected to the store");
                 told = None;
-                guard.close(address);
+                guard.close(login);
                 let begun = Instant::now();
-                stay(Connected { connection, lost }, status).await;
+                let connected = Connected { connection, lost };
+                stay(connected, status, login.left(&address)).await;
                 // One that does not last counts as a failure, lest we hammer the server.
                 if begun.elapsed() > PAUSES.1 {
                     failures = 0;
@@ -233,30 +230,42 @@ async fn keep_connected(
                 if is_refusal { PAUSES_REFUSED } else { PAUSES }
             }
         };
-        time::sleep(pause_after(failures, pauses)).await;
+        pause(pause_after(failures, pauses), login.left(&address)).await;
         failures = failures.saturating_add(1);
     }
 }
 
-/// Lends a connection to commands until it is lost.
-async fn stay(connected: Connected, status: &watch::Sender<Status>) {
+/// Lends a connection to commands until it is lost, or the server is elsewhere.
+async fn stay(
+    connected: Connected,
+    status: &watch::Sender<Status>,
+    left: impl Future<Output = ()>,
+) {
     let lost = Arc::clone(&connected.lost);
     status.send_modify(|status| {
         status.outcome = Some(Ok(connected));
         status.reached = true;
     });
-    lost.notified().await;
+    tokio::select! {
+        () = lost.notified() => {}
+        () = left => {}
+    }
     status.send_modify(|status| status.outcome = None);
 }
 
+/// What came of connecting once.
+pub(super) struct Attempt {
+    /// Where, for operators and for [`Login::left`].
+    pub(super) address: String,
+    /// Or why not.
+    pub(super) connected: Result<MultiplexedConnection, RedisError>,
+}
+
 /// Connects once. `on_push` is told all that the server says unasked, and when the connection has gone.
-///
-/// # Errors
-/// Why there is none.
 pub(super) async fn connect(
     login: &Login,
     on_push: impl Fn(PushInfo) + Send + Sync + 'static,
-) -> Result<MultiplexedConnection, RedisError> {
+) -> Attempt {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_concurrency_limit(IN_FLIGHT_MAX)
@@ -266,10 +275,18 @@ pub(super) async fn connect(
             on_push(push);
             Ok::<(), Infallible>(())
         });
-    login
-        .client()?
-        .get_multiplexed_async_connection_with_config(&config)
-        .await
+    match login.client().await {
+        Ok(client) => Attempt {
+            address: client.get_connection_info().addr().to_string(),
+            connected: client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await,
+        },
+        Err(error) => Attempt {
+            address: login.address(),
+            connected: Err(error),
+        },
+    }
 }
 
 /// Why there is no connection to read and write over.
@@ -304,6 +321,14 @@ async fn primary(
         )),
         Err(error) if error.code() == Some("NOPERM") => Ok(connection),
         Err(error) => Err(unconnected(error)),
+    }
+}
+
+/// Waits until another attempt is due, by the time or as the server is elsewhere.
+pub(super) async fn pause(pause: Duration, left: impl Future<Output = ()>) {
+    tokio::select! {
+        () = time::sleep(pause) => {}
+        () = left => {}
     }
 }
 
@@ -350,12 +375,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("the port");
         let settings = Settings {
-            ca: None,
-            password: None,
             timeout: Duration::from_secs(10),
             url: format!("redis://{address}"),
-            username: None,
-            watched: None,
+            ..Settings::default()
         };
         let timeout = settings.timeout;
         let link = Link::new(

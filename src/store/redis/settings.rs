@@ -7,23 +7,30 @@ use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{Client, ConnectionInfo, ProtocolVersion, RedisConnectionInfo, TlsCertificates};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
+use super::certificate::{self, ClientCertificate};
+use super::place::Place;
+use super::sentinel::Group;
 use super::watch::Watched;
 use crate::credential::Secret;
 use crate::store::StoreError;
 
 /// How to reach a Redis or Valkey server.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Settings {
     /// Certificates in PEM that vouch for the server's; `None` leaves that to those of the system.
     pub ca: Option<Vec<u8>>,
+    /// What a server is shown that wants to know over TLS who we are.
+    pub certificate: Option<ClientCertificate>,
     /// The password, if the server wants one.
     pub password: Option<Secret>,
+    /// The password of the sentinels, if they want one.
+    pub sentinel_password: Option<Secret>,
+    /// The user of the sentinels' access rules; `None` stands for their default user.
+    pub sentinel_username: Option<String>,
     /// How long a command may take; what takes longer fails.
     pub timeout: Duration,
-    /// `redis://HOST[:PORT][/DATABASE]`, or `rediss://` for TLS.
+    /// `redis://HOST[:PORT][/DATABASE]`, or `redis-sentinel://HOST[:PORT][,HOST…]/SERVICE[/DATABASE]`; with `rediss` for TLS.
     pub url: String,
     /// The user of the server's access rules; `None` stands for its default user.
     pub username: Option<String>,
@@ -42,63 +49,97 @@ impl fmt::Debug for Settings {
 }
 
 impl Settings {
-    /// Checks what can be checked without the server.
+    /// Checks that the URL names servers.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] where it does not.
+    pub fn check_url(&self) -> Result<(), StoreError> {
+        Place::read(&self.url).map(drop)
+    }
+
+    /// Gives what makes connections to the server, or with sentinels to no server yet. Checks what can be checked
+    /// without it.
     pub(super) fn into_client(self) -> Result<Client, StoreError> {
-        let tls = self.url.starts_with("rediss://");
-        let info = self.connection_info()?;
-        let client = match (tls, self.ca) {
-            (false, None) => Client::open(info),
-            (false, Some(_)) => {
+        let place = Place::read(&self.url)?;
+        let login = (self.username.as_ref(), self.password.as_ref());
+        let redis = redis_settings(login)?
+            .set_protocol(ProtocolVersion::RESP3)
+            .set_db(place.database());
+        self.client_of(place.server, redis)
+    }
+
+    /// Gives what makes connections to the sentinels, where they are to be asked.
+    pub(super) fn sentinels(&self) -> Result<Option<Group>, StoreError> {
+        let Some((service, all)) = Place::read(&self.url)?.sentinels else {
+            return Ok(None);
+        };
+        let login = (
+            self.sentinel_username.as_ref(),
+            self.sentinel_password.as_ref(),
+        );
+        let redis = redis_settings(login)?;
+        let clients = all
+            .into_iter()
+            .map(|it| self.client_of(it, redis.clone()))
+            .collect::<Result<_, _>>()?;
+        let service = service.into();
+        Ok(Some(Group { service, clients }))
+    }
+
+    fn client_of(
+        &self,
+        server: ConnectionInfo,
+        redis: RedisConnectionInfo,
+    ) -> Result<Client, StoreError> {
+        let info = server
+            .set_redis_settings(redis)
+            .set_tcp_settings(tcp_settings());
+        let tls = self.url.starts_with("rediss");
+        let client = match (tls, &self.ca, &self.certificate) {
+            (false, None, None) => Client::open(info),
+            (false, Some(_), _) => {
                 return refused("a CA file is for rediss:// only; redis:// is not encrypted");
             }
-            (true, ca) => {
-                check_certificates(ca.as_deref())?;
+            (false, None, Some(_)) => {
+                let why = "a client certificate is for rediss:// only; redis:// is not encrypted";
+                return refused(why);
+            }
+            (true, ca, own) => {
+                // Without any in it every server would be one that nobody vouches for.
+                if ca
+                    .as_ref()
+                    .is_some_and(|it| certificate::certificates(it).is_none())
+                {
+                    return refused("the store's CA file holds no certificates in PEM");
+                }
                 // Does nothing where one is installed already.
                 let _ = aws_lc_rs::default_provider().install_default();
                 let certificates = TlsCertificates {
-                    client_tls: None,
-                    root_cert: ca,
+                    client_tls: own.clone().map(ClientCertificate::into_config),
+                    root_cert: ca.clone(),
                 };
                 Client::build_with_tls(info, certificates)
             }
         };
         client.or_else(|error| refused(&format!("the store cannot be set up: {error}")))
     }
+}
 
-    fn connection_info(&self) -> Result<ConnectionInfo, StoreError> {
-        const FORM: &str = "the store's URL must be redis://HOST[:PORT][/DATABASE] or rediss://…; \
-            user name and password have settings of their own";
-        let scheme = ["redis://", "rediss://"];
-        let known = scheme.iter().any(|scheme| self.url.starts_with(scheme));
-        if !known || self.url.contains(['@', '?', '#']) {
-            return refused(FORM);
-        }
-        // The error is not shown: it may repeat the URL.
-        let Ok(info) = self.url.parse::<ConnectionInfo>() else {
-            return refused(FORM);
-        };
-        let Some(redis) = self.redis_settings(info.redis_settings().db()) else {
-            return refused("the store's password is not UTF-8");
-        };
-        Ok(info
-            .set_redis_settings(redis)
-            .set_tcp_settings(tcp_settings()))
+fn redis_settings(
+    (username, password): (Option<&String>, Option<&Secret>),
+) -> Result<RedisConnectionInfo, StoreError> {
+    let mut redis = RedisConnectionInfo::default()
+        // Access rules rarely allow it, and every attempt would stand in the server's ACL LOG.
+        .set_skip_set_lib_name();
+    if let Some(username) = username {
+        redis = redis.set_username(username);
     }
-
-    fn redis_settings(&self, database: i64) -> Option<RedisConnectionInfo> {
-        let mut redis = RedisConnectionInfo::default()
-            .set_db(database)
-            .set_protocol(ProtocolVersion::RESP3)
-            // Access rules rarely allow it, and every attempt would stand in the server's ACL LOG.
-            .set_skip_set_lib_name();
-        if let Some(username) = &self.username {
-            redis = redis.set_username(username);
-        }
-        if let Some(password) = &self.password {
-            redis = redis.set_password(password.expose_str()?);
-        }
-        Some(redis)
+    if let Some(password) = password {
+        let password = password.expose_str();
+        let password = password.map_or_else(|| refused("the store's password is not UTF-8"), Ok)?;
+        redis = redis.set_password(password);
     }
+    Ok(redis)
 }
 
 /// Lets the kernel find out within seconds that the server, or the way to it, has gone.
@@ -113,17 +154,7 @@ fn tcp_settings() -> TcpSettings {
         .set_user_timeout(Duration::from_secs(5))
 }
 
-/// Refuses a file without certificates, which would make every server one that nobody vouches for.
-fn check_certificates(ca: Option<&[u8]>) -> Result<(), StoreError> {
-    let Some(ca) = ca else { return Ok(()) };
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(ca).collect();
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => Ok(()),
-        _ => refused("the store's CA file holds no certificates in PEM"),
-    }
-}
-
-fn refused<T>(why: &str) -> Result<T, StoreError> {
+pub(super) fn refused<T>(why: &str) -> Result<T, StoreError> {
     Err(StoreError::Refused(why.to_owned()))
 }
 
@@ -135,12 +166,9 @@ mod tests {
 
     fn settings(url: &str) -> Settings {
         Settings {
-            ca: None,
-            password: None,
             timeout: Duration::from_millis(50),
             url: url.to_owned(),
-            username: None,
-            watched: None,
+            ..Settings::default()
         }
     }
 

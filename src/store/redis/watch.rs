@@ -25,7 +25,7 @@ use tokio::time;
 
 use self::end::End;
 use super::canary::{Canary, Lag};
-use super::link::{self, Link};
+use super::link::{self, Attempt, Link};
 use super::{fault, login::Login, reply};
 use crate::clock::Clock;
 use crate::store::lease::Lease;
@@ -72,7 +72,6 @@ impl fmt::Debug for Watched {
 /// Follows one server.
 pub(super) struct Watcher {
     login: Login,
-    address: String,
     watched: Watched,
     sinks: Arc<Sinks>,
     lease: Lease,
@@ -88,6 +87,8 @@ struct Standing {
     heard: Option<Instant>,
     /// What the operator was told last; `None`: nothing, or that all is well.
     told: Option<String>,
+    /// Where the last attempt went.
+    address: String,
 }
 
 impl Watcher {
@@ -99,7 +100,6 @@ impl Watcher {
         link: Arc<Link>,
     ) -> Self {
         Self {
-            address: link.address().to_owned(),
             canary: Canary::new(&watched),
             login,
             watched,
@@ -126,7 +126,7 @@ impl Watcher {
                 );
                 standing.told = Some(why);
             }
-            time::sleep(pause).await;
+            link::pause(pause, self.login.left(&standing.address)).await;
             failures = failures.saturating_add(1);
         }
     }
@@ -148,15 +148,14 @@ impl Watcher {
                 }
                 (why, soon)
             }
-            End::Demoted | End::Elsewhere => {
-                let what = match end {
-                    End::Demoted => "it is a replica now",
-                    _ => "another server than the one that is read from stands there now",
-                };
-                let why = format!("{}: {what}", self.address);
+            End::Demoted | End::Elsewhere | End::Replaced => {
+                let why = format!("{}: {}", standing.address, end.in_words());
                 self.lease.take_back(&why);
                 self.sinks.report(Change::Everything);
-                self.link.lose();
+                // Where it was replaced, its connection goes by itself.
+                if !matches!(end, End::Replaced) {
+                    self.link.lose();
+                }
                 (why, soon)
             }
             End::Unwilling(why) => {
@@ -170,7 +169,7 @@ impl Watcher {
     /// Connects, and follows until that ends.
     async fn follow(&self, standing: &mut Standing) -> Result<Infallible, End> {
         let lost = Arc::new(Notify::new());
-        let mut connection = self.connect(&lost).await?;
+        let mut connection = self.connect(&lost, standing).await?;
         let asked = (self.now(), Instant::now());
         self.begin(&mut connection).await?;
         // It tells from here on, so what changes unheard has changed by now.
@@ -178,7 +177,7 @@ impl Watcher {
         self.extend(asked, standing);
         if standing.told.take().is_some() {
             tracing::info!(
-                address = self.address,
+                address = standing.address,
                 "changes in the store are told of again"
             );
         }
@@ -187,6 +186,7 @@ impl Watcher {
         for beat in 0_u64.. {
             let is_called = tokio::select! {
                 () = lost.notified() => return Err(self.lost("the connection was closed")),
+                () = self.login.left(&standing.address) => return Err(End::Replaced),
                 () = self.canary.called() => true,
                 () = time::sleep(HEARTBEAT) => false,
             };
@@ -215,20 +215,25 @@ impl Watcher {
         standing.heard = Some(heard);
     }
 
-    async fn connect(&self, lost: &Arc<Notify>) -> Result<MultiplexedConnection, End> {
+    async fn connect(
+        &self,
+        lost: &Arc<Notify>,
+        standing: &mut Standing,
+    ) -> Result<MultiplexedConnection, End> {
         let (lost, sinks, canary) = (
             Arc::clone(lost),
             Arc::clone(&self.sinks),
             self.canary.clone(),
         );
-        let connected = link::connect(&self.login, move |push: PushInfo| match push.kind {
+        let attempt = link::connect(&self.login, move |push: PushInfo| match push.kind {
             PushKind::Invalidate => heed(&push.data, &sinks, &canary),
             PushKind::Disconnection => lost.notify_one(),
             _ => {}
         });
-        let connected = connected.await;
+        let Attempt { address, connected } = attempt.await;
+        standing.address = address;
         connected.map_err(|it| {
-            let why = fault::of_connection(&self.address, &it);
+            let why = fault::of_connection(&standing.address, &it);
             match fault::is_refusal(&it) {
                 true => End::Refused(why),
                 false => End::Lost(why),
@@ -261,7 +266,7 @@ impl Watcher {
                 let why = fault::of_answer(what, answer);
                 let why = format!(
                     "{}: it does not do {what} ({why}); until it does, what is remembered counts for a second",
-                    self.address
+                    self.login.address()
                 );
                 return Err(End::Unwilling(StoreError::Unavailable(why)));
             }
@@ -272,7 +277,7 @@ impl Watcher {
         if !reply::tells(&info) {
             let why = format!(
                 "{}: it takes CLIENT TRACKING and does not do it",
-                self.address
+                self.login.address()
             );
             return Err(End::Unwilling(StoreError::Unavailable(why)));
         }
@@ -305,11 +310,14 @@ impl Watcher {
         all: &Pipeline,
     ) -> Result<Vec<Value>, End> {
         let answers = connection.send_packed_commands(all, 0, all.len()).await;
-        answers.map_err(|it| End::Lost(fault::of_connection(&self.address, &it)))
+        answers.map_err(|it| End::Lost(fault::of_connection(&self.login.address(), &it)))
     }
 
     fn lost(&self, why: &str) -> End {
-        End::Lost(StoreError::Unavailable(format!("{}: {why}", self.address)))
+        End::Lost(StoreError::Unavailable(format!(
+            "{}: {why}",
+            self.login.address()
+        )))
     }
 
     fn now(&self) -> u64 {

@@ -16,6 +16,8 @@ pub(super) enum End {
     Demoted,
     /// It is another server than the one that is read from.
     Elsewhere,
+    /// The sentinels name another server.
+    Replaced,
     /// The server does not tell.
     Unwilling(StoreError),
 }
@@ -25,8 +27,23 @@ impl End {
     pub(super) fn pauses(&self) -> (Duration, Duration) {
         match self {
             Self::Refused(_) => link::PAUSES_REFUSED,
-            Self::Lost(_) | Self::Demoted | Self::Elsewhere | Self::Unwilling(_) => PAUSES,
+            Self::Lost(_)
+            | Self::Demoted
+            | Self::Elsewhere
+            | Self::Replaced
+            | Self::Unwilling(_) => PAUSES,
         }
+    }
+
+    /// What became of the server.
+    pub(super) fn in_words(&self) -> String {
+        let what = match self {
+            Self::Lost(why) | Self::Refused(why) | Self::Unwilling(why) => return why.to_string(),
+            Self::Demoted => "it is a replica now",
+            Self::Elsewhere => "another server than the one that is read from stands there now",
+            Self::Replaced => "the sentinels name another primary",
+        };
+        what.to_owned()
     }
 }
 

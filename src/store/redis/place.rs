@@ -1,0 +1,130 @@
+//! What a store's URL names.
+
+use redis::ConnectionInfo;
+
+use super::settings::refused;
+use crate::store::StoreError;
+
+/// Where sentinels listen unless said otherwise.
+const SENTINEL_PORT: u16 = 26379;
+
+/// What to connect to.
+pub(super) struct Place {
+    /// The server; with sentinels the first of them, to be replaced by the one that they name.
+    pub(super) server: ConnectionInfo,
+    /// What the sentinels call the servers, and the sentinels, where there are any.
+    pub(super) sentinels: Option<(String, Vec<ConnectionInfo>)>,
+}
+
+impl Place {
+    /// Reads a URL.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`], which does not repeat it: it may carry a password though it must not.
+    pub(super) fn read(url: &str) -> Result<Self, StoreError> {
+        const FORM: &str = "the store's URL must be redis://HOST[:PORT][/DATABASE] or rediss://…; \
+            user name and password have settings of their own";
+        const SENTINEL_FORM: &str = "the store's URL must be \
+            redis-sentinel://HOST[:PORT][,HOST[:PORT]…]/SERVICE[/DATABASE] or rediss-sentinel://…; \
+            user names and passwords have settings of their own";
+        let scheme = url.split_once("://");
+        let (read, form) = match scheme {
+            Some((scheme @ ("redis" | "rediss"), rest)) => (Self::of_one(scheme, rest), FORM),
+            Some((scheme @ ("redis-sentinel" | "rediss-sentinel"), rest)) => {
+                let scheme = scheme.trim_end_matches("-sentinel");
+                (Self::of_sentinels(scheme, rest), SENTINEL_FORM)
+            }
+            _ => (None, FORM),
+        };
+        let read = read.filter(|_| !url.contains(['@', '?', '#']));
+        read.map_or_else(|| refused(form), Ok)
+    }
+
+    fn of_one(scheme: &str, rest: &str) -> Option<Self> {
+        Some(Self {
+            server: format!("{scheme}://{rest}").parse().ok()?,
+            sentinels: None,
+        })
+    }
+
+    fn of_sentinels(scheme: &str, rest: &str) -> Option<Self> {
+        let (hosts, path) = rest.split_once('/')?;
+        let (service, database) = path.split_once('/').unwrap_or((path, ""));
+        // What sentinels take for a name.
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        if service.is_empty() || !service.bytes().all(is_name) {
+            return None;
+        }
+        let all = hosts.split(',').map(|host| {
+            let has_port = host
+                .rsplit_once(':')
+                .is_some_and(|(_, port)| !port.ends_with(']'));
+            let host = match has_port {
+                true => host.to_owned(),
+                false => format!("{host}:{SENTINEL_PORT}"),
+            };
+            format!("{scheme}://{host}/{database}").parse().ok()
+        });
+        let all = all.collect::<Option<Vec<ConnectionInfo>>>()?;
+        Some(Self {
+            server: all.first()?.clone(),
+            sentinels: Some((service.to_owned(), all)),
+        })
+    }
+
+    /// The number of the database.
+    pub(super) fn database(&self) -> i64 {
+        self.server.redis_settings().db()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_of_sentinels_names_them_and_the_service() {
+        for (url, want) in [
+            ("redis-sentinel://a/m", Some("a:26379 m 0")),
+            (
+                "rediss-sentinel://a:1,b,[::1],[::2]:2/m/3",
+                Some("a:1 b:26379 ::1:26379 ::2:2 m 3"),
+            ),
+            (
+                "redis-sentinel://a,b/a.name-of_1/",
+                Some("a:26379 b:26379 a.name-of_1 0"),
+            ),
+            ("redis-sentinel://", None),
+            ("redis-sentinel://a", None),
+            ("redis-sentinel://a/", None),
+            ("redis-sentinel:///m", None),
+            ("redis-sentinel://a,/m", None),
+            ("redis-sentinel://,a/m", None),
+            ("redis-sentinel://a:/m", None),
+            ("redis-sentinel://a:0x1/m", None),
+            ("redis-sentinel://a/m/three", None),
+            ("redis-sentinel://a/m/1/2", None),
+            ("redis-sentinel://a/m m", None),
+            ("redis-sentinel://a/m%20m", None),
+            ("redis-sentinel://user:hidden@a/m", None),
+            ("redis-sentinel://a,user:hidden@b/m", None),
+            ("redis-sentinel://a/m?password=hidden", None),
+            ("redis-sentinel://a/m#insecure", None),
+            ("redis-sentinels://a/m", None),
+        ] {
+            let place = Place::read(url);
+            if let Err(error) = &place {
+                assert!(matches!(error, StoreError::Refused(_)), "{url}: {error}");
+                assert!(!error.to_string().contains("hidden"), "{error}");
+            }
+            let found = place.ok().map(|place| {
+                let database = place.database();
+                let (service, all) = place.sentinels.expect("sentinels");
+                let all = all.iter().map(|it| it.addr().to_string());
+                let all = all.chain([service, database.to_string()]);
+                all.collect::<Vec<_>>().join(" ")
+            });
+            assert_eq!(found.as_deref(), want, "{url}");
+        }
+    }
+}
