@@ -34,6 +34,7 @@ mod chaos {
     mod runs;
     mod series;
     mod site;
+    mod stalls;
     mod suffering;
     mod telling;
     mod times;

@@ -72,9 +72,11 @@ pub(crate) struct Sample {
     pub(crate) threads: u64,
 }
 
-/// A time in which the machine did not let even a thread of ours run that only looks at the clock.
+/// A time in which the machine did not let somebody run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stall {
+    /// One of the processes; `None`: what all of them need, such as the store or whoever asks.
+    pub(crate) process: Option<usize>,
     pub(crate) begin: Duration,
     pub(crate) end: Duration,
 }
@@ -104,11 +106,5 @@ impl Trouble {
 impl History {
     pub(crate) fn kind(&self, credential: usize) -> Kind {
         self.credentials[credential]
-    }
-
-    /// How much of a time the machine stood still.
-    pub(crate) fn stalled(&self, from: Duration, to: Duration) -> Duration {
-        let overlap = |it: &Stall| it.end.min(to).saturating_sub(it.begin.max(from));
-        self.stalls.iter().map(overlap).sum()
     }
 }

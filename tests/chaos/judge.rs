@@ -102,7 +102,7 @@ fn of_answer(history: &History, times: &Times, terms: Terms, answer: &Answer) ->
     } = *answer;
     let kind = history.kind(credential);
     let old = staleness(times, terms, process, sent);
-    let old = old + history.stalled(sent.saturating_sub(old), came);
+    let old = old + times.stalled(process, sent.saturating_sub(old), came);
     let could = |valid| times.could_be(credential, valid, sent.saturating_sub(old), came);
     let mut wrong = Vec::new();
     match answer.class {
@@ -113,7 +113,7 @@ fn of_answer(history: &History, times: &Times, terms: Terms, answer: &Answer) ->
         }
         Class::Denied(_) if kind != Kind::Never && !could(false) => wrong.push(Wrong::Denied),
         Class::Fault => {
-            let stalled = history.stalled(sent.saturating_sub(STALLED), came);
+            let stalled = times.stalled(process, sent.saturating_sub(STALLED), came);
             if times.is_well(process, sent, came) && stalled.is_zero() {
                 wrong.push(Wrong::Unwell);
             }
@@ -121,7 +121,7 @@ fn of_answer(history: &History, times: &Times, terms: Terms, answer: &Answer) ->
         Class::Failed | Class::Silent => wrong.push(Wrong::Unanswered),
         Class::Allowed | Class::Denied(_) => {}
     }
-    let stalled = history.stalled(sent, came);
+    let stalled = times.stalled(process, sent, came);
     if came.saturating_sub(sent) > terms.deadline + SLACK + stalled {
         wrong.push(Wrong::Late);
     }
@@ -193,19 +193,30 @@ pub(crate) fn median(of: &[u64]) -> u64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
+impl Wrong {
+    /// What it is, without how much.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Stale { .. } => "let in after a revocation",
+            Self::Nobodys => "let in who is nobody",
+            Self::Denied => "denied who is valid",
+            Self::Unwell => "a fault while the store is well",
+            Self::Late => "later than the deadline",
+            Self::Unanswered => "no answer",
+            Self::Unrecovered => "did not come back after the fault",
+            Self::Grown { what, .. } => what,
+        }
+    }
+}
+
 impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stale { after } => {
                 write!(f, "let in {after:?} after its revocation was acknowledged")
             }
-            Self::Nobodys => f.write_str("let in who is nobody"),
-            Self::Denied => f.write_str("denied who is valid"),
-            Self::Unwell => f.write_str("a fault while the store is well"),
-            Self::Late => f.write_str("later than the deadline"),
-            Self::Unanswered => f.write_str("no answer"),
-            Self::Unrecovered => f.write_str("did not come back after the fault"),
             Self::Grown { what, first, last } => write!(f, "{what} grew from {first} to {last}"),
+            other => f.write_str(other.name()),
         }
     }
 }

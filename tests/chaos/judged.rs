@@ -162,7 +162,11 @@ fn a_fault_is_one_where_the_store_is_well() {
     answer(&mut history, 1, STEADY, 21_000, Class::Fault);
     assert_eq!(wrongs(&history), [Wrong::Unwell], "another's trouble");
     let (begin, end) = (at(20_900), at(20_990));
-    history.stalls.push(Stall { begin, end });
+    history.stalls.push(Stall {
+        process: Some(1),
+        begin,
+        end,
+    });
     assert_eq!(wrongs(&history), [], "nobody was let run");
 }
 

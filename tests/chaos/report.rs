@@ -9,10 +9,13 @@ use super::judge::{Terms, Violation, median};
 use super::plan::{Fault, Plan};
 use super::times::Times;
 
-/// How many violations are told whole.
-const TOLD: usize = 12;
+/// How many violations of a kind are told whole.
+const TOLD: usize = 6;
 /// How far around one is told what was the matter.
-const AROUND: Duration = Duration::from_secs(8);
+const AROUND: Duration = Duration::from_secs(15);
+
+/// How long word must have come for an allow to count as one where it comes.
+const LONG: Duration = Duration::from_secs(3);
 
 /// Gives it as text.
 pub(crate) fn report(plan: &Plan, history: &History, terms: Terms, broken: &[Violation]) -> String {
@@ -78,7 +81,7 @@ fn staleness(text: &mut String, history: &History, times: &Times) {
             && is_switched
             && !times.could_be(it.credential, true, it.sent, it.came)
         {
-            let told = times.is_told(it.process, it.sent.saturating_sub(AROUND), it.sent);
+            let told = times.is_told(it.process, it.sent.saturating_sub(LONG), it.sent);
             let after = it.sent - times.settled_at(it.credential, it.sent);
             let worst = &mut worst[usize::from(told)];
             *worst = after.max(*worst);
@@ -159,49 +162,47 @@ fn violations(text: &mut String, plan: &Plan, history: &History, broken: &[Viola
         text.push_str("no promise was broken\n");
         return;
     }
-    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    let mut kinds: BTreeMap<_, Vec<&Violation>> = BTreeMap::new();
     for it in broken {
-        let words = it.wrong.to_string();
-        let words = words.split(|it: char| it.is_ascii_digit()).next();
-        *kinds
-            .entry(words.unwrap_or_default().to_owned())
-            .or_default() += 1;
+        kinds.entry(it.wrong.name()).or_default().push(it);
     }
-    let _ = writeln!(text, "{} BROKEN: {kinds:?}", broken.len());
-    for it in broken.iter().take(TOLD) {
-        let _ = writeln!(
-            text,
-            "\n{:.3} s, process {}: {}",
-            it.at.as_secs_f64(),
-            it.process,
-            it.wrong
-        );
-        if let Some(answer) = it.answer {
-            let kind = history.kind(answer.credential);
-            let _ = writeln!(text, "  {kind:?} {answer:?}");
-            let near = history.writes.iter().filter(|write| {
-                let end = write.end.unwrap_or(history.length);
-                write.credential == answer.credential
-                    && write.begin <= answer.came
-                    && end + AROUND >= answer.sent
-            });
-            for write in near {
+    for (name, all) in kinds {
+        let _ = writeln!(text, "\nBROKEN {} times: {name}", all.len());
+        all.iter()
+            .take(TOLD)
+            .for_each(|it| violation(text, history, it));
+    }
+    let _ = writeln!(text, "\nagain: {}", replay(plan));
+}
+
+/// What is broken, and all around it that may be why.
+fn violation(text: &mut String, history: &History, broken: &Violation) {
+    let (at, process, wrong) = (broken.at, broken.process, broken.wrong);
+    let seconds = at.as_secs_f64();
+    let _ = writeln!(text, "\n{seconds:.3} s, process {process}: {wrong}");
+    if let Some(answer) = broken.answer {
+        let kind = history.kind(answer.credential);
+        let _ = writeln!(text, "  {kind:?} {answer:?}");
+        for write in &history.writes {
+            let end = write.end.unwrap_or(history.length);
+            if write.credential == answer.credential
+                && write.begin <= answer.came
+                && end + AROUND >= answer.sent
+            {
                 let _ = writeln!(text, "  {write:?}");
             }
         }
-        let near = history.troubles.iter();
-        let near = near.filter(|near| near.begin <= it.at && near.end + AROUND >= it.at);
-        for trouble in near {
-            let _ = writeln!(text, "  {trouble:?}");
-        }
-        for stall in &history.stalls {
-            if stall.begin <= it.at + AROUND && stall.end + Duration::from_secs(1) >= it.at {
-                let _ = writeln!(text, "  {stall:?}");
-                break;
-            }
-        }
     }
-    let _ = writeln!(text, "\nagain: {}", replay(plan));
+    let is_near = |begin: Duration, end: Duration, around| begin <= at && end + around >= at;
+    let troubles = history.troubles.iter();
+    for it in troubles.filter(|it| is_near(it.begin, it.end, AROUND)) {
+        let _ = writeln!(text, "  {it:?}");
+    }
+    let stalls = history.stalls.iter();
+    let meant = stalls.filter(|it| it.process.is_none_or(|it| it == process));
+    for it in meant.filter(|it| is_near(it.begin, it.end, Duration::from_secs(1))) {
+        let _ = writeln!(text, "  {it:?}");
+    }
 }
 
 /// The command that has the same befall the store.

@@ -4,8 +4,6 @@ use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::RwLock;
@@ -15,17 +13,14 @@ use tokio::time::{interval, sleep_until};
 
 use super::draw::Draw;
 use super::estate::{Estate, PROCESSES, Ways};
-use super::history::{History, Kind, Sample, Stall, Trouble};
+use super::history::{History, Kind, Sample, Trouble};
 use super::plan::{Plan, Planned};
 use super::site::{Asker, credentials, start};
+use super::stalls::{Stalls, Whom};
 use super::suffering::{Sufferer, suffer_on_way};
 use super::writing::Writer;
 use crate::support::check::CheckClient;
 use crate::support::server::Server;
-
-/// A thread that sleeps this long and wakes so much later has found a stall.
-const LOOK: Duration = Duration::from_millis(2);
-const STALL: Duration = Duration::from_millis(25);
 
 /// Has it happen. `dir` is where logs go; `tells` has every fault told as it begins.
 pub(crate) async fn run(plan: &Plan, dir: &PathBuf, tells: bool) -> History {
@@ -56,7 +51,12 @@ pub(crate) async fn run(plan: &Plan, dir: &PathBuf, tells: bool) -> History {
         work.spawn(writer.clone().switch(credential, draw, plan.length));
     }
     drop(writer);
-    let stalls = Stalls::look(begun);
+    let whom = Whom::default();
+    let stalls = Stalls::look(begun, Arc::clone(&whom));
+    let ours = servers.iter().enumerate();
+    let ours = ours.map(|(process, it)| (it.id(), Some(process)));
+    let ours = ours.chain([(std::process::id(), None)]);
+    let ours: Vec<_> = ours.collect();
     let (troubles, troubled) = unbounded_channel();
     work.spawn(on_ways(
         Arc::clone(&estate.ways),
@@ -69,7 +69,10 @@ pub(crate) async fn run(plan: &Plan, dir: &PathBuf, tells: bool) -> History {
         estate,
         begun,
         writing,
+        ours,
+        whom,
     };
+    sufferer.look_at_all();
     let (samples, estate) = tokio::join!(
         sample(&servers, begun, plan.length),
         on_servers(sufferer, plan, tells, troubles)
@@ -188,36 +191,5 @@ fn keep_logs(servers: &[Server], dir: &PathBuf) {
     for (process, server) in servers.iter().enumerate() {
         let file = dir.join(format!("process-{process}.log"));
         fs::write(file, server.log()).expect("a file in target");
-    }
-}
-
-/// Looks for stalls on a thread of its own.
-struct Stalls {
-    ends: Arc<AtomicBool>,
-    thread: thread::JoinHandle<Vec<Stall>>,
-}
-
-impl Stalls {
-    fn look(begun: Instant) -> Self {
-        let ends = Arc::new(AtomicBool::new(false));
-        let end = Arc::clone(&ends);
-        let thread = thread::spawn(move || {
-            let mut stalls = Vec::new();
-            while !end.load(Ordering::Relaxed) {
-                let begin = begun.elapsed();
-                thread::sleep(LOOK);
-                let end = begun.elapsed();
-                if end - begin > STALL {
-                    stalls.push(Stall { begin, end });
-                }
-            }
-            stalls
-        });
-        Self { ends, thread }
-    }
-
-    fn end(self) -> Vec<Stall> {
-        self.ends.store(true, Ordering::Relaxed);
-        self.thread.join().expect("it only looks at the clock")
     }
 }

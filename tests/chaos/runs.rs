@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::judge::judge;
+use super::judge::{Violation, judge};
 use super::plan::{Pace, Plan};
 use super::report::{replay, report};
 use super::run::{run, say};
@@ -49,6 +49,7 @@ async fn whatever_befalls_the_store_no_promise_is_broken() {
     let title = format!("{topology}, seed {}, {:?}", plan.seed, plan.length);
     for (name, text) in [
         ("report.txt", told.clone()),
+        ("broken.txt", listed(&broken)),
         ("series.csv", csv(&history)),
         ("plot.svg", svg(&history, &title)),
     ] {
@@ -58,6 +59,13 @@ async fn whatever_befalls_the_store_no_promise_is_broken() {
         say(&told);
     }
     assert!(broken.is_empty(), "{told}");
+}
+
+/// All that is broken, a line each.
+fn listed(broken: &[Violation]) -> String {
+    let line =
+        |it: &Violation| format!("{:?} {} {} {:?}\n", it.at, it.process, it.wrong, it.answer);
+    broken.iter().map(line).collect()
 }
 
 /// Everything once, so that `cargo test` has an end.

@@ -1,6 +1,6 @@
 //! Has the store suffer what is planned, and puts all right again.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::{ErrorKind, RedisError, Value, pipe};
@@ -11,6 +11,7 @@ use tokio::time::{sleep, sleep_until};
 use super::estate::{Estate, PASSWORD, USER, Ways};
 use super::history::Trouble;
 use super::plan::{Fault, Planned};
+use super::stalls::Whom;
 use super::telling::{ask, tell};
 use crate::support::proxy::Way;
 use crate::support::redis::RedisServer;
@@ -32,6 +33,9 @@ pub(crate) struct Sufferer {
     pub(crate) begun: Instant,
     /// Held by whoever writes; nobody writes into a store that is emptied and restored.
     pub(crate) writing: Arc<RwLock<()>>,
+    /// Who is looked at for stalls, but for the servers, and who with them.
+    pub(crate) ours: Vec<(u32, Option<usize>)>,
+    pub(crate) whom: Whom,
 }
 
 /// Has a way be so while that is planned.
@@ -67,12 +71,20 @@ impl Sufferer {
         let done = self.suffer_at(number, planned.fault, end).await;
         done.unwrap_or_else(|error| panic!("{planned:?}: {error}"));
         self.estate.await_whole().await;
+        self.look_at_all();
         Trouble {
             fault: planned.fault,
             begin,
             end: self.begun.elapsed(),
             process: None,
         }
+    }
+
+    /// Has the servers that run now be looked at for stalls.
+    pub(crate) fn look_at_all(&self) {
+        let servers = self.estate.nodes().map(|it| (it.id(), None));
+        let all = servers.chain(self.ours.iter().copied()).collect();
+        *self.whom.lock().unwrap_or_else(PoisonError::into_inner) = all;
     }
 
     async fn victim(&self, planned: &Planned) -> usize {

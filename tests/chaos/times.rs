@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::history::{Class, History, Kind, Write};
+use super::history::{Class, History, Kind, Stall, Write};
 
 /// An interval; both ends belong to it.
 type Span = (Duration, Duration);
@@ -15,6 +15,8 @@ pub(crate) struct Times {
     untold: Vec<Vec<Span>>,
     /// By process, when somebody was let in who was never touched.
     let_in: Vec<Vec<Duration>>,
+    /// By process, when the machine did not let it run, or somebody whom it needs.
+    stalls: Vec<Vec<Span>>,
     /// By credential.
     writes: Vec<Vec<Write>>,
 }
@@ -40,7 +42,13 @@ impl Times {
         for it in &history.writes {
             writes[it.credential].push(*it);
         }
+        let stalls = |process| {
+            let meant = move |it: &&Stall| it.process.is_none_or(|it| it == process);
+            let stalls = history.stalls.iter().filter(meant);
+            merged(stalls.map(|it| (it.begin, it.end)))
+        };
         Self {
+            stalls: (0..history.processes).map(stalls).collect(),
             unwell: spans(&|it| it.recovers_within()),
             untold: spans(&|it| it.hears_within()),
             let_in,
@@ -56,6 +64,15 @@ impl Times {
     /// Whether a process was told of changes all the time.
     pub(crate) fn is_told(&self, process: usize, from: Duration, to: Duration) -> bool {
         !meets(&self.untold[process], from, to)
+    }
+
+    /// How much of a time the machine did not let a process run.
+    pub(crate) fn stalled(&self, process: usize, from: Duration, to: Duration) -> Duration {
+        let all = &self.stalls[process];
+        let first = all.partition_point(|it| it.1 < from);
+        let met = all[first..].iter().take_while(|it| it.0 <= to);
+        met.map(|it| it.1.min(to).saturating_sub(it.0.max(from)))
+            .sum()
     }
 
     /// Whether a process let somebody in who was never touched.

@@ -130,6 +130,11 @@ impl Server {
         self.process.signal(signal);
     }
 
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Gives how much memory it has, in bytes.
     pub fn memory(&self) -> u64 {
         let kilobytes = self.status("VmRSS:");
