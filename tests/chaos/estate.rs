@@ -28,6 +28,8 @@ pub(crate) const PASSWORD: &str = "the-right-password";
 
 /// What README.md has for that user, but for its name and password.
 const RIGHTS: &str = "~pc:* ~pcu:* ~pcw:* +client|tracking +client|trackinginfo +del +eval +evalsha +exists +get +incrby +pexpire +role +scan +set +wait";
+/// What it needs on a cluster besides.
+const MEMBERS_RIGHTS: &str = "+cluster|nodes +asking";
 
 /// How long until all stands as at the start.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -88,7 +90,7 @@ impl Ways {
 impl Estate {
     /// Starts it, empty.
     pub(crate) async fn start(topology: Topology) -> Self {
-        let options = options();
+        let options = options(topology);
         let options: Vec<_> = options.iter().map(String::as_str).collect();
         match topology {
             Topology::Single => {
@@ -257,12 +259,15 @@ impl Servers {
 }
 
 /// A server that loses nothing of what it has acknowledged, however it ends, and that knows the processes' user.
-fn options() -> Vec<String> {
+fn options(topology: Topology) -> Vec<String> {
     let password = format!(">{PASSWORD}");
     let words = ["--appendonly", "yes", "--appendfsync", "always"];
     let mut options: Vec<_> = words.map(str::to_owned).into();
     options.extend(["--user", USER, "on", &password].map(str::to_owned));
     options.extend(RIGHTS.split(' ').map(str::to_owned));
+    if topology == Topology::Cluster {
+        options.extend(MEMBERS_RIGHTS.split(' ').map(str::to_owned));
+    }
     options
 }
 

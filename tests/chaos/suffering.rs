@@ -23,6 +23,9 @@ const TOO_SLOW: Duration = Duration::from_millis(120);
 /// How often what is killed again and again is.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// The record that is there where the directory is (`src/directory/check.rs`).
+const CHECK: &str = "pc:m:peppers";
+
 /// How long a server may take to be as it was.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -278,14 +281,16 @@ async fn kept(node: &RedisServer) -> Result<Vec<(String, Vec<u8>)>, RedisError> 
     Ok(kept)
 }
 
-/// In one step, as a backup that is in place before anybody is let to it.
+/// Writes it where it belongs now.
 async fn restore(estate: &Estate, kept: &[(String, Vec<u8>)]) -> Result<(), RedisError> {
     let begun = Instant::now();
     loop {
         let mut restored = Err(RedisError::from((ErrorKind::Client, "nowhere to restore")));
         // Who is no primary for it says so, and where it belongs may have changed.
         for number in estate.primaries().await {
-            restored = restored.or(restore_to(estate.node(number), kept).await);
+            if restored.is_err() {
+                restored = restore_to(estate.node(number), kept).await;
+            }
         }
         match restored {
             Err(_) if begun.elapsed() < PATIENCE => sleep(AGAIN).await,
@@ -294,10 +299,13 @@ async fn restore(estate: &Estate, kept: &[(String, Vec<u8>)]) -> Result<(), Redi
     }
 }
 
+/// In the order in which an import writes: what says that the store is whole comes last.
 async fn restore_to(node: &RedisServer, kept: &[(String, Vec<u8>)]) -> Result<(), RedisError> {
+    let mut kept: Vec<_> = kept.iter().collect();
+    kept.sort_by_key(|(key, _)| key == CHECK);
     ask(node, async |mut connection| {
+        // Not one transaction, which a cluster does not take for keys of several slots.
         let mut all = pipe();
-        all.atomic();
         for (key, value) in kept {
             all.set(key, value).ignore();
         }
