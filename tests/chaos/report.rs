@@ -64,11 +64,20 @@ fn counts(text: &mut String, history: &History, times: &Times) {
         at(0.99),
         at(0.999)
     );
-    let stalls: Duration = history.stalls.iter().map(|it| it.end - it.begin).sum();
-    let count = history.stalls.len();
+    let excused = history
+        .answers
+        .iter()
+        .filter(|it| it.class == Class::Fault && times.is_well(it.process, it.sent, it.came));
+    let stalled =
+        (0..history.processes).map(|it| times.stalled(it, Duration::ZERO, history.length));
+    let stalled: Vec<_> = stalled
+        .map(|it| format!("{:.1}", it.as_secs_f64()))
+        .collect();
     let _ = writeln!(
         text,
-        "the machine stood still {count} times, {stalls:?} in all"
+        "the machine held up one of ours for {} s (by process); 503s while the store is well: {}, those for that included",
+        stalled.join(", "),
+        excused.count()
     );
 }
 
