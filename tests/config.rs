@@ -20,6 +20,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use support::sample;
+use support::tls::Authority;
 
 /// A configuration that is good, and takes a directory.
 const GOOD: &str = r#"listen:
@@ -316,6 +317,97 @@ fn a_good_configuration_is_good_and_a_taken_port_is_another_failure() {
         "{}",
         taken.err
     );
+}
+
+#[test]
+fn how_a_redis_is_reached_is_checked_with_all_of_its_files() {
+    let site = Site::new();
+    let authority = Authority::new();
+    let (own, other) = (authority.certify_server().pem(), authority.certify_server());
+    let other_key = other.pem().1;
+    for (name, text) in [
+        ("pepper", "a pepper of more than thirty-two bytes"),
+        ("password", "hidden"),
+        ("own.pem", &own.0),
+        ("own.key", &own.1),
+        ("other.key", &other_key),
+    ] {
+        site.write(name, text);
+    }
+    let tls = "client_cert_file: own.pem\n  client_key_file: own.key";
+    for (url, settings, want) in [
+        ("redis-sentinel://a,b:1/m/3", "username: u", None),
+        (
+            "redis-sentinel://a/m",
+            "sentinel_username: s\n  sentinel_password_file: password",
+            None,
+        ),
+        ("rediss://a", tls, None),
+        ("rediss-sentinel://a/m", tls, None),
+        ("redis-sentinel://a", "", Some(("4: store.url", "SERVICE"))),
+        (
+            "redis-sentinel://u:hidden@a/m",
+            "",
+            Some(("4: store.url", "user name")),
+        ),
+        ("redis://a:port", "", Some(("4: store.url", "HOST[:PORT]"))),
+        (
+            "redis://a",
+            "sentinel_username: s",
+            Some(("6: store.sentinel_username", "redis-sentinel")),
+        ),
+        (
+            "memory:",
+            "sentinel_password_file: password",
+            Some(("6: store.sentinel_password_file", "Redis")),
+        ),
+        (
+            "redis-sentinel://a/m",
+            "sentinel_password_file: nowhere",
+            Some(("6: store.sentinel_password_file", "nowhere cannot be read")),
+        ),
+        (
+            "rediss://a",
+            "client_cert_file: own.pem",
+            Some(("6: store.client_cert_file", "client_key_file")),
+        ),
+        (
+            "rediss://a",
+            "client_key_file: own.key",
+            Some(("6: store.client_key_file", "client_cert_file")),
+        ),
+        ("redis://a", tls, Some(("6: store.client_cert_file", "TLS"))),
+        (
+            "rediss://a",
+            "client_cert_file: own.pem\n  client_key_file: nowhere",
+            Some(("7: store.client_key_file", "nowhere cannot be read")),
+        ),
+        (
+            "rediss://a",
+            "client_cert_file: own.pem\n  client_key_file: other.key",
+            Some(("7: store.client_key_file", "not that of the certificate")),
+        ),
+        (
+            "rediss://a",
+            "client_cert_file: own.pem\n  client_key_file: password",
+            Some(("7: store.client_key_file", "no private key")),
+        ),
+        (
+            "rediss://a",
+            "client_cert_file: password\n  client_key_file: own.key",
+            Some(("6: store.client_cert_file", "no certificates")),
+        ),
+    ] {
+        let store = format!("store:\n  url: {url:?}\n  pepper_files: [pepper]\n  {settings}");
+        let config = GOOD.replace("store: { directory_file: directory.yaml }", &store);
+        site.write("c.yaml", &config);
+        let checked = site.run(&["config", "check", "c.yaml"]);
+        match want {
+            None => assert_eq!((checked.code, &*checked.err), (0, ""), "{url} {settings}"),
+            Some((place, word)) => problems(&checked, &[(&format!("c.yaml:{place}"), word)]),
+        }
+        assert!(!checked.err.contains("hidden"), "{}", checked.err);
+    }
 }
 
 #[test]

@@ -14,5 +14,6 @@ mod faults {
     mod load;
     mod lost;
     mod refusals;
+    mod sentinels;
     mod site;
 }

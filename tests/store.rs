@@ -28,9 +28,12 @@ use portcullis::{
     },
 };
 use support::redis::{Product, RedisServer};
+use support::sentinel::Sentinels;
 use tokio::{
+    runtime::Handle,
+    sync::OnceCell,
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
-    task::JoinSet,
+    task::{self, JoinSet},
     time::timeout,
 };
 
@@ -85,9 +88,36 @@ impl Backend {
         }
     }
 
+    fn server(product: Product) -> Self {
+        let server = RedisServer::start(product);
+        Self::remote(server.url(), server.url(), Box::new(server))
+    }
+
+    /// All are in one group, which is started once, each in a database of its own.
+    fn sentinel() -> Self {
+        static GROUP: OnceCell<Sentinels> = OnceCell::const_new();
+        static DATABASES: AtomicU64 = AtomicU64::new(0);
+        let number = DATABASES.fetch_add(1, Ordering::SeqCst);
+        let started = GROUP.get_or_init(|| async {
+            let databases = ["--databases", "100"];
+            let group = Sentinels::builder(Product::Redis).options(&databases);
+            let group = group.start().await;
+            // Not the one that was there first.
+            group.failover().await;
+            group
+        });
+        let found = async {
+            let group = started.await;
+            (group.url(), group.primary_address().await)
+        };
+        let (url, primary) = task::block_in_place(|| Handle::current().block_on(found));
+        let primary = format!("redis://{primary}/{number}");
+        Self::remote(format!("{url}/{number}"), primary, Box::new(()))
+    }
+
     /// The clock of a server cannot be moved, so time passes by shortening what every key has left. A lifetime begun
     /// is taken as whole again, or the time that the test itself takes would add up.
-    fn server(product: Product) -> Self {
+    fn remote(url: String, server: String, home: Box<dyn Any + Send + Sync>) -> Self {
         const PASS: &str = "\
             for _, key in ipairs(redis.call('KEYS', '*')) do
               local left = redis.call('PTTL', key)
@@ -96,16 +126,12 @@ impl Backend {
                 redis.call('PEXPIRE', key, string.format('%d', whole - ARGV[1]))
               end
             end";
-        let server = RedisServer::start(product);
         let settings = Settings {
-            ca: None,
-            password: None,
             timeout: 10 * SECOND,
-            url: server.url(),
-            username: None,
-            watched: None,
+            url,
+            ..Settings::default()
         };
-        let client = ::redis::Client::open(server.url()).expect("a client");
+        let client = ::redis::Client::open(server).expect("a client");
         Self {
             store: Arc::new(Redis::new(settings).expect("a store")),
             pass: Box::new(move |time| {
@@ -119,7 +145,7 @@ impl Backend {
                     passed.expect("an answer");
                 })
             }),
-            _home: Box::new(server),
+            _home: home,
         }
     }
 
@@ -702,4 +728,5 @@ run_on!(file, expiry_is_reported_to_every_watcher);
 run_on!(memory, expiry_is_reported_to_every_watcher);
 // Not yet told of expiry: that takes a watcher of the server's own messages.
 run_on!(redis);
+run_on!(sentinel);
 run_on!(valkey);

@@ -28,12 +28,9 @@ const AMPLE: Duration = Duration::from_secs(10);
 
 fn settings(url: &str, timeout: Duration) -> Settings {
     Settings {
-        ca: None,
-        password: None,
         timeout,
         url: url.to_owned(),
-        username: None,
-        watched: None,
+        ..Settings::default()
     }
 }
 

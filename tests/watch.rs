@@ -44,12 +44,12 @@ fn follow_at(url: String, login: Option<(&str, &str)>) -> Following {
         }),
     };
     let store = Redis::new(Settings {
-        ca: None,
         password: login.map(|(_, it)| portcullis::credential::Secret::new(it.as_bytes())),
         timeout: PATIENCE,
         url,
         username: login.map(|(it, _)| it.to_owned()),
         watched: Some(watched),
+        ..Settings::default()
     });
     let store = store.expect("a store");
     let (tell, told) = unbounded_channel();

@@ -100,12 +100,9 @@ async fn two_servers_on_one_redis_agree_on_every_credential_and_no_key_names_any
 /// Opens the directory of the servers from outside of them, where tokens can be chosen. Its clock stands still.
 async fn open(redis: &RedisServer) -> Directory {
     let settings = Settings {
-        ca: None,
-        password: None,
         timeout: PATIENCE,
         url: redis.url(),
-        username: None,
-        watched: None,
+        ..Settings::default()
     };
     let store = Redis::new(settings).expect("a store");
     let now = UNIX_EPOCH + Duration::from_secs(Clock::system().unix_seconds());

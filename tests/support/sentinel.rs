@@ -243,8 +243,13 @@ impl Sentinels {
     /// Kills the primary as a crash would, and gives its number.
     pub async fn kill_primary(&mut self) -> usize {
         let old = self.primary().await;
-        self.servers[old].kill();
+        self.kill(old);
         old
+    }
+
+    /// Kills a server as a crash would.
+    pub fn kill(&mut self, number: usize) {
+        self.servers[number].kill();
     }
 
     /// Waits until another server than this one is the primary, by what most sentinels and itself say. Gives its number.

@@ -9,6 +9,11 @@ use crate::store::StoreError;
 
 /// Says why there is no connection to `address`, or why it broke.
 pub(super) fn of_connection(address: &str, error: &RedisError) -> StoreError {
+    StoreError::Unavailable(cause(address, error))
+}
+
+/// The same, to be a part of what is told.
+pub(super) fn cause(address: &str, error: &RedisError) -> String {
     let cause = match error.kind() {
         _ if error.is_timeout() => "no connection in time".to_owned(),
         ErrorKind::Extension | ErrorKind::Server(_) => meaning(error.code().unwrap_or_default()),
@@ -16,20 +21,44 @@ pub(super) fn of_connection(address: &str, error: &RedisError) -> StoreError {
             "the connection was closed".to_owned()
         }
         // What the system or TLS says; nobody's data.
-        ErrorKind::Client | ErrorKind::InvalidClientConfig | ErrorKind::Io => error.to_string(),
+        ErrorKind::Client | ErrorKind::InvalidClientConfig | ErrorKind::Io => {
+            of_system(&error.to_string())
+        }
         _ => "it does not speak RESP3 (Redis 6 or later, Valkey)".to_owned(),
     };
-    StoreError::Unavailable(format!("{address}: {cause}"))
+    format!("{address}: {cause}")
+}
+
+/// Says what the system or TLS says, and more of what it says of us.
+fn of_system(said: &str) -> String {
+    let meaning = match said.strip_prefix("received fatal alert: ") {
+        Some("CertificateRequired") => "it wants a certificate of its clients",
+        Some(
+            "BadCertificate"
+            | "CertificateExpired"
+            | "CertificateRevoked"
+            | "CertificateUnknown"
+            | "UnknownCA"
+            | "UnsupportedCertificate",
+        ) => "it does not accept the client certificate",
+        _ => return said.to_owned(),
+    };
+    format!("{meaning} ({said})")
 }
 
 /// Says why the answer to a command on `key` is not one of those that it has.
 pub(super) fn of_answer(key: &str, answer: &Value) -> StoreError {
     match answer {
         Value::ServerError(error) if error.code() != "WRONGTYPE" => {
-            StoreError::Unavailable(meaning(code_of(error)))
+            StoreError::Unavailable(of_server(error))
         }
         _ => StoreError::Corrupt(format!("{key} holds something else than a record")),
     }
+}
+
+/// Says what the server answered instead.
+pub(super) fn of_server(error: &ServerError) -> String {
+    meaning(code_of(error))
 }
 
 /// Tells whether the server takes the key for no number, or the sum for too large.
@@ -165,6 +194,12 @@ mod tests {
             (io(io::ErrorKind::BrokenPipe), "the connection was closed"),
             (io(io::ErrorKind::TimedOut), "no connection in time"),
             (io(io::ErrorKind::ConnectionRefused), "connection refused"),
+            (
+                RedisError::from(io::Error::other(
+                    "received fatal alert: CertificateRequired",
+                )),
+                "it wants a certificate of its clients (received fatal alert: CertificateRequired)",
+            ),
             (
                 RedisError::from((ErrorKind::Parse, "secret")),
                 "it does not speak RESP3 (Redis 6 or later, Valkey)",

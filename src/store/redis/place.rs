@@ -56,12 +56,11 @@ impl Place {
             return None;
         }
         let all = hosts.split(',').map(|host| {
-            let has_port = host
-                .rsplit_once(':')
-                .is_some_and(|(_, port)| !port.ends_with(']'));
-            let host = match has_port {
-                true => host.to_owned(),
-                false => format!("{host}:{SENTINEL_PORT}"),
+            let port = host.rsplit_once(':').map(|(_, port)| port);
+            let host = match port {
+                Some("") => return None,
+                Some(port) if !port.ends_with(']') => host.to_owned(),
+                _ => format!("{host}:{SENTINEL_PORT}"),
             };
             format!("{scheme}://{host}/{database}").parse().ok()
         });

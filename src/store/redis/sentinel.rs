@@ -21,7 +21,6 @@ use tokio::time;
 pub(super) use self::judgement::Primary;
 use self::judgement::judge;
 use super::fault;
-use crate::store::StoreError;
 
 /// How often they are asked whether the primary is still the same.
 const ROUND: Duration = Duration::from_secs(1);
@@ -94,7 +93,7 @@ impl Sentinels {
         for answer in answers {
             match answer {
                 Ok(primary) => said.extend(primary),
-                Err(why) => silent.push(why.to_string()),
+                Err(why) => silent.push(why),
             }
         }
         self.tell_silence(silent.len() == listed, &silent);
@@ -176,18 +175,16 @@ fn members(clients: Vec<Client>) -> Vec<Arc<Sentinel>> {
 
 impl Sentinel {
     /// Asks it; `None`: it does not know the service.
-    async fn ask(&self, service: &str) -> Result<Option<Primary>, StoreError> {
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    async fn ask(&self, service: &str) -> Result<Option<Primary>, String> {
         let asked = time::timeout(PATIENCE, self.exchange(service)).await;
-        let address = self.client.get_connection_info().addr().to_string();
+        let address = self.client.get_connection_info().addr();
         let answer = match asked {
-            Ok(Ok(answers)) => Primary::read(&answers).map_err(|why| {
-                let why = format!("{address}: {why}");
-                StoreError::Unavailable(why)
-            }),
-            Ok(Err(error)) => Err(fault::of_connection(&address, &error)),
-            Err(_) => Err(StoreError::Unavailable(format!(
-                "{address}: no answer in time"
-            ))),
+            Ok(Ok(answers)) => Primary::read(&answers).map_err(|why| format!("{address}: {why}")),
+            Ok(Err(error)) => Err(fault::cause(&address.to_string(), &error)),
+            Err(_) => Err(format!("{address}: no answer in time")),
         };
         if answer.is_err() {
             // Another attempt begins anew, so that nothing piles up in one that hangs.

@@ -62,9 +62,7 @@ impl Settings {
     pub(super) fn into_client(self) -> Result<Client, StoreError> {
         let place = Place::read(&self.url)?;
         let login = (self.username.as_ref(), self.password.as_ref());
-        let redis = redis_settings(login)?
-            .set_protocol(ProtocolVersion::RESP3)
-            .set_db(place.database());
+        let redis = redis_settings(login)?.set_db(place.database());
         self.client_of(place.server, redis)
     }
 
@@ -129,6 +127,7 @@ fn redis_settings(
     (username, password): (Option<&String>, Option<&Secret>),
 ) -> Result<RedisConnectionInfo, StoreError> {
     let mut redis = RedisConnectionInfo::default()
+        .set_protocol(ProtocolVersion::RESP3)
         // Access rules rarely allow it, and every attempt would stand in the server's ACL LOG.
         .set_skip_set_lib_name();
     if let Some(username) = username {

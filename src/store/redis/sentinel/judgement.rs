@@ -32,9 +32,7 @@ impl Primary {
         let (address, details) = match answers {
             [Value::Nil, _] => return Ok(None),
             [Value::Array(address), details] => (address, details),
-            [error @ Value::ServerError(_), _] => {
-                return Err(fault::of_answer("the primary's address", error).to_string());
-            }
+            [Value::ServerError(error), _] => return Err(fault::of_server(error)),
             _ => return Err("it is no sentinel".to_owned()),
         };
         let place = match &address[..] {
@@ -72,14 +70,13 @@ pub(super) fn judge(said: &[Primary], listed: usize, known: Option<&Primary>) ->
 }
 
 fn epoch(details: &Value) -> u64 {
-    let Value::Array(details) = details else {
+    let Value::Map(details) = details else {
         return 0;
     };
-    let mut pairs = details.chunks_exact(2);
-    let epoch = pairs.find_map(|it| match it {
-        [name, value] if text(name) == Some("config-epoch") => text(value)?.parse().ok(),
-        _ => None,
-    });
+    let mut found = details
+        .iter()
+        .filter(|(name, _)| text(name) == Some("config-epoch"));
+    let epoch = found.find_map(|(_, value)| text(value)?.parse().ok());
     epoch.unwrap_or_default()
 }
 
@@ -133,7 +130,12 @@ mod tests {
             let bulk = |it: &&str| Value::BulkString(it.as_bytes().to_vec());
             Value::Array(all.iter().map(bulk).collect())
         };
-        let details = words(&["name", "m", "config-epoch", "7", "ip", "h"]);
+        let pair = |(name, value): (&str, &str)| {
+            let [name, value] = [name, value].map(|it| Value::BulkString(it.into()));
+            (name, value)
+        };
+        let map = |all: &[(&str, &str)]| Value::Map(all.iter().copied().map(pair).collect());
+        let details = map(&[("name", "m"), ("config-epoch", "7"), ("ip", "h")]);
         let long = "h".repeat(HOST_BYTES_MAX + 1);
         for (address, details, want) in [
             (
@@ -144,7 +146,7 @@ mod tests {
             (words(&["::1", "1"]), Value::Nil, Ok(Some(("::1:1", 0)))),
             (
                 words(&["h", "1"]),
-                words(&["config-epoch"]),
+                map(&[("config-epoch", "x")]),
                 Ok(Some(("h:1", 0))),
             ),
             (Value::Nil, Value::Nil, Ok(None)),
