@@ -24,6 +24,7 @@ mod support;
 /// In `tests/chaos/`.
 mod chaos {
     mod draw;
+    mod emptied;
     mod estate;
     mod history;
     mod judge;

@@ -13,9 +13,9 @@ const HEARD: Duration = Duration::from_millis(50 + 250);
 const UNTOLD: Duration = Duration::from_secs(1);
 /// What is added to bounds that are measured through a busy machine.
 pub(crate) const SLACK: Duration = Duration::from_millis(250);
-/// How long after a time in which the machine stood still an answer of the store may still be late: the store is given
-/// up for a quarter of a second at first, and half as much again.
-const STALLED: Duration = Duration::from_millis(500);
+/// Where the machine held one of ours up for so much of the half second before an answer (the store is given up for a quarter
+/// of a second at first, and half as much again), the store had no chance of being in time, which is 50 ms.
+const HELD_UP: (Duration, Duration) = (Duration::from_millis(30), Duration::from_millis(500));
 
 /// What must not grow, and what it may grow by between the first and the last third.
 const MEMORY: (f64, u64) = (1.10, 8 * 1024);
@@ -113,8 +113,8 @@ fn of_answer(history: &History, times: &Times, terms: Terms, answer: &Answer) ->
         }
         Class::Denied(_) if kind != Kind::Never && !could(false) => wrong.push(Wrong::Denied),
         Class::Fault => {
-            let stalled = times.stalled(process, sent.saturating_sub(STALLED), came);
-            if times.is_well(process, sent, came) && stalled.is_zero() {
+            let stalled = times.stalled(process, sent.saturating_sub(HELD_UP.1), came);
+            if times.is_well(process, sent, came) && stalled < HELD_UP.0 {
                 wrong.push(Wrong::Unwell);
             }
         }

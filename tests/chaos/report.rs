@@ -14,6 +14,7 @@ const TOLD: usize = 6;
 /// How far around one is told what was the matter.
 const AROUND: Duration = Duration::from_secs(15);
 
+const NEAR: Duration = Duration::from_millis(500);
 /// How long word must have come for an allow to count as one where it comes.
 const LONG: Duration = Duration::from_secs(3);
 
@@ -209,7 +210,10 @@ fn violation(text: &mut String, history: &History, broken: &Violation) {
     }
     let stalls = history.stalls.iter();
     let meant = stalls.filter(|it| it.process.is_none_or(|it| it == process));
-    for it in meant.filter(|it| is_near(it.begin, it.end, Duration::from_secs(1))) {
+    for it in meant
+        .filter(|it| is_near(it.begin, it.end, NEAR))
+        .take(TOLD)
+    {
         let _ = writeln!(text, "  {it:?}");
     }
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::judge::{Violation, judge};
-use super::plan::{Pace, Plan};
+use super::plan::{Fault, Pace, Plan, Planned};
 use super::report::{replay, report};
 use super::run::{run, say};
 use super::series::{csv, svg};
@@ -24,12 +24,7 @@ async fn whatever_befalls_the_store_no_promise_is_broken() {
     let topology = topology.map_or(Some(Topology::Single), |it| Topology::named(&it));
     let topology = topology.expect("PORTCULLIS_CHAOS_TOPOLOGY names none");
     let plan = match seconds {
-        None => Plan::draw(
-            asked("SEED").unwrap_or(SEED),
-            topology,
-            Duration::from_secs(24),
-            &short(),
-        ),
+        None => short_plan(asked("SEED").unwrap_or(SEED), topology),
         Some(seconds) => Plan::draw(
             asked("SEED").unwrap_or_else(new_seed),
             topology,
@@ -68,7 +63,22 @@ fn listed(broken: &[Violation]) -> String {
     broken.iter().map(line).collect()
 }
 
-/// Everything once, so that `cargo test` has an end.
+/// Everything once, shortly, so that `cargo test` has an end; but one process is cut off for long enough that what it
+/// remembers must be forgotten.
+fn short_plan(seed: u64, topology: Topology) -> Plan {
+    let seconds = Duration::from_secs;
+    let mut plan = Plan::draw(seed, topology, seconds(23), &short());
+    plan.faults.push(Planned {
+        fault: Fault::Hole,
+        begin: seconds(23),
+        end: seconds(28),
+        process: Some(0),
+        choice: 0,
+    });
+    plan.length = seconds(30);
+    plan
+}
+
 fn short() -> Pace {
     let milliseconds = Duration::from_millis;
     Pace {
@@ -97,6 +107,17 @@ fn asked<T: FromStr>(name: &str) -> Option<T> {
     let value = env::var(&name).ok()?;
     let number = value.parse();
     Some(number.unwrap_or_else(|_| panic!("{name}={value} is no number")))
+}
+
+#[test]
+fn every_fault_is_in_the_short_run() {
+    for topology in Topology::ALL {
+        let plan = short_plan(SEED, topology);
+        for fault in topology.faults() {
+            let is_in = plan.faults.iter().any(|it| it.fault == fault);
+            assert!(is_in, "{topology}: {fault}");
+        }
+    }
 }
 
 fn new_seed() -> u64 {

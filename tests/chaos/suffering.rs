@@ -3,11 +3,12 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use redis::{ErrorKind, RedisError, Value, pipe};
+use redis::{RedisError, Value, pipe};
 use tokio::sync::RwLock;
 use tokio::task::block_in_place;
 use tokio::time::{sleep, sleep_until};
 
+use super::emptied::{kept, restore};
 use super::estate::{Estate, PASSWORD, USER, Ways};
 use super::history::Trouble;
 use super::plan::{Fault, Planned};
@@ -22,12 +23,6 @@ const TOO_SLOW: Duration = Duration::from_millis(120);
 
 /// How often what is killed again and again is.
 const AGAIN: Duration = Duration::from_millis(100);
-
-/// The record that is there where the directory is (`src/directory/check.rs`).
-const CHECK: &str = "pc:m:peppers";
-
-/// How long a server may take to be as it was.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Who suffers.
 #[derive(Debug)]
@@ -265,51 +260,6 @@ async fn crowded(node: &RedisServer, end: Instant) -> Result<(), RedisError> {
         let mut undo = redis::cmd("CONFIG");
         undo.arg("SET").arg("maxclients").arg(10_000);
         undo.query_async(&mut connection).await
-    })
-    .await
-}
-
-/// All that changes verdicts.
-async fn kept(node: &RedisServer) -> Result<Vec<(String, Vec<u8>)>, RedisError> {
-    let keys: Vec<String> = tell(node, "KEYS pc:*").await?;
-    let mut kept = Vec::new();
-    for key in keys {
-        // What lives for a while only may be gone by now.
-        let value: Option<Vec<u8>> = tell(node, &format!("GET {key}")).await?;
-        kept.extend(value.map(|it| (key, it)));
-    }
-    Ok(kept)
-}
-
-/// Writes it where it belongs now.
-async fn restore(estate: &Estate, kept: &[(String, Vec<u8>)]) -> Result<(), RedisError> {
-    let begun = Instant::now();
-    loop {
-        let mut restored = Err(RedisError::from((ErrorKind::Client, "nowhere to restore")));
-        // Who is no primary for it says so, and where it belongs may have changed.
-        for number in estate.primaries().await {
-            if restored.is_err() {
-                restored = restore_to(estate.node(number), kept).await;
-            }
-        }
-        match restored {
-            Err(_) if begun.elapsed() < PATIENCE => sleep(AGAIN).await,
-            other => return other,
-        }
-    }
-}
-
-/// In the order in which an import writes: what says that the store is whole comes last.
-async fn restore_to(node: &RedisServer, kept: &[(String, Vec<u8>)]) -> Result<(), RedisError> {
-    let mut kept: Vec<_> = kept.iter().collect();
-    kept.sort_by_key(|(key, _)| key == CHECK);
-    ask(node, async |mut connection| {
-        // Not one transaction, which a cluster does not take for keys of several slots.
-        let mut all = pipe();
-        for (key, value) in kept {
-            all.set(key, value).ignore();
-        }
-        all.query_async::<()>(&mut connection).await
     })
     .await
 }
