@@ -88,7 +88,7 @@ pub enum StoreKind {
     /// In this process's memory.
     Memory,
     /// In a Redis or Valkey server.
-    Redis(redis::Settings),
+    Redis(Box<redis::Settings>),
 }
 
 impl StoreSettings {
@@ -107,7 +107,7 @@ impl StoreSettings {
             Some(("memory", "")) => StoreKind::Memory,
             Some(("embedded", path)) if !path.is_empty() => StoreKind::Embedded(base.join(path)),
             Some(("redis" | "rediss" | "redis-sentinel" | "rediss-sentinel", _)) => {
-                StoreKind::Redis(redis_settings(raw, base, &mut complain)?)
+                StoreKind::Redis(Box::new(redis_settings(raw, base, &mut complain)?))
             }
             _ => {
                 complain(
@@ -237,9 +237,7 @@ fn redis_settings(
         watched: None,
     };
     let checked = settings.check_url();
-    checked
-        .map_err(|it| complain("/url", &it.to_string()))
-        .ok()?;
+    checked.map_err(|it| complain("/url", &it)).ok()?;
     Some(settings)
 }
 

@@ -255,7 +255,7 @@ async fn open_store(
         StoreKind::Redis(settings) => {
             let redis = Redis::new(redis::Settings {
                 watched,
-                ..settings
+                ..*settings
             })?;
             let login = redis.login();
             (Arc::new(redis), Some(login))

@@ -155,7 +155,7 @@ impl Reloader {
         } = &mut self.lasting;
         let problem = |key: &str, message: String| Unfit::from(vec![config.problem(key, &message)]);
         let next = match &config.store.kind {
-            StoreKind::Redis(settings) => Some(NextLogin::new(settings.clone())),
+            StoreKind::Redis(settings) => Some(NextLogin::new((**settings).clone())),
             StoreKind::Embedded(_) | StoreKind::Memory => None,
         };
         let next = next.transpose();

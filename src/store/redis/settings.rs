@@ -52,9 +52,13 @@ impl Settings {
     /// Checks that the URL names servers.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] where it does not.
-    pub fn check_url(&self) -> Result<(), StoreError> {
-        Place::read(&self.url).map(drop)
+    /// What it must be instead.
+    pub fn check_url(&self) -> Result<(), String> {
+        match Place::read(&self.url) {
+            Ok(_) => Ok(()),
+            Err(StoreError::Refused(why)) => Err(why),
+            Err(other) => Err(other.to_string()),
+        }
     }
 
     /// Gives what makes connections to the server, or with sentinels to no server yet. Checks what can be checked

@@ -155,7 +155,7 @@ mod tests {
             (words(&["h", "65536"]), details.clone(), Err("no address")),
             (words(&["", "1"]), details.clone(), Err("no address")),
             (words(&["h\n", "1"]), details.clone(), Err("no address")),
-            (words(&[&long, "1"]), details.clone(), Err("no address")),
+            (words(&[&long, "1"]), details, Err("no address")),
             (Value::Int(1), Value::Nil, Err("no sentinel")),
         ] {
             let read = Primary::read(&[address, details]);
