@@ -84,7 +84,7 @@ fn short() -> Pace {
     Pace {
         calm: (milliseconds(1000), milliseconds(1000)),
         lasts: milliseconds(300)..milliseconds(600),
-        gap: milliseconds(300)..milliseconds(800),
+        gap: milliseconds(200)..milliseconds(600),
         every: None,
         beside: 0,
     }

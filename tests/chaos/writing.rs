@@ -126,7 +126,8 @@ impl Writer {
     }
 
     async fn is_confirmed(&self) -> bool {
-        let confirmed = self.opened.directory.confirm().await;
+        let confirmed = timeout(PATIENCE * 2, self.opened.directory.confirm()).await;
+        let confirmed = confirmed.expect("an answer, whatever it is: no wait is without an end");
         confirmed.is_ok_and(|it| it.confirmed > 0 || !self.has_replicas)
     }
 
