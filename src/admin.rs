@@ -114,6 +114,7 @@ async fn show_metrics(State(shown): State<Shown>) -> impl IntoResponse {
     shown.metrics.note_cache_entries("identity", identities);
     shown.metrics.note_cache_entries("denial", denials);
     shown.metrics.note_watch(shown.cache.trouble().is_none());
+    shown.metrics.note_evicts(shown.cache.evicts().is_some());
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     (
         [(header::CONTENT_TYPE, content_type)],
@@ -135,6 +136,9 @@ async fn show_readiness(State(shown): State<Shown>) -> (StatusCode, String) {
         text.push_str(&format!(
             "changes in the store are not told of, so {counts}: {trouble}\n"
         ));
+    }
+    if let Some(evicts) = shown.cache.evicts() {
+        text.push_str(&format!("the store may lose what was written: {evicts}\n"));
     }
     (status, text)
 }

@@ -45,6 +45,7 @@ pub mod platforms;
 pub mod reads;
 pub mod records;
 pub mod revocations;
+pub mod rights;
 pub mod seal;
 pub mod security;
 pub mod sessions;

@@ -4,6 +4,7 @@
 //! that a taken port is told at once; they answer when the directory is filled, and are ready once
 //! the store was reached. On stop, health says so first, then connections are let finish.
 
+mod joining;
 pub mod listeners;
 pub mod opening;
 pub mod reload;
@@ -29,12 +30,12 @@ use crate::config::Config;
 use crate::control::Served;
 use crate::current::Current;
 use crate::decision::Fault;
-use crate::directory::Directory;
 use crate::directory::check::CheckError;
 use crate::document::Problem;
 use crate::envoy::{CheckServer, DESCRIPTORS, Door};
 use crate::issue;
 use crate::issue::core::Core;
+use crate::serve::joining::Joining;
 use crate::serve::listeners::{HttpRouters, Listeners};
 use crate::serve::opening::{Opened, open, read_directory};
 use crate::serve::reload::{Calls, Places, Reloader};
@@ -137,6 +138,11 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         (deadline, on_fault),
         instance,
     );
+    let joining = Joining {
+        directory,
+        is_shared: lasting.login.is_some(),
+        issues: lasting.config.issue.is_some(),
+    };
     let places = Places {
         deciding: door.deciding(),
         issuing: issuing.into(),
@@ -184,16 +190,16 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         reloader: Some(Reloader { lasting, places }),
         refused,
     };
-    match directory.confirm_peppers().await {
+    match joining.confirm().await {
         Ok(()) => running.state.set(Standing::Ready).await,
         Err(CheckError::Fault(fault)) => {
             // Why a store is not reached, it tells by itself.
-            if directory.store().was_reached() {
+            if joining.directory.store().was_reached() {
                 tracing::error!("the store cannot be used yet: {fault}; trying again");
             }
             let standing = Standing::StoreNotReached(fault.to_string());
             running.state.set(standing).await;
-            running.confirm_later(directory);
+            running.confirm_later(joining);
         }
         Err(wrong @ CheckError::Wrong { .. }) => return Err(wrong.into()),
     }
@@ -263,7 +269,7 @@ impl Running {
     }
 
     /// Asks the store again until it answers. Until then every check that needs it is a fault.
-    fn confirm_later(&mut self, directory: Directory) {
+    fn confirm_later(&mut self, joining: Joining) {
         let (refuse, refused) = mpsc::channel(1);
         self.refused = refused;
         let state = self.state.clone();
@@ -272,7 +278,7 @@ impl Running {
                 // Spread, so that sidecars that lost the store together do not come back together.
                 let spread = getrandom::u32().unwrap_or(0) % 1000;
                 tokio::time::sleep(wait / 2 + wait.mul_f64(f64::from(spread) / 2000.0)).await;
-                match directory.confirm_peppers().await {
+                match joining.confirm().await {
                     Ok(()) => {
                         tracing::info!("the store is reached");
                         return state.set(Standing::Ready).await;

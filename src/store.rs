@@ -110,6 +110,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Tells until when those who [watch](Store::watch) hear of every change, whoever makes it.
     fn lease(&self) -> Lease;
 
+    /// Why it may lose what was written although nothing fails, in words for operators; `None` where it does not, or
+    /// that is not known.
+    fn evicts(&self) -> Option<String> {
+        None
+    }
+
     /// Tells whether the store has answered at least once since it was made, whatever became of it
     /// then. One inside the process always has.
     fn was_reached(&self) -> bool {
@@ -219,6 +225,9 @@ pub enum StoreError {
     /// What is stored cannot be read, and will not be by trying again.
     #[error("the store is damaged or was not written by portcullis: {0}; restore it from a backup")]
     Corrupt(String),
+    /// Its access rules forbid this to the user that it is logged in to as.
+    #[error("the store forbids it: {0}; deploy/redis/users.acl has what each role needs")]
+    Forbidden(String),
     /// Its file, of this name, belongs to another process.
     #[error(
         "the store {0} is open in another process, such as a running server: stop that one, or let \

@@ -128,6 +128,7 @@ pub struct Metrics {
     cache_entries: Family<CacheLabels, Gauge>,
     store_durations: Family<OperationLabels, Histogram, fn() -> Histogram>,
     watch_up: Gauge,
+    evicts: Gauge,
     revocation_lag: Histogram,
     reloads: Family<ReloadLabels, Counter>,
     config_loaded: Gauge,
@@ -148,6 +149,7 @@ impl Default for Metrics {
             cache_entries: Family::default(),
             store_durations: Family::new_with_constructor(histogram),
             watch_up: Gauge::default(),
+            evicts: Gauge::default(),
             revocation_lag: Histogram::new(LAG_BUCKETS),
             reloads: Family::default(),
             config_loaded: Gauge::default(),
@@ -194,6 +196,11 @@ impl Default for Metrics {
             "store_watch_up",
             "Whether changes in the store are told of",
             metrics.watch_up.clone(),
+        );
+        registry.register(
+            "store_evicts",
+            "Whether the store deletes records when it is full",
+            metrics.evicts.clone(),
         );
         registry.register(
             "revocation_lag_seconds",
@@ -297,6 +304,11 @@ impl Metrics {
         self.watch_up.set(up.into());
     }
 
+    /// Notes whether the store deletes records when it is full.
+    pub fn note_evicts(&self, evicts: bool) {
+        self.evicts.set(evicts.into());
+    }
+
     /// Counts a configuration that was to take another's place, by whether it did.
     pub fn count_reload(&self, done: bool) {
         let outcome = if done { "ok" } else { "invalid" };
@@ -354,6 +366,8 @@ mod tests {
         metrics.note_config(u64::MAX, 1_700_000_000);
         metrics.note_cache_entries("identity", 7);
         metrics.note_store_operation("get", took);
+        metrics.note_watch(true);
+        metrics.note_evicts(true);
         let text = metrics.render();
         for line in [
             r#"portcullis_checks_total{platform="mine",scheme="key",outcome="allow",cache="hit"} 1"#,
@@ -363,6 +377,8 @@ mod tests {
             "portcullis_attempts_forgotten_total 3",
             r#"portcullis_cache_entries{kind="identity"} 7"#,
             r#"portcullis_store_duration_seconds_count{operation="get"} 1"#,
+            "portcullis_store_watch_up 1",
+            "portcullis_store_evicts 1",
             r#"portcullis_config_reloads_total{outcome="ok"} 1"#,
             r#"portcullis_config_reloads_total{outcome="invalid"} 1"#,
             "portcullis_config_loaded_timestamp_seconds 1700000000",

@@ -308,6 +308,16 @@ fn the_files_in_the_readme_are_the_files() {
 }
 
 #[test]
+fn the_users_of_a_redis_in_the_readme_are_those_of_the_file() {
+    let path = "deploy/redis/users.acl";
+    let block = format!("`{path}`:\n\n```text\n{}```\n", read(path));
+    assert!(
+        read("README.md").contains(&block),
+        "README.md and {path} differ: copy the file into the block behind \"`{path}`:\""
+    );
+}
+
+#[test]
 fn the_readme_names_every_reason_with_its_status() {
     let readme = read("README.md");
     for reason in Reason::ALL {

@@ -38,6 +38,7 @@ fn follow_at(url: String, login: Option<(&str, &str)>) -> Following {
         canary_prefix: "pcw:",
         call_prefix: "pc:n:",
         grace: GRACE,
+        stale: Duration::ZERO,
         clock: Clock::system(),
         lag: Arc::new(move |it| {
             let _ = lag.send(it);
@@ -110,47 +111,45 @@ async fn ask<T: FromRedisValue>(connection: &mut MultiplexedConnection, words: &
     command.query_async(connection).await.expect("an answer")
 }
 
-#[tokio::test]
-async fn what_anybody_changes_is_told_of() {
-    for product in [Product::Redis, Product::Valkey] {
-        let server = RedisServer::start(product);
-        let mut following = follow(&server, None);
-        following.await_word(EVERYTHING).await;
-        following.await_lease(true).await;
-        let other = &mut connect(&server).await;
+async fn what_anybody_changes_is_told_of(product: Product) {
+    let server = RedisServer::start(product);
+    let mut following = follow(&server, None);
+    following.await_word(EVERYTHING).await;
+    following.await_lease(true).await;
+    let other = &mut connect(&server).await;
 
-        for words in ["SET pc:a 1", "SET pc:a 2", "DEL pc:a", "SET pc:b 1 PX 1"] {
-            ask::<redis::Value>(other, words).await;
-            let key = words.split(' ').nth(1).expect("a key");
-            following.await_word(key).await;
-        }
-        // By the server, when it comes to clear it away.
-        following.await_word("pc:b").await;
-
-        // Nobody's business: keys that change no verdict, and somebody else's.
-        for words in [
-            "SET pcu:a 1",
-            "SET other 1",
-            "SET pcw:another 1",
-            "SET pc:last 1",
-        ] {
-            ask::<redis::Value>(other, words).await;
-        }
-        assert_eq!(following.await_word("pc:last").await, Vec::<String>::new());
-
-        ask::<()>(other, "FLUSHALL").await;
-        following.await_word(EVERYTHING).await;
-        let lag = timeout(PATIENCE, following.lags.recv()).await;
-        let lag = lag
-            .expect("a lag within seconds")
-            .expect("a store that lives");
-        assert!(lag < PATIENCE, "{lag:?}");
+    for words in ["SET pc:a 1", "SET pc:a 2", "DEL pc:a", "SET pc:b 1 PX 1"] {
+        ask::<redis::Value>(other, words).await;
+        let key = words.split(' ').nth(1).expect("a key");
+        following.await_word(key).await;
     }
+    // By the server, when it comes to clear it away.
+    following.await_word("pc:b").await;
+
+    // Nobody's business: keys that change no verdict, and somebody else's.
+    for words in [
+        "SET pcu:a 1",
+        "SET other 1",
+        "SET pcw:another 1",
+        "SET pc:last 1",
+    ] {
+        ask::<redis::Value>(other, words).await;
+    }
+    assert_eq!(following.await_word("pc:last").await, Vec::<String>::new());
+
+    ask::<()>(other, "FLUSHALL").await;
+    following.await_word(EVERYTHING).await;
+    let lag = timeout(PATIENCE, following.lags.recv()).await;
+    let lag = lag
+        .expect("a lag within seconds")
+        .expect("a store that lives");
+    assert!(lag < PATIENCE, "{lag:?}");
 }
 
-#[tokio::test]
-async fn word_that_is_cut_off_comes_again_and_all_that_was_read_before_counts_as_changed() {
-    let server = RedisServer::start(Product::Redis);
+async fn word_that_is_cut_off_comes_again_and_all_that_was_read_before_counts_as_changed(
+    product: Product,
+) {
+    let server = RedisServer::start(product);
     let mut following = follow(&server, None);
     following.await_word(EVERYTHING).await;
     following.await_lease(true).await;
@@ -165,9 +164,8 @@ async fn word_that_is_cut_off_comes_again_and_all_that_was_read_before_counts_as
     }
 }
 
-#[tokio::test]
-async fn the_last_word_of_a_server_that_hangs_counts_for_the_grace_and_no_longer() {
-    let server = RedisServer::start(Product::Redis);
+async fn the_last_word_of_a_server_that_hangs_counts_for_the_grace_and_no_longer(product: Product) {
+    let server = RedisServer::start(product);
     let mut following = follow(&server, None);
     following.await_word(EVERYTHING).await;
     following.await_lease(true).await;
@@ -191,12 +189,8 @@ async fn the_last_word_of_a_server_that_hangs_counts_for_the_grace_and_no_longer
     assert_eq!(following.store.lease().trouble(), None);
 }
 
-#[tokio::test]
-async fn a_primary_that_becomes_a_replica_is_trusted_no_more() {
-    let (server, new) = (
-        RedisServer::start(Product::Redis),
-        RedisServer::start(Product::Redis),
-    );
+async fn a_primary_that_becomes_a_replica_is_trusted_no_more(product: Product) {
+    let (server, new) = (RedisServer::start(product), RedisServer::start(product));
     let mut following = follow(&server, None);
     following.await_word(EVERYTHING).await;
     following.await_lease(true).await;
@@ -234,12 +228,10 @@ async fn a_primary_that_becomes_a_replica_is_trusted_no_more() {
 }
 
 /// An old primary that was thought dead lives on, and old connections through the address still lead to it.
-#[tokio::test]
-async fn what_is_read_and_what_is_told_of_come_from_one_server_also_when_another_takes_its_place() {
-    let (old, new) = (
-        RedisServer::start(Product::Redis),
-        RedisServer::start(Product::Redis),
-    );
+async fn what_is_read_and_what_is_told_of_come_from_one_server_also_when_another_takes_its_place(
+    product: Product,
+) {
+    let (old, new) = (RedisServer::start(product), RedisServer::start(product));
     let (on_old, on_new) = (&mut connect(&old).await, &mut connect(&new).await);
     ask::<()>(on_old, "SET pc:a old").await;
     ask::<()>(on_new, "SET pc:a new").await;
@@ -289,11 +281,10 @@ async fn what_is_read_and_what_is_told_of_come_from_one_server_also_when_another
     }
 }
 
-#[tokio::test]
-async fn a_server_that_does_not_tell_is_used_and_never_relied_on() {
+async fn a_server_that_does_not_tell_is_used_and_never_relied_on(product: Product) {
     let mut options = vec!["--user", "clerk", "on", ">right", "~*", "+@all"];
     options.extend(["-client|tracking", "-client|trackinginfo"]);
-    let server = RedisServer::start_with(Product::Redis, &options);
+    let server = RedisServer::start_with(product, &options);
     let following = follow(&server, Some(("clerk", "right")));
     let mut tick = interval(Duration::from_millis(5));
     let trouble = || following.store.lease().trouble().unwrap_or_default();
@@ -308,9 +299,8 @@ async fn a_server_that_does_not_tell_is_used_and_never_relied_on() {
     assert!(!following.store.lease().holds(now()));
 }
 
-#[tokio::test]
-async fn a_call_is_answered_in_the_canary_once_what_came_before_it_was_told_of() {
-    let server = RedisServer::start(Product::Redis);
+async fn a_call_is_answered_in_the_canary_once_what_came_before_it_was_told_of(product: Product) {
+    let server = RedisServer::start(product);
     let mut following = follow(&server, None);
     following.await_word(EVERYTHING).await;
     following.await_lease(true).await;
@@ -336,4 +326,32 @@ async fn a_call_is_answered_in_the_canary_once_what_came_before_it_was_told_of()
         let told: Vec<_> = told.collect();
         assert_eq!(told, ["pc:a".to_owned(), format!("pc:n:call-{number}")]);
     }
+}
+
+/// Each of them on each product.
+macro_rules! on_both {
+    ($($promise:ident)*) => {
+        mod on_redis {
+            $(#[tokio::test]
+            async fn $promise() {
+                super::$promise(super::Product::Redis).await;
+            })*
+        }
+        mod on_valkey {
+            $(#[tokio::test]
+            async fn $promise() {
+                super::$promise(super::Product::Valkey).await;
+            })*
+        }
+    };
+}
+
+on_both! {
+    what_anybody_changes_is_told_of
+    word_that_is_cut_off_comes_again_and_all_that_was_read_before_counts_as_changed
+    the_last_word_of_a_server_that_hangs_counts_for_the_grace_and_no_longer
+    a_primary_that_becomes_a_replica_is_trusted_no_more
+    what_is_read_and_what_is_told_of_come_from_one_server_also_when_another_takes_its_place
+    a_server_that_does_not_tell_is_used_and_never_relied_on
+    a_call_is_answered_in_the_canary_once_what_came_before_it_was_told_of
 }

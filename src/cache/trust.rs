@@ -49,14 +49,21 @@ impl Cache {
     /// told, and changes are told, or it is too new for that to matter.
     pub(super) fn is_true(&self, notes: &Notes, begun: u64, now: u64) -> bool {
         let directory = &self.0.directory;
-        let is_told = || directory.lease().holds(now) || is_new(begun, now);
-        directory.generations().is_current(notes) && is_told()
+        let is_told = directory.lease().holds(now) || is_new(begun, now);
+        // Last: a lease that was just taken up counts for what was read since all was made untrue.
+        is_told && directory.generations().is_current(notes)
     }
 
     /// Why changes are not told of, in words for operators; `None` where they are.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.0.directory.lease().trouble()
+    }
+
+    /// Why the store may lose what was written although nothing fails, in words for operators; `None` where it does not.
+    #[must_use]
+    pub fn evicts(&self) -> Option<String> {
+        self.0.directory.store().evicts()
     }
 
     /// How long an outcome is good, in milliseconds, and when it is verified anew before. What was

@@ -174,11 +174,17 @@ async fn open_shared(mut config: Config, operation: &Operation) -> Result<Opened
     let metrics = Arc::new(Metrics::default());
     let opened = open(config, None, Clock::system(), &metrics).await;
     let opened = opened.map_err(start_error)?;
-    // What only looks leaves an emptied store as it is, and an import confirms them when it is done.
-    let confirms = !operation.only_looks() && !matches!(operation, Operation::Import { .. });
-    let confirmed = match confirms {
-        true => opened.directory.confirm_peppers().await,
-        false => opened.directory.check_peppers().await,
+    let directory = &opened.directory;
+    // An emptied store stays as it is but for what fills it; an import confirms them when it is done.
+    let confirmed = match operation {
+        Operation::Add { .. } => directory.confirm_peppers().await,
+        it if it.only_looks() || matches!(it, Operation::Import { .. }) => {
+            directory.check_peppers().await
+        }
+        _ => {
+            directory.expect_filled();
+            directory.confirm_further_peppers().await
+        }
     };
     confirmed.map_err(|it| start_error(it.into()))?;
     Ok(opened)

@@ -72,6 +72,15 @@ impl Files {
         Self(files)
     }
 
+    /// Looks at them, and reads what `read` does; `None` where one of them was changed meanwhile, so
+    /// that nobody knows which of its states was read, or whether half of each. Blocks.
+    pub fn look_and<T>(config: &Path, read: impl FnOnce() -> T) -> (Self, Option<T>) {
+        let files = Self::look(config);
+        let it = read();
+        let is_known = files == files.again();
+        (files, is_known.then_some(it))
+    }
+
     /// Looks at the same files again. Blocks.
     #[must_use]
     pub fn again(&self) -> Self {
@@ -196,6 +205,26 @@ mod tests {
         let mut misnamed = Vec::new();
         walk(&schema(), &mut misnamed);
         assert_eq!(misnamed, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_read_while_it_is_written_is_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        write(
+            folder.path(),
+            &[("c.yaml", "a_file: key"), ("key", "secret")],
+        );
+        let config = folder.path().join("c.yaml");
+        let read = || fs::read_to_string(&config).unwrap();
+        assert_eq!(Files::look_and(&config, read).1.unwrap(), "a_file: key");
+        for (name, text) in [("key", "se"), ("c.yaml", "a_file: k")] {
+            let (files, read) = Files::look_and(&config, || {
+                write(folder.path(), &[(name, text)]);
+                read()
+            });
+            assert_eq!(read, None, "{name}");
+            assert_ne!(files, files.again(), "so that the change is seen");
+        }
     }
 
     #[test]

@@ -69,6 +69,8 @@ impl Imported {
 pub enum Existing {
     /// Leave it as it is.
     Keep,
+    /// Leave it as it is, but for the forms in which a user's password is stored.
+    KeepButForms,
     /// Make it what the file says.
     Replace,
 }

@@ -186,7 +186,8 @@ pub async fn open(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let prover = Prover::new(fingerprinter.clone(), config.proof_capacity, cores)?;
     let watched = config.store.watch_grace;
-    let watched = watched.map(|grace| watched_by(grace, clock.clone(), metrics));
+    let stale = config.cache.stale_if_fault;
+    let watched = watched.map(|grace| watched_by((grace, stale), clock.clone(), metrics));
     let (store, login) = open_store(config.store.kind.clone(), clock.clone(), watched).await?;
     let store = Arc::new(Metered::new(store, Arc::clone(metrics)));
     let directory = Directory::new(store, config.store.peppers.clone(), prover, clock);
@@ -229,13 +230,18 @@ pub async fn open(
 }
 
 /// What a server that several processes share is to tell of.
-fn watched_by(grace: Duration, clock: Clock, metrics: &Arc<Metrics>) -> Watched {
+fn watched_by(
+    (grace, stale): (Duration, Duration),
+    clock: Clock,
+    metrics: &Arc<Metrics>,
+) -> Watched {
     let metrics = Arc::clone(metrics);
     Watched {
         prefix: directory::TRACKED,
         canary_prefix: spread::CANARIES,
         call_prefix: spread::CALLS,
         grace,
+        stale,
         clock,
         lag: Arc::new(move |lag| metrics.note_revocation_lag(lag)),
     }

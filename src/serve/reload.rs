@@ -95,7 +95,7 @@ impl Reloader {
             let changed = now.ok().filter(|it| *it != calls.files);
             let settled = changed.is_some() && changed == changing;
             changing = changed;
-            if why == "SIGHUP" || settled || waits {
+            if why == "SIGHUP" || settled || (waits && changing.is_none()) {
                 changing = None;
                 waits = self.reload(&mut calls, (why, waits)).await;
             }
@@ -106,19 +106,16 @@ impl Reloader {
     /// be tried again.
     async fn reload(&mut self, calls: &mut Calls, (why, again): (&str, bool)) -> bool {
         let (config, path) = (Arc::clone(&self.lasting.config), calls.path.clone());
-        let read = spawn_blocking(move || {
-            let files = Files::look(&path);
-            (files, read(&config, &path))
-        });
-        let taken = match read.await {
-            Ok((files, read)) => {
-                calls.files = files;
-                match read {
-                    Ok((config, file)) => self.take(config, file).await,
-                    Err(problems) => Err(problems.into()),
-                }
-            }
-            Err(_) => return false,
+        let read = spawn_blocking(move || Files::look_and(&path, || read(&config, &path)));
+        let Ok((files, read)) = read.await else {
+            return false;
+        };
+        calls.files = files;
+        let taken = match read {
+            Some(Ok((config, file))) => self.take(config, file).await,
+            Some(Err(problems)) => Err(problems.into()),
+            // A change of which the next looks tell.
+            None => return false,
         };
         let metrics = &self.lasting.base.metrics;
         match taken {
@@ -162,7 +159,7 @@ impl Reloader {
         let next = next.map_err(|it| problem("/store", it.to_string()))?;
         let under = base.under(&config);
         if ids(&config.store.peppers) != ids(&old.store.peppers) {
-            match under.directory.confirm_peppers().await {
+            match under.directory.confirm_further_peppers().await {
                 Ok(()) => {}
                 Err(CheckError::Fault(fault)) => return Err(Unfit::Untold(fault)),
                 Err(wrong @ CheckError::Wrong { .. }) => {

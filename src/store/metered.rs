@@ -98,6 +98,10 @@ impl Store for Metered {
         self.inner.lease()
     }
 
+    fn evicts(&self) -> Option<String> {
+        self.inner.evicts()
+    }
+
     fn was_reached(&self) -> bool {
         self.inner.was_reached()
     }

@@ -5,9 +5,8 @@
 //! the same commands. Commands go over one connection (`redis/link.rs`) and are never sent a second time by
 //! themselves.
 //!
-//! The user that it logs in as needs the commands DEL, EVAL, EVALSHA, EXISTS, GET, INCRBY, PEXPIRE,
-//! ROLE, SCAN, SET and WAIT on the keys of portcullis (`~pc*:*`), CLIENT TRACKING and CLIENT TRACKINGINFO, and SELECT where
-//! the URL names a database. README.md has the line for the server's access rules, which a test tries.
+//! What the users that it logs in as may do stands in `deploy/redis/users.acl`, one for who serves and one for who issues;
+//! tests try both, and that they may do nothing else.
 //!
 //! With sentinels, which server that is changes (`redis/sentinel.rs`), and every connection goes with it.
 //!
@@ -20,6 +19,7 @@ mod fault;
 mod link;
 mod login;
 mod place;
+mod policy;
 mod reply;
 mod script;
 mod sentinel;
@@ -39,6 +39,7 @@ pub use self::canary::Lag;
 pub use self::certificate::{ClientCertificate, Unfit};
 use self::link::Link;
 pub use self::login::{Login, NextLogin};
+use self::policy::{Evictions, Policy};
 use self::script::{Call, Scripts};
 pub use self::settings::Settings;
 pub use self::watch::Watched;
@@ -67,6 +68,7 @@ pub struct Redis {
     scripts: Scripts,
     sinks: Arc<Sinks>,
     lease: Lease,
+    evictions: Evictions,
     /// These end with the store.
     _asking: Option<AbortOnDrop>,
     _watching: Option<AbortOnDrop>,
@@ -87,11 +89,13 @@ impl Redis {
         let link = Arc::new(Link::new(login.clone(), timeout));
         let sinks = Arc::<Sinks>::default();
         let lease = Lease::ended("the store was not reached yet");
+        let evictions = Evictions::default();
         let watching = watched.map(|watched| {
             let (sinks, lease) = (Arc::clone(&sinks), lease.clone());
+            let policy = Policy::new(evictions.clone());
             let watcher = Watcher::new(login.clone(), watched, sinks, lease, Arc::clone(&link));
             AbortOnDrop(tokio::spawn(async move {
-                watcher.run().await;
+                watcher.run(policy).await;
             }))
         });
         let asking = login.sentinels().map(|sentinels| {
@@ -106,6 +110,7 @@ impl Redis {
             scripts: Scripts::new(),
             sinks,
             lease,
+            evictions,
             _asking: asking,
             _watching: watching,
         })
@@ -279,6 +284,10 @@ impl Store for Redis {
 
     fn lease(&self) -> Lease {
         self.lease.clone()
+    }
+
+    fn evicts(&self) -> Option<String> {
+        self.evictions.trouble()
     }
 
     fn was_reached(&self) -> bool {

@@ -22,14 +22,12 @@ use crate::support::{loopback, proxy::rename};
 /// How many processes are asked.
 pub(crate) const PROCESSES: usize = 3;
 
-/// Who the processes log in as, and with what.
-pub(crate) const USER: &str = "portcullis";
+/// Who the processes log in as, and with what: one of those who only answer Checks, with the rights that README.md gives them.
+pub(crate) const USER: &str = "portcullis-sidecar";
 pub(crate) const PASSWORD: &str = "the-right-password";
-
-/// What README.md has for that user, but for its name and password.
-const RIGHTS: &str = "~pc:* ~pcu:* ~pcw:* +client|tracking +client|trackinginfo +del +eval +evalsha +exists +get +incrby +pexpire +role +scan +set +wait";
+const USERS: &str = include_str!("../../deploy/redis/users.acl");
 /// What it needs on a cluster besides.
-const MEMBERS_RIGHTS: &str = "+cluster|nodes +asking";
+const MEMBERS_RIGHTS: &str = "+cluster|nodes";
 
 /// How long until all stands as at the start.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -260,15 +258,20 @@ impl Servers {
 
 /// A server that loses nothing of what it has acknowledged, however it ends, and that knows the processes' user.
 fn options(topology: Topology) -> Vec<String> {
+    let mut options = vec!["--appendonly", "yes", "--appendfsync", "always"];
+    let mut users = USERS.lines().map(|it| it.split(' '));
+    let ours = users.find(|it| it.clone().any(|word| word == USER));
+    let rights = ours.expect("a line of this user").skip(2);
     let password = format!(">{PASSWORD}");
-    let words = ["--appendonly", "yes", "--appendfsync", "always"];
-    let mut options: Vec<_> = words.map(str::to_owned).into();
-    options.extend(["--user", USER, "on", &password].map(str::to_owned));
-    options.extend(RIGHTS.split(' ').map(str::to_owned));
+    options.extend(["--user", USER]);
+    options.extend(rights.map(|it| match it.starts_with('#') {
+        true => &password,
+        false => it,
+    }));
     if topology == Topology::Cluster {
-        options.extend(MEMBERS_RIGHTS.split(' ').map(str::to_owned));
+        options.push(MEMBERS_RIGHTS);
     }
-    options
+    options.into_iter().map(str::to_owned).collect()
 }
 
 #[test]

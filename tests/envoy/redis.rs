@@ -24,11 +24,12 @@ use crate::envoy::tokens::dead;
 use crate::envoy::{flows, infobip};
 use crate::support::client::Request;
 use crate::support::issuers::{self, changed, dd2020s, johns};
-use crate::support::redis::{Product, RedisServer};
+use crate::support::redis::{ADMIN, ISSUER, PASSWORD, Product, RedisServer};
 use crate::support::sample::{
-    AS_DD2020, AS_JOHN_BY_TOKEN, CROSSBAR, DIRECTORY, INFOBIP, INFOBIP_LENIENT, PEPPER, on_store,
-    start,
+    AS_DD2020, AS_JOHN_BY_TOKEN, CROSSBAR, DIRECTORY, INFOBIP, INFOBIP_LENIENT, PEPPER, files,
+    on_store,
 };
+use crate::support::server::Server;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const HOUR: Duration = Duration::from_hours(1);
@@ -48,12 +49,15 @@ const ROTATED_KEY: &str = "a-key-that-took-the-place-of-another";
 
 #[tokio::test]
 async fn two_servers_on_one_redis_agree_on_every_credential_and_no_key_names_anybody() {
-    let redis = RedisServer::start(Product::Redis);
-    let config = on_store(&redis.url());
-    let world = World::of("a Redis", vec![start(&config), start(&config)]);
+    let redis = RedisServer::start_with_roles(Product::Redis, &[]);
+    let login = format!("timeout_ms: 10000, username: {ISSUER}, password_file: redis.password");
+    let config = on_store(&redis.url()).replace("timeout_ms: 10000", &login);
+    let files = [&files()[..], &[("redis.password", PASSWORD)]].concat();
+    let servers = [(); 2].map(|()| Server::start_with(&config, &files));
+    let world = World::of("a Redis", servers.into());
     world.server().command("import -", DIRECTORY);
     let directory = open(&redis).await;
-    write_nothing(&world, &redis.url()).await;
+    write_nothing(&world, &redis.url_of(ADMIN)).await;
     check_all(&world).await;
     flows::all(&world).await;
     sessions(&world, &directory).await;
@@ -94,14 +98,31 @@ async fn two_servers_on_one_redis_agree_on_every_credential_and_no_key_names_any
     for (_, rows) in TABLES {
         names.forbid_presented(&rows());
     }
-    names.check(&dump(&redis.url()).await);
+    names.check(&dump(&redis.url_of(ADMIN)).await);
+    assert_eq!(
+        refusals(&redis).await,
+        [],
+        "the role has every right for all that"
+    );
+}
+
+/// What the Redis has refused, to anybody.
+async fn refusals(redis: &RedisServer) -> Vec<redis::Value> {
+    let admin = redis::Client::open(redis.url_of(ADMIN)).expect("a client");
+    let admin = admin.get_multiplexed_async_connection().await;
+    let mut admin = admin.expect("a connection");
+    let mut log = redis::cmd("ACL");
+    let log = log.arg("LOG").query_async(&mut admin);
+    log.await.expect("an answer")
 }
 
 /// Opens the directory of the servers from outside of them, where tokens can be chosen. Its clock stands still.
 async fn open(redis: &RedisServer) -> Directory {
     let settings = Settings {
+        password: Some(Secret::new(PASSWORD.as_bytes())),
         timeout: PATIENCE,
         url: redis.url(),
+        username: Some(ISSUER.to_owned()),
         ..Settings::default()
     };
     let store = Redis::new(settings).expect("a store");

@@ -11,7 +11,8 @@ use crate::support::redis::{Product, RedisServer};
 async fn emptied_by_accident_it_is_a_503_until_it_is_filled_and_nobody_is_unknown() {
     for restarted in [false, true] {
         let mut redis = RedisServer::start(Product::Redis);
-        let site = Site::start(&config(&redis.url(), "")).await;
+        let config = &config(&redis.url(), "");
+        let site = Site::start(config).await;
         let nobodys = &*nobodys();
         assert_eq!(site.status(nobodys).await, 401);
         if restarted {
@@ -36,8 +37,29 @@ async fn emptied_by_accident_it_is_a_503_until_it_is_filled_and_nobody_is_unknow
         for command in ["key list --platform mine", "store verify"] {
             site.server.command(command, "");
         }
+        // Nor is to change what is not there, and to say that it is revoked would be untrue.
+        for command in [
+            "key revoke k-1 --platform mine",
+            "platform revoke --platform mine",
+        ] {
+            let (status, _, told) = site.server.try_command(command, "");
+            assert!(
+                !status.success() && told.contains("it was emptied"),
+                "{told}"
+            );
+        }
+        site.refuses(nobodys).await;
+        // Nor is another pepper.
+        site.server.write("newer", &"n".repeat(32));
+        site.server
+            .configure(&config.replace("[pepper]", "[newer, pepper]"));
+        site.server.signal("HUP");
+        site.server.await_log("until it can be told", PATIENCE);
         site.refuses(nobodys).await;
         site.import();
+        site.recovers().await;
+        site.await_metric("config_reloads_total{outcome=\"ok\"} 1")
+            .await;
         site.recovers().await;
     }
 }

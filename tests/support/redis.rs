@@ -10,20 +10,31 @@
 //! ```
 //!
 //! - [`RedisServer::start_with`] takes options of the server's command line, for passwords, TLS, replicas and the like.
+//! - [`RedisServer::start_with_roles`] has a user for each role, as the README says.
 //! - It saves nothing and is killed when its value is dropped, paused or not.
 //! - Ready means that it has said so in its log, so that servers with TLS or passwords need no care.
 //! - The binaries are those that `./tests/run` installs, or what `PORTCULLIS_TEST_REDIS` and `PORTCULLIS_TEST_VALKEY`
 //!   name; a missing one fails the test.
 
 use std::env;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tempfile::TempDir;
+use sha2::{Digest, Sha256};
+use tempfile::{NamedTempFile, TempDir};
 
 use super::process::{Process, command};
 use super::{free_port, loopback};
+
+/// The users that the README has for who serves and who issues.
+pub const USERS: &str = include_str!("../../deploy/redis/users.acl");
+pub const SIDECAR: &str = "portcullis-sidecar";
+pub const ISSUER: &str = "portcullis-issuer";
+/// Who may do everything.
+pub const ADMIN: &str = "admin";
+pub const PASSWORD: &str = "a-password-of-the-tests";
 
 const STARTUP_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -42,6 +53,8 @@ pub struct RedisServer {
     port: u16,
     options: Vec<String>,
     dir: TempDir,
+    /// Who may do what, where that is set.
+    users: Option<NamedTempFile>,
 }
 
 impl RedisServer {
@@ -70,7 +83,40 @@ impl RedisServer {
             port,
             options,
             dir,
+            users: None,
         }
+    }
+
+    /// As [`RedisServer::start_with`], with the users of `deploy/redis/users.acl`, `default` and [`ADMIN`] besides. Of all
+    /// but `default`, which is off, the password is [`PASSWORD`].
+    pub fn start_with_roles(product: Product, options: &[&str]) -> Self {
+        let file = NamedTempFile::new().expect("a temporary file");
+        let hash = Sha256::digest(PASSWORD);
+        let hash: String = hash.iter().map(|it| format!("{it:02x}")).collect();
+        let users = USERS
+            .replace("SHA256_OF_SIDECAR_PASSWORD", &hash)
+            .replace("SHA256_OF_ISSUER_PASSWORD", &hash);
+        let users = format!("{users}user {ADMIN} on #{hash} ~* &* +@all\n");
+        fs::write(file.path(), users).expect("a temporary file");
+        let path = file.path().to_str().expect("a path").to_owned();
+        Self {
+            users: Some(file),
+            ..Self::start_with(product, &[options, &["--aclfile", &path]].concat())
+        }
+    }
+
+    /// Begins one with these users, which it refuses to start with.
+    pub fn refusing(product: Product, users: &Path) -> Process {
+        let (name, binary) = binary(product);
+        let mut command = command(binary);
+        command.args(["--port", &free_port().to_string(), "--aclfile"]);
+        command.arg(users);
+        Process::spawn(name, command)
+    }
+
+    /// Its address with this user of [`RedisServer::start_with_roles`], for clients other than ours.
+    pub fn url_of(&self, user: &str) -> String {
+        format!("redis://{user}:{PASSWORD}@{}", self.address())
     }
 
     /// Where it listens.

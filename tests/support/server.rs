@@ -75,6 +75,13 @@ impl Server {
     /// Runs a command with this server's configuration, as an operator would: its words, and what it reads from standard
     /// input. Gives what it printed; panics where it failed.
     pub fn command(&self, words: &str, input: &str) -> String {
+        let (status, out, err) = self.try_command(words, input);
+        assert!(status.success(), "{words}: {out}{err}");
+        out
+    }
+
+    /// The same, also where it fails: gives how it ended, and what it printed to standard output and error.
+    pub fn try_command(&self, words: &str, input: &str) -> (ExitStatus, String, String) {
         let mut child = Command::new(BINARY)
             .args(words.split_whitespace())
             .arg("--config")
@@ -91,8 +98,7 @@ impl Server {
         let output = child.wait_with_output().expect("a child of ours");
         let [out, err] =
             [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());
-        assert!(output.status.success(), "{words}: {out}{err}");
-        out
+        (output.status, out, err)
     }
 
     /// Where `{grpc}` stands.

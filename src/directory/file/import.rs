@@ -169,6 +169,7 @@ async fn write_user(to: Target, entry: UserEntry) -> Result<Written, Fault> {
     let (forms, keeps_password) = (to.forms, entry.keeps_password);
     let (made, brought) = prepare(&to, entry).await?;
     let merge = |old: User| {
+        let was = (to.existing == Existing::KeepButForms && old.id == made.id).then(|| old.clone());
         let mut user = made.clone();
         let replaced = brought.replaces(&old);
         user.generation = old.generation.saturating_add(replaced.into());
@@ -181,7 +182,18 @@ async fn write_user(to: Target, entry: UserEntry) -> Result<Written, Fault> {
             user.ha1b = user.ha1b.or(old.ha1b.filter(|_| forms.ha1b));
         }
         user.totp = user.totp.or(old.totp);
-        user
+        match was {
+            // It has another password by now, of which nothing is known here.
+            Some(was) if brought.differs(&was) == Some(true) => was,
+            Some(was) => User {
+                password: user.password,
+                ha1b: user.ha1b,
+                md5: user.md5,
+                sha1: user.sha1,
+                ..was
+            },
+            None => user,
+        }
     };
     to.write(&made.id, merge).await
 }
@@ -201,6 +213,13 @@ impl Brought {
     /// Tells whether the password is another than the stored one. Where both are there and in no
     /// form alike, it counts as another.
     fn replaces(&self, old: &User) -> bool {
+        let had = old.password.is_some() || !old.digests().is_empty();
+        let differs = self.differs(old);
+        differs.unwrap_or(had && !self.keeps_password)
+    }
+
+    /// The same; `None` where they are in no form alike.
+    fn differs(&self, old: &User) -> Option<bool> {
         let hashes = old.password.as_ref().zip(self.argon2.as_ref());
         let compared = [
             hashes.map(|(old, new)| old != new),
@@ -208,12 +227,7 @@ impl Brought {
             differs(old.md5.as_ref(), &self.md5),
             differs(old.sha1.as_ref(), &self.sha1),
         ];
-        let compared: Vec<_> = compared.into_iter().flatten().collect();
-        if compared.is_empty() {
-            let had = old.password.is_some() || !old.digests().is_empty();
-            return had && !self.keeps_password;
-        }
-        compared.contains(&true)
+        compared.into_iter().flatten().reduce(|a, b| a | b)
     }
 }
 

@@ -24,12 +24,20 @@ use crate::store::DeleteIf;
 pub struct Filled {
     fingerprinter: Fingerprinter,
     /// The rows of the last file; `None` where it is not known whether one was written.
-    rows: HashMap<RowName, Option<u128>>,
+    rows: HashMap<RowName, Option<Row>>,
     removed: Removed,
 }
 
 /// A record's platform, kind and id.
 type RowName = (String, RecordKind, String);
+
+/// What tells a row from others.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Row {
+    said: u128,
+    /// The forms in which its password was stored, where it may have one.
+    forms: Forms,
+}
 
 /// Records that were removed, as they were.
 #[derive(Debug, Default)]
@@ -85,14 +93,21 @@ impl DirectoryFile {
         let rows = self.rows(&filled.fingerprinter, &forms);
         let mut gone: Vec<_> = filled.rows.keys().cloned().collect();
         gone.retain(|it| !rows.contains_key(it));
-        self.leave_out(|it| filled.rows.get(it).copied().flatten() == rows[it]);
-        let (records, written) = (rows.len(), self.len());
+        let known = |it: &RowName| filled.rows.get(it).copied().flatten();
+        self.leave_out(|it| known(it) == rows[it]);
+        let said = |it: Option<Row>| it.map(|it| it.said);
+        let reformed = self.split_off(|it| said(known(it)) == said(rows[it]));
+        let (records, written) = (rows.len(), self.len() + reformed.len());
         // Until all is done, nobody knows what is.
         let unknown = rows.keys().cloned().map(|it| (it, None));
         filled.rows.extend(unknown);
         for entries in &self.platforms {
             filled.removed.bring_back(directory, entries).await?;
         }
+        // Their rows say what they said, so what commands did to their records stays.
+        reformed
+            .import(directory, Existing::KeepButForms, &forms, |_| ())
+            .await?;
         self.import(directory, Existing::Replace, forms, |_| ())
             .await?;
         // A key before its user, a user before its account.
@@ -117,20 +132,25 @@ impl DirectoryFile {
         &self,
         by: &Fingerprinter,
         forms: &impl Fn(&str) -> Forms,
-    ) -> HashMap<RowName, Option<u128>> {
+    ) -> HashMap<RowName, Option<Row>> {
         let mut rows = HashMap::new();
         for entries in &self.platforms {
             let platform = &entries.platform;
-            let forms = format!("{:?}", forms(platform));
+            let of_users = forms(platform);
             let mut add = |kind, id: &str, secrets: &[Option<&[u8]>], record: String| {
-                let mut parts = vec![record.as_bytes(), forms.as_bytes()];
+                let mut parts = vec![record.as_bytes()];
                 for secret in secrets {
                     // An empty one is not the same as none.
                     let tag: &[u8] = if secret.is_some() { b"some" } else { b"none" };
                     parts.extend([tag, secret.unwrap_or_default()]);
                 }
                 let name = (platform.clone(), kind, id.to_owned());
-                rows.insert(name, Some(by.of(&parts).as_u128()));
+                let said = by.of(&parts).as_u128();
+                let forms = match kind {
+                    RecordKind::User => of_users,
+                    RecordKind::Account | RecordKind::Key => Forms::default(),
+                };
+                rows.insert(name, Some(Row { said, forms }));
             };
             let bytes = |it: &Option<Secret>| it.as_ref().map(|it| it.expose().to_vec());
             for AccountEntry { record, api_key } in &entries.accounts {
@@ -186,6 +206,26 @@ impl DirectoryFile {
             users.retain(|it| is_new(RecordKind::User, &it.record.id));
             api_keys.retain(|it| is_new(RecordKind::Key, &it.record.id));
         }
+    }
+
+    /// Takes users out into a file of their own.
+    fn split_off(&mut self, goes: impl Fn(&RowName) -> bool) -> Self {
+        let mut platforms = Vec::new();
+        for Entries {
+            platform, users, ..
+        } in &mut self.platforms
+        {
+            let goes = |it: &mut UserEntry| {
+                goes(&(platform.clone(), RecordKind::User, it.record.id.clone()))
+            };
+            platforms.push(Entries {
+                users: users.extract_if(.., goes).collect(),
+                platform: platform.clone(),
+                accounts: Vec::new(),
+                api_keys: Vec::new(),
+            });
+        }
+        Self { platforms }
     }
 }
 

@@ -16,7 +16,10 @@ pub(super) fn of_connection(address: &str, error: &RedisError) -> StoreError {
 pub(super) fn cause(address: &str, error: &RedisError) -> String {
     let cause = match error.kind() {
         _ if error.is_timeout() => "no connection in time".to_owned(),
-        ErrorKind::Extension | ErrorKind::Server(_) => meaning(error.code().unwrap_or_default()),
+        ErrorKind::Extension | ErrorKind::Server(_) => meaning(
+            error.code().unwrap_or_default(),
+            error.detail().unwrap_or_default(),
+        ),
         ErrorKind::Io if !error.is_connection_refusal() && error.is_connection_dropped() => {
             "the connection was closed".to_owned()
         }
@@ -49,16 +52,17 @@ fn of_system(said: &str) -> String {
 /// Says why the answer to a command on `key` is not one of those that it has.
 pub(super) fn of_answer(key: &str, answer: &Value) -> StoreError {
     match answer {
-        Value::ServerError(error) if error.code() != "WRONGTYPE" => {
-            StoreError::Unavailable(of_server(error))
-        }
+        Value::ServerError(error) if error.code() != "WRONGTYPE" => match code_of(error) {
+            "NOPERM" => StoreError::Forbidden(of_server(error)),
+            _ => StoreError::Unavailable(of_server(error)),
+        },
         _ => StoreError::Corrupt(format!("{key} holds something else than a record")),
     }
 }
 
 /// Says what the server answered instead.
 pub(super) fn of_server(error: &ServerError) -> String {
-    meaning(code_of(error))
+    meaning(code_of(error), error.details().unwrap_or_default())
 }
 
 /// Tells whether the server takes the key for no number, or the sum for too large.
@@ -87,7 +91,7 @@ fn code_of(error: &ServerError) -> &str {
     error.code()
 }
 
-fn meaning(code: &str) -> String {
+fn meaning(code: &str, details: &str) -> String {
     let meaning = match code {
         "ASK" | "CROSSSLOT" | "MOVED" | "TRYAGAIN" => "it is one node of a cluster",
         "BUSY" => "it is busy with a script",
@@ -96,7 +100,7 @@ fn meaning(code: &str) -> String {
         "MASTERDOWN" => "it is a replica that has lost its primary",
         "MISCONF" => "it takes no writes because it cannot save them to its disk",
         "NOAUTH" => "it wants a password",
-        "NOPERM" => "its access rules forbid this command or key",
+        "NOPERM" => return format!("its access rules forbid {} (NOPERM)", forbidden(details)),
         "NOREPLICAS" => "it takes no writes because it lacks replicas",
         "OOM" => "it has no memory left for writes",
         "READONLY" => "it is a replica, which takes no writes",
@@ -108,6 +112,22 @@ fn meaning(code: &str) -> String {
         format!("{meaning} ({code})")
     } else {
         meaning.to_owned()
+    }
+}
+
+/// Names what is forbidden: a command by the name that the server has for it, which is nobody's data.
+fn forbidden(details: &str) -> String {
+    let quoted = details.rsplit_once("' command").map(|(before, _)| before);
+    let command = quoted.and_then(|it| it.rsplit_once('\'')).map(|(_, it)| it);
+    let is_name = |it: &&str| {
+        let is_part = |byte: u8| byte.is_ascii_lowercase() || matches!(byte, b'|' | b'-' | b'_');
+        (1..=32).contains(&it.len()) && it.bytes().all(is_part)
+    };
+    match command.filter(is_name) {
+        Some(name) => format!("the command {}", name.to_uppercase().replace('|', " ")),
+        None if details.contains("command or subcommand") => "a command of a script".to_owned(),
+        None if details.contains(" key") => "the key".to_owned(),
+        None => "this command or key".to_owned(),
     }
 }
 
@@ -135,14 +155,6 @@ mod tests {
             ),
             ("ERR invalid secret", "it answered with an error (ERR)"),
             (
-                "ERR ACL failure in script: User u has no permissions to run the 'incrby' command",
-                "its access rules forbid this command or key (NOPERM)",
-            ),
-            (
-                "ERR The user executing the script can't run this command or subcommand script: 36",
-                "its access rules forbid this command or key (NOPERM)",
-            ),
-            (
                 "LOADING Redis is loading",
                 "it is still loading its data (LOADING)",
             ),
@@ -167,6 +179,46 @@ mod tests {
         ] {
             let want = StoreError::Unavailable(want.to_owned());
             assert_eq!(of_answer("k", &answer(message)), want, "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_forbidden_is_told_by_the_name_of_the_command_and_never_by_the_key() {
+        for (message, want) in [
+            (
+                "NOPERM this user has no permissions to run the 'client|tracking' command",
+                "the command CLIENT TRACKING",
+            ),
+            (
+                "NOPERM User the 'key' has no permissions to run the 'del' command",
+                "the command DEL",
+            ),
+            (
+                "ERR ACL failure in script: User u has no permissions to run the 'incrby' command script: on @user_script:1.",
+                "the command INCRBY",
+            ),
+            (
+                "ERR The user executing the script can't run this command or subcommand script: 36",
+                "a command of a script",
+            ),
+            (
+                "NOPERM this user has no permissions to access one of the keys used as arguments",
+                "the key",
+            ),
+            ("NOPERM No permissions to access a key", "the key"),
+            (
+                "ERR ACL failure in script: No permissions to access a key script: on @user_script:1.",
+                "the key",
+            ),
+            (
+                "NOPERM User u has no permissions to run the 'SECRET 1' command",
+                "this command or key",
+            ),
+            ("NOPERM secret", "this command or key"),
+        ] {
+            let want = format!("its access rules forbid {want} (NOPERM)");
+            let told = of_answer("k", &answer(message));
+            assert_eq!(told, StoreError::Forbidden(want), "{message}");
         }
     }
 

@@ -26,6 +26,7 @@ use tokio::time;
 use self::end::End;
 use super::canary::{Canary, Lag};
 use super::link::{self, Attempt, Link};
+use super::policy::Policy;
 use super::{fault, login::Login, reply};
 use crate::clock::Clock;
 use crate::store::lease::Lease;
@@ -54,6 +55,8 @@ pub struct Watched {
     pub call_prefix: &'static str,
     /// How long what was read counts after the last word.
     pub grace: Duration,
+    /// How long beyond that it may where the server fails.
+    pub stale: Duration,
     /// The time.
     pub clock: Clock,
     /// Is told how long word of the canary took.
@@ -81,8 +84,8 @@ pub(super) struct Watcher {
 }
 
 /// How things stand, over all connections.
-#[derive(Default)]
 struct Standing {
+    policy: Policy,
     /// When what was answered last was asked.
     heard: Option<Instant>,
     /// What the operator was told last; `None`: nothing, or that all is well.
@@ -111,8 +114,14 @@ impl Watcher {
 
     /// Follows it for good, and connects anew whenever the connection is lost. Each cause is logged once until it
     /// tells again.
-    pub(super) async fn run(self) -> Infallible {
-        let (mut failures, mut standing) = (0_u32, Standing::default());
+    pub(super) async fn run(self, policy: Policy) -> Infallible {
+        let mut failures = 0_u32;
+        let mut standing = Standing {
+            policy,
+            heard: None,
+            told: None,
+            address: self.login.address(),
+        };
         loop {
             let begun = Instant::now();
             let Err(end) = self.follow(&mut standing).await;
@@ -170,6 +179,8 @@ impl Watcher {
     async fn follow(&self, standing: &mut Standing) -> Result<Infallible, End> {
         let lost = Arc::new(Notify::new());
         let mut connection = self.connect(&lost, standing).await?;
+        let policy = &mut standing.policy;
+        policy.begin(&standing.address, &mut connection).await;
         let asked = (self.now(), Instant::now());
         self.begin(&mut connection).await?;
         // It tells from here on, so what changes unheard has changed by now.
@@ -184,6 +195,7 @@ impl Watcher {
         self.canary.wake();
         let mut missed = 0;
         for beat in 0_u64.. {
+            standing.policy.look(&mut connection, beat + 1).await;
             let is_called = tokio::select! {
                 () = lost.notified() => return Err(self.lost("the connection was closed")),
                 () = self.login.left(&standing.address) => return Err(End::Replaced),

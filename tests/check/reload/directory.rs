@@ -1,8 +1,8 @@
 //! A directory file in the place of another.
 
 use super::{
-    DIRECTORY, SHOP, STAFF, answer, await_reloads, by_key, by_password, reload, reloads, start,
-    status,
+    DIRECTORY, KEY, OIDC, RULE, SHOP, STAFF, answer, await_reloads, by_key, by_password, config,
+    reload, reloads, start, start_as, status, whole,
 };
 use crate::support::check::CheckClient;
 use crate::support::issuers::Issuer;
@@ -100,6 +100,28 @@ async fn what_commands_did_stays_until_the_row_itself_changes_and_a_revocation_i
     assert_eq!(status(client, &staff).await, 401, "it was revoked for good");
     assert_eq!(status(client, &ada).await, 200);
     assert_eq!(generation(), revoked);
+}
+
+/// A scheme that wants passwords in another form is no change of anybody's row.
+#[tokio::test]
+async fn who_was_disabled_stays_so_when_the_schemes_change() {
+    let without_login = config(&[KEY, OIDC], RULE);
+    let server = start_as(&without_login, &Issuer::rsa(""), DIRECTORY);
+    let client = &mut CheckClient::connect(server.grpc()).await;
+    let (shop, staff) = (by_key("a", SHOP), by_key("a", STAFF));
+    let ada = by_password("ada", "m32c6NfqYEt");
+    server.command("user disable ada --platform a", "");
+    server.command("key disable staff --platform a", "");
+    for (config, known) in [(whole(), 200), (without_login, 401), (whole(), 200)] {
+        server.configure(&config);
+        reload(&server, "ok").await;
+        assert_eq!(status(client, &ada).await, 401, "it is disabled");
+        assert_eq!(status(client, &staff).await, 401, "it is disabled");
+        assert_eq!(status(client, &shop).await, 200);
+        server.command("user enable ada --platform a", "");
+        assert_eq!(status(client, &ada).await, known, "its password is known");
+        server.command("user disable ada --platform a", "");
+    }
 }
 
 #[tokio::test]
