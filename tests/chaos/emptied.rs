@@ -1,5 +1,6 @@
 //! What is in a store, kept where a fault empties it, and put back.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use redis::{ErrorKind, RedisError, pipe};
@@ -9,7 +10,7 @@ use super::estate::Estate;
 use super::telling::{ask, tell};
 use crate::support::redis::RedisServer;
 
-/// The record that is there where the directory is (`src/directory/check.rs`).
+/// What the names of records begin with that are there where the directory is (`src/directory/check.rs`).
 const CHECK: &str = "pc:m:peppers";
 
 /// How long until all is there again.
@@ -20,15 +21,22 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) type Kept = Vec<(String, Vec<u8>)>;
 
 /// All that changes verdicts.
+///
+/// # Errors
+/// Where it cannot be read.
 pub(crate) async fn kept(node: &RedisServer) -> Result<Kept, RedisError> {
     let keys: Vec<String> = tell(node, "KEYS pc:*").await?;
-    let mut kept = Vec::new();
-    for key in keys {
-        // What lives for a while only may be gone by now.
-        let value: Option<Vec<u8>> = tell(node, &format!("GET {key}")).await?;
-        kept.extend(value.map(|it| (key, it)));
-    }
-    Ok(kept)
+    let mut gets = pipe();
+    keys.iter().for_each(|it| {
+        gets.get(it);
+    });
+    let values = ask(node, async |mut connection| {
+        gets.query_async::<Vec<Option<Vec<u8>>>>(&mut connection)
+            .await
+    });
+    let kept = keys.into_iter().zip(values.await?);
+    // What lives for a while only may be gone by now.
+    Ok(kept.filter_map(|(key, it)| Some((key, it?))).collect())
 }
 
 /// Writes it where it belongs, and again where a primary has lost it meanwhile to one that was emptied.
@@ -60,7 +68,7 @@ pub(crate) async fn restore(estate: &Estate, kept: &Kept) -> Result<(), RedisErr
 /// In the order in which an import writes: what says that the store is whole comes last.
 async fn restore_to(node: &RedisServer, kept: &Kept) -> Result<(), RedisError> {
     let mut kept: Vec<_> = kept.iter().collect();
-    kept.sort_by_key(|(key, _)| key == CHECK);
+    kept.sort_by_key(|(key, _)| key.starts_with(CHECK));
     ask(node, async |mut connection| {
         // Not one transaction, which a cluster does not take for keys of several slots.
         let mut all = pipe();
@@ -72,12 +80,10 @@ async fn restore_to(node: &RedisServer, kept: &Kept) -> Result<(), RedisError> {
     .await
 }
 
-/// How many of these there are, on a server whose they may not all be.
+/// How many of these there are on a server, whose they may not all be.
 async fn count(node: &RedisServer, kept: &Kept) -> usize {
-    let mut found = 0;
-    for (key, _) in kept {
-        let exists = tell::<usize>(node, &format!("EXISTS {key}")).await;
-        found += exists.unwrap_or_default();
-    }
-    found
+    let keys: Vec<String> = tell(node, "KEYS pc:*").await.unwrap_or_default();
+    let keys: HashSet<_> = keys.iter().map(String::as_str).collect();
+    let there = kept.iter().filter(|(key, _)| keys.contains(key.as_str()));
+    there.count()
 }

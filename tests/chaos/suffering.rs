@@ -24,6 +24,9 @@ const TOO_SLOW: Duration = Duration::from_millis(120);
 /// How often what is killed again and again is.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// How long it may take to have something happen, or put right.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Who suffers.
 #[derive(Debug)]
 pub(crate) struct Sufferer {
@@ -183,7 +186,7 @@ impl Sufferer {
         let nobody_writes = Arc::clone(&self.writing).write_owned().await;
         let node = self.estate.node_mut(number);
         let kept = kept(node).await?;
-        tell::<Value>(node, "FLUSHALL").await?;
+        say(node, &["FLUSHALL"]).await?;
         if fault == Fault::RestartedEmpty {
             block_in_place(|| node.restart());
         }
@@ -194,9 +197,17 @@ impl Sufferer {
     }
 }
 
+/// Says words, again where a busy machine is late.
 async fn say(node: &RedisServer, words: &[&str]) -> Result<(), RedisError> {
     for it in words {
-        tell::<Value>(node, it).await?;
+        let begun = Instant::now();
+        loop {
+            match tell::<Value>(node, it).await {
+                Err(error) if begun.elapsed() > PATIENCE => return Err(error),
+                Err(_) => sleep(AGAIN).await,
+                Ok(_) => break,
+            }
+        }
     }
     Ok(())
 }
@@ -233,7 +244,7 @@ async fn killed_tracking(node: &RedisServer, end: Instant) -> Result<(), RedisEr
         for line in clients.lines().filter(tracks) {
             let id = line.split(' ').next().unwrap_or_default();
             let id = id.replace("id=", "CLIENT KILL ID ");
-            tell::<Value>(node, &id).await?;
+            say(node, &[&id]).await?;
         }
         sleep(AGAIN).await;
     }
@@ -243,7 +254,7 @@ async fn killed_tracking(node: &RedisServer, end: Instant) -> Result<(), RedisEr
 /// It ends by itself: whoever would end it is held up as well.
 async fn paused(node: &RedisServer, end: Instant, what: &str) -> Result<(), RedisError> {
     let left = end.saturating_duration_since(Instant::now()).as_millis();
-    tell::<Value>(node, &format!("CLIENT PAUSE {left} {what}")).await?;
+    say(node, &[&format!("CLIENT PAUSE {left} {what}")]).await?;
     sleep_until(end.into()).await;
     Ok(())
 }

@@ -9,12 +9,12 @@ use tokio::time::timeout;
 use crate::support::redis::RedisServer;
 
 /// How long a server may take for a command.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Sends words that are divided by spaces to a server, on a connection of their own.
 ///
 /// # Errors
-/// What it answers, or that it does not within two seconds.
+/// What it answers, or that it does not within five seconds.
 pub(crate) async fn tell<T: FromRedisValue>(
     node: &RedisServer,
     words: &str,
