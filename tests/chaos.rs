@@ -13,10 +13,12 @@
 //! |---|---|
 //! | `PORTCULLIS_CHAOS_SECONDS` | how long; it makes the run a long one |
 //! | `PORTCULLIS_CHAOS_SEED` | draws the same faults at the same times, and the same questions, as the run that told it |
-//! | `PORTCULLIS_CHAOS_TOPOLOGY` | `single` |
+//! | `PORTCULLIS_CHAOS_TOPOLOGY` | `single` (without it), `sentinel`, `cluster` |
 //! | `PORTCULLIS_CHAOS_EVERY` | from the begin of one fault to that of the next, in seconds; else they come as they come |
 //!
-//! What is demanded stands in `chaos/judge.rs`. A long run leaves `series.csv`, `plot.svg`, `report.txt` and the logs of
+//! What is demanded stands in `chaos/judge.rs`. On a machine with other work a run shows less: for as long as the kernel had no
+//! core for one of ours, bounds are longer by that; the report tells how long that was, and `nice -n -10` before the command
+//! makes it shorter. A long run leaves `series.csv`, `plot.svg`, `report.txt` and the logs of
 //! the processes in `target/chaos/TOPOLOGY-SEED`.
 
 mod support;
