@@ -8,9 +8,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::cache::{Begin, Cache, CacheUse, Outcome, Unverified};
+use crate::cache::{Begin, Cache, Outcome, Unverified};
 use crate::credential::{Credential, Fingerprinter, Place};
-use crate::decision::{Denial, Failure, Fault, Reason};
+use crate::decision::{CacheUse, Denial, Failure, Fault, Reason};
 use crate::directory::Directory;
 use crate::directory::names::attempted_login;
 use crate::directory::pepper::Peppers;

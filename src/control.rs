@@ -393,7 +393,7 @@ mod tests {
         let refused = ControlSocket::bind(&site.path()).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
         let path = site.path();
-        let asked = tokio::task::spawn_blocking(move || ask(&path, list(), |_| ()));
+        let asked = tokio::task::spawn_blocking(move || ask(&path, list(), || (), |_| ()));
         let listed = asked.await.unwrap().unwrap();
         assert_eq!(listed, Outcome::Listed { records: 0 });
         end.send(()).unwrap();
@@ -401,7 +401,7 @@ mod tests {
 
         drop(std::os::unix::net::UnixListener::bind(site.path()).unwrap());
         assert!(matches!(
-            ask(&site.path(), list(), |_| ()),
+            ask(&site.path(), list(), || (), |_| ()),
             Err(AskError::Absent(_))
         ));
         drop(ControlSocket::bind(&site.path()).await.unwrap());

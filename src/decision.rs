@@ -5,6 +5,7 @@
 //! be shown, a [`Fault`] is ours, is logged once, and is never an allow and never a 401.
 //! Nothing here knows how an answer looks; that is the platform's error table.
 
+mod cache_use;
 mod fault;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+pub use crate::decision::cache_use::CacheUse;
 pub use crate::decision::fault::{Dependency, Fault};
 
 /// Why a request is denied: a closed list, the same words in metrics, audit, `explain` and presets.

@@ -57,8 +57,8 @@ pub mod writing;
 
 pub use index::{Index, MAX_HINTS};
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -96,6 +96,8 @@ struct Inner {
     lease: Lease,
     /// Whether the store was seen to be one that is filled; see [`check`].
     was_filled: Arc<AtomicBool>,
+    /// The check value that its peppers were last compared with.
+    compared: Arc<Mutex<Bytes>>,
 }
 
 impl Directory {
@@ -114,6 +116,7 @@ impl Directory {
             generations,
             uses: Arc::default(),
             was_filled: Arc::default(),
+            compared: Arc::default(),
         }))
     }
 
@@ -130,6 +133,7 @@ impl Directory {
             uses,
             lease,
             was_filled,
+            compared,
         } = &*self.0;
         Self(Arc::new(Inner {
             store,
@@ -140,6 +144,7 @@ impl Directory {
             uses: Arc::clone(uses),
             lease: lease.clone(),
             was_filled: Arc::clone(was_filled),
+            compared: Arc::clone(compared),
         }))
     }
 
@@ -149,6 +154,7 @@ impl Directory {
         let over = self.over(self.shared_store());
         Self(Arc::new(Inner {
             peppers,
+            compared: Arc::default(),
             ..Arc::into_inner(over.0).expect("its only owner")
         }))
     }

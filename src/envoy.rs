@@ -9,11 +9,16 @@ pub mod answer;
 pub mod codec;
 pub mod question;
 pub mod reply;
+mod tallies;
 pub mod view;
+pub mod wire;
 
 use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -22,10 +27,12 @@ use tonic::{Request, Response, Status};
 use crate::clock::Clock;
 use crate::current::Current;
 use crate::decision::{Dependency, Failure, Fault};
+use crate::envoy::answer::{Answers, DecisionId};
 use crate::envoy::protos::authorization_server::{Authorization, AuthorizationServer};
+use crate::envoy::tallies::Tallies;
 use crate::gate::{Decision, Gate};
 use crate::platform::refusal::Circumstances;
-use crate::telemetry::{Check, Metrics, Outcome};
+use crate::telemetry::{Metrics, Outcome};
 use crate::trace::Untraced;
 
 /// The generated messages and service; `proto/` documents them.
@@ -94,12 +101,11 @@ struct Inner {
 /// How Checks are decided: what a reload replaces.
 #[derive(Debug)]
 pub struct Deciding {
-    /// What decides.
-    pub gate: Gate,
-    /// How long it may take.
-    pub deadline: Duration,
-    /// What a fault becomes.
-    pub on_fault: OnFault,
+    gate: Gate,
+    answers: Answers,
+    tallies: Tallies,
+    deadline: Duration,
+    on_fault: OnFault,
 }
 
 /// When faults were last logged, so that an outage is told and does not flood.
@@ -127,16 +133,12 @@ impl Door {
         gate: Gate,
         metrics: Arc<Metrics>,
         clock: Clock,
-        (deadline, on_fault): (Duration, OnFault),
+        settings: (Duration, OnFault),
         instance: u64,
     ) -> Self {
         let decisions = AtomicU64::new(0);
         Self(Arc::new(Inner {
-            deciding: Current::from(Deciding {
-                gate,
-                deadline,
-                on_fault,
-            }),
+            deciding: Current::from(Deciding::new(gate, settings, &metrics)),
             metrics,
             clock,
             instance,
@@ -160,32 +162,29 @@ impl Door {
         deadline: Duration,
     ) -> Result<Bytes, Status> {
         let begun = Instant::now();
-        let decoded = view::decode(message);
-        let request = decoded
-            .as_ref()
-            .map_err(Clone::clone)
-            .and_then(|it| it.view());
-        let (decision, request) = match request {
+        let (decision, request) = match view::view(&message) {
             Ok(request) => (deciding.decide(&request, deadline).await, request),
             Err(denial) => (Decision::early(None, denial), Default::default()),
         };
-        self.observe(&decision, begun.elapsed());
+        self.observe(deciding, &decision, begun.elapsed());
         let number = self.0.decisions.fetch_add(1, Ordering::Relaxed);
-        let circumstances = Circumstances {
-            decision_id: format!("{:016x}{number:016x}", self.0.instance),
+        let id = DecisionId::of(self.0.instance, number);
+        let circumstances = || Circumstances {
+            decision_id: id.as_str().to_owned(),
             instance: format!("{:016x}", self.0.instance),
             now: self.0.clock.now(),
             number,
         };
         if let Err(Failure::Fault(fault)) = &decision.verdict {
-            self.tell(fault, &decision, &circumstances.decision_id);
+            self.tell(fault, &decision, id.as_str());
             if deciding.on_fault == OnFault::GrpcError {
                 return Err(Status::unavailable(
                     "the authorization service cannot decide now",
                 ));
             }
         }
-        Ok(answer::encode(&decision, &request, &circumstances))
+        let answers = &deciding.answers;
+        Ok(answers.write(&decision, &request, &id, circumstances))
     }
 
     /// Logs a fault: the first of each second and dependency, with how many were left out since.
@@ -204,11 +203,11 @@ impl Door {
         );
     }
 
-    fn observe(&self, decision: &Decision, took: Duration) {
-        let platform = decision.platform.as_ref().map_or("", |it| &it.name);
+    fn observe(&self, deciding: &Deciding, decision: &Decision, took: Duration) {
         let outcome = match &decision.verdict {
             Ok(_) => Outcome::Allow,
             Err(Failure::Denied(denial)) => {
+                let platform = decision.platform.as_ref().map_or("", |it| &it.name);
                 self.0.metrics.count_denial(platform, denial);
                 Outcome::Deny
             }
@@ -217,25 +216,40 @@ impl Door {
                 Outcome::Fault
             }
         };
-        let scheme = decision.scheme.as_deref().unwrap_or("");
-        let cache = decision.cache.name();
-        self.0.metrics.count_check(&Check {
-            platform,
-            scheme,
-            outcome,
-            cache,
-            took,
-        });
+        let tally = deciding.tallies.of_decision(decision);
+        tally.count(outcome, decision.cache, took);
     }
 }
 
 impl Deciding {
+    /// Has this gate decide, within the deadline; `on_fault` is what a fault becomes.
+    #[must_use]
+    pub fn new(
+        gate: Gate,
+        (deadline, on_fault): (Duration, OnFault),
+        metrics: &Arc<Metrics>,
+    ) -> Self {
+        Self {
+            tallies: Tallies::of(metrics, gate.platforms()),
+            answers: Answers::of(gate.platforms().iter()),
+            gate,
+            deadline,
+            on_fault,
+        }
+    }
+
     async fn decide(
         &self,
         request: &crate::request::RequestView<'_>,
         deadline: Duration,
     ) -> Decision {
-        match tokio::time::timeout(deadline, self.gate.decide(request, &Untraced)).await {
+        let mut decision = pin!(self.gate.decide(request, &Untraced));
+        // What is known is decided at once, and needs no timer.
+        let at_once = poll_fn(|it| Poll::Ready(decision.as_mut().poll(it)));
+        if let Poll::Ready(decision) = at_once.await {
+            return decision;
+        }
+        match tokio::time::timeout(deadline, decision).await {
             Ok(decision) => decision,
             Err(_) => {
                 let late = Fault::new(Dependency::Deadline, "no decision within the time allowed");

@@ -19,7 +19,7 @@ use crate::cache::{Cache, Limits};
 use crate::credential::Fingerprinter;
 use crate::directory::Directory;
 use crate::envoy::OnFault;
-use crate::envoy::view::{self, Decoded};
+use crate::envoy::view;
 use crate::explain::report::{Report, Setting};
 use crate::gate::{Decision, Gate};
 use crate::keys::asserting::AssertionKeys;
@@ -59,12 +59,7 @@ impl Explainer {
     /// wait.
     pub async fn explain(&self, message: Bytes) -> Report {
         let (gate, minutes) = self.open();
-        let decoded = view::decode(message);
-        let request = decoded
-            .as_ref()
-            .map_err(Clone::clone)
-            .and_then(Decoded::view);
-        let (decision, request) = match request {
+        let (decision, request) = match view::view(&message) {
             Ok(request) => (gate.decide(&request, &minutes).await, Some(request)),
             Err(denial) => (Decision::early(None, denial), None),
         };

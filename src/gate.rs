@@ -9,10 +9,9 @@ use std::sync::Arc;
 
 use crate::assertion::Assertions;
 use crate::authenticator::{Authenticated, Authenticator};
-use crate::cache::CacheUse;
 use crate::context::Context;
 use crate::credential::Secret;
-use crate::decision::{Denial, Dependency, Failure, Fault, Reason};
+use crate::decision::{CacheUse, Denial, Dependency, Failure, Fault, Reason};
 use crate::identity::{Identity, Lineage};
 use crate::platform::https;
 use crate::platform::{Platform, Platforms};

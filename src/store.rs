@@ -237,8 +237,8 @@ pub enum StoreError {
     /// The call is one that no store takes; a defect of the caller or of a record it met.
     #[error("the store refused the call: {0}")]
     Refused(String),
-    /// It cannot be reached or written now.
-    #[error("the store cannot be used: {0}; check that it runs, can be reached and has space left")]
+    /// It cannot be reached or written now; it says why, and what to do where that can be known.
+    #[error("the store cannot be used: {0}")]
     Unavailable(String),
 }
 

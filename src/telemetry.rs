@@ -5,6 +5,7 @@
 //! counting, and it opens no port.
 
 mod log;
+mod tally;
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use prometheus_client::registry::Registry;
 use crate::decision::{Denial, Fault};
 
 pub use log::{LogFormat, check_filter, start_log};
+pub use tally::Tally;
 
 /// Upper bounds of the duration buckets, in seconds: from a hit to Envoy's default timeout.
 const BUCKETS: [f64; 12] = [
@@ -51,21 +53,6 @@ impl Outcome {
             Self::Fault => "fault",
         }
     }
-}
-
-/// One check, as it is counted.
-#[derive(Clone, Copy, Debug)]
-pub struct Check<'a> {
-    /// The platform's name, empty where none answered.
-    pub platform: &'a str,
-    /// The scheme's name in the platform, empty where no credential counted.
-    pub scheme: &'a str,
-    /// What it came to.
-    pub outcome: Outcome,
-    /// `hit`, `miss` or `none`.
-    pub cache: &'static str,
-    /// How long it took.
-    pub took: Duration,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -232,25 +219,6 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts a check.
-    pub fn count_check(&self, check: &Check<'_>) {
-        let Check { outcome, cache, .. } = *check;
-        let labels = CheckLabels {
-            platform: check.platform.to_owned(),
-            scheme: check.scheme.to_owned(),
-            outcome: outcome.name(),
-            cache,
-        };
-        self.checks.get_or_create(&labels).inc();
-        let labels = DurationLabels {
-            outcome: outcome.name(),
-            cache,
-        };
-        self.durations
-            .get_or_create(&labels)
-            .observe(check.took.as_secs_f64());
-    }
-
     /// Counts why a check was denied.
     pub fn count_denial(&self, platform: &str, denial: &Denial) {
         let labels = DenialLabels {
@@ -344,20 +312,16 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision::{Dependency, Reason};
+    use std::sync::Arc;
+
+    use crate::decision::{CacheUse, Dependency, Reason};
 
     #[test]
     fn metrics_have_the_names_that_dashboards_rely_on() {
-        let metrics = Metrics::default();
+        let metrics = Arc::new(Metrics::default());
         let took = Duration::from_millis(1);
-        let check = Check {
-            platform: "mine",
-            scheme: "key",
-            outcome: Outcome::Allow,
-            cache: "hit",
-            took,
-        };
-        metrics.count_check(&check);
+        let tally = Tally::of(&metrics, "mine", "key");
+        tally.count(Outcome::Allow, CacheUse::Hit, took);
         metrics.count_denial("mine", &Denial::new(Reason::Wrong, "wrong password"));
         metrics.count_fault(&Fault::new(Dependency::Store, "down"));
         metrics.count_forgotten(3);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis::cache::CacheUse;
+use portcullis::decision::CacheUse;
 use portcullis::clock::Clock;
 use portcullis::config::Config;
 use portcullis::decision::Failure;

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use clap::{ArgGroup, Args};
 use serde::Serialize;
 
+use crate::cli::reach::say_silence;
 use crate::cli::serve::start_error;
 use crate::cli::{CommandError, block_on, say};
 use crate::clock::Clock;
@@ -144,7 +145,7 @@ fn decide(config: Config, message: Bytes) -> Result<(Decider, String, Report), C
 /// Asks the server, if there is one.
 fn ask(socket: &Path, message: &[u8]) -> Result<Option<Report>, CommandError> {
     let nobody = |it: ErrorKind| matches!(it, ErrorKind::NotFound | ErrorKind::ConnectionRefused);
-    match client::explain(socket, message) {
+    match client::explain(socket, message, say_silence) {
         Ok(report) => Ok(Some(report)),
         Err(AskError::Absent(error)) if nobody(error.kind()) => Ok(None),
         Err(AskError::Absent(error)) => Err(CommandError::failed(format!(

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use crate::cli::CommandError;
 use crate::cli::records::{Fields, List, One};
 use crate::cli::secret::SecretFrom;
-use crate::cli::spread::{KNOWN, REFUSED};
+use crate::cli::spread::{FORMER_REFUSED, KNOWN};
 use crate::cli::table::{Column, cell, state};
 use crate::directory::operations::words::{Clear, Operation};
 use crate::directory::records::RecordKind;
@@ -133,7 +133,11 @@ impl Rotate {
             secret,
             overlap_seconds: self.overlap,
         };
-        let verb = if self.overlap == 0 { REFUSED } else { KNOWN };
+        let verb = if self.overlap == 0 {
+            FORMER_REFUSED
+        } else {
+            KNOWN
+        };
         self.one.end(KIND, "has a new secret", verb, rotate)
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::cli::serve::start_error;
 use crate::cli::spread::{Measured, Spread};
-use crate::cli::{CommandError, block_on};
+use crate::cli::{CommandError, block_on, say_error};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::store::StoreKind;
@@ -146,7 +146,7 @@ impl Reach {
                 self.file.display()
             )));
         };
-        ask(socket, operation, on_line).map_err(|error| self.explain(socket, error))
+        ask(socket, operation, say_silence, on_line).map_err(|error| self.explain(socket, error))
     }
 
     fn explain(&self, socket: &Path, error: AskError) -> CommandError {
@@ -163,6 +163,14 @@ impl Reach {
             AskError::TooLarge => CommandError::usage(error),
         }
     }
+}
+
+/// Tells that the running server has not answered for a while.
+pub fn say_silence() {
+    say_error(
+        "the running server has said nothing for 5 s: it has much to do, or hangs. This waits on; where it is ended now, \
+         the server may still do what was asked",
+    );
 }
 
 /// Opens a store that is everybody's in this process, for an operation.

@@ -22,6 +22,9 @@ const UNTOLD: Duration = Duration::from_secs(1);
 /// What a process does with what was revoked.
 pub const REFUSED: &str = "refused by";
 
+/// The same where there is something new in its place.
+pub const FORMER_REFUSED: &str = "the former one is refused by";
+
 /// What it does where something new is as good as what was before.
 pub const KNOWN: &str = "known to";
 
@@ -102,7 +105,7 @@ impl Measured {
     fn heard_in_words(&self, verb: &str) -> String {
         match &self.heard {
             Err(_) => String::new(),
-            Ok(Heard { processes: 0, .. }) => "; no process is there to be told".to_owned(),
+            Ok(Heard { processes: 0, .. }) => "; no process is told at once".to_owned(),
             Ok(Heard {
                 processes,
                 heard,
@@ -141,7 +144,7 @@ impl Measured {
         let mut warnings = Vec::new();
         match &self.heard {
             Ok(it) if it.processes == 0 => warnings.push(
-                "a process that runs and is not told of changes notices within a second".to_owned(),
+                format!("one that runs all the same notices within a second, or cut off from the store within {late} s"),
             ),
             Ok(it) if it.heard < it.processes => warnings.push(format!(
                 "{} of {} did not answer within {} s: ended, hanging, or cut off from the store; what it remembers \

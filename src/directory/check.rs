@@ -9,6 +9,7 @@
 //! where it has been and is no more, what else is missing says nothing: not that a credential is
 //! unknown, and not that a token was never revoked. So every verdict reads it along.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -118,14 +119,42 @@ impl Directory {
     /// A fault where there was one before: what was not found beside it was emptied away.
     pub(super) fn heed_check_value(&self, value: Option<&Bytes>) -> Result<(), Fault> {
         let was_filled = &self.0.was_filled;
-        if value.is_some() {
+        if let Some(value) = value {
             was_filled.store(true, Ordering::Relaxed);
+            self.compare_peppers(value);
         } else if was_filled.load(Ordering::Relaxed) {
             let detail = "it was emptied, or never filled: who is unknown or revoked cannot be told \
-                until the directory is imported or restored from a backup";
+                until the directory is restored from a backup, or imported and what was revoked revoked again";
             return Err(Fault::new(Dependency::Store, detail));
         }
         Ok(())
+    }
+
+    /// Logs it, once for each check value, where another process has begun to write under a pepper that is not in force here.
+    fn compare_peppers(&self, value: &Bytes) {
+        let mut compared = self
+            .0
+            .compared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if *compared == *value {
+            return;
+        }
+        value.clone_into(&mut compared);
+        drop(compared);
+        let written: Vec<String> = serde_json::from_slice(value).unwrap_or_default();
+        let given = self.pepper_ids();
+        let lacking: Vec<_> = written
+            .into_iter()
+            .filter(|it| !given.contains(it))
+            .collect();
+        if !lacking.is_empty() {
+            let lacking = lacking.join(", ");
+            tracing::error!(
+                "the store is written under another pepper (id {lacking}) than those of `store.pepper_files`: whoever stands \
+                 under it is unknown here until it is listed"
+            );
+        }
     }
 
     /// Lets the store forget every pepper but the newest, for whoever has seen that nothing stands
@@ -227,6 +256,30 @@ mod tests {
         assert!(open(&[2]).await, "nothing stood under the old one");
         assert!(!open(&[1]).await);
     }
+
+    #[tokio::test]
+    async fn that_another_process_writes_under_a_pepper_that_is_not_in_force_is_told_once() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let writer = log.reopen().unwrap();
+        let subscriber = tracing_subscriber::fmt().with_writer(writer);
+        let _told = tracing::subscriber::set_default(subscriber.finish());
+        let bench = Bench::new();
+        let told = async || {
+            bench.reads("mine").user("u-1").await.unwrap();
+            let log = std::fs::read_to_string(log.path()).unwrap();
+            log.matches("under another pepper (id 1234abcd)").count()
+        };
+        bench.directory.confirm_peppers().await.unwrap();
+        assert_eq!(told().await, 0);
+        let mut both = bench.directory.pepper_ids();
+        both.push("1234abcd".to_owned());
+        let both = serde_json::to_vec(&both).unwrap();
+        let put = bench.directory.store().put(KEY, &both, PutIf::Always, None);
+        put.await.unwrap();
+        assert_eq!(told().await, 1);
+        assert_eq!(told().await, 1);
+    }
+
     #[tokio::test]
     async fn in_a_store_that_was_emptied_nobody_is_unknown_and_nothing_was_never_revoked() {
         let bench = Bench::new();

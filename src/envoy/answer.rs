@@ -1,314 +1,185 @@
-//! From a decision to a `CheckResponse`.
+//! From a decision to a `CheckResponse`, written as it goes over the wire.
 //!
 //! Envoy takes an unset status for an allow, appends to what the client sent unless told to
 //! overwrite, and writes CR and LF through. So an allow is built from a [`Permit`] and nothing
 //! else, every denial carries a non-zero status and an HTTP code, every header mutation
 //! overwrites, and nothing leaves that has not been checked.
 
+mod allow;
 mod refusal;
+mod values;
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use prost::Message;
-use prost_types::value::Kind;
-use prost_types::{Struct, Value};
 
-use crate::context;
-use crate::credential::Place;
-use crate::decision::{Denial, Failure};
-use crate::envoy::protos::auth::check_response::HttpResponse;
-use crate::envoy::protos::auth::{CheckResponse, OkHttpResponse};
-use crate::envoy::protos::core::header_value_option::HeaderAppendAction;
-use crate::envoy::protos::core::{HeaderValue, HeaderValueOption};
-use crate::envoy::protos::rpc::Status;
+use crate::decision::{Denial, Failure, Reason};
+use crate::envoy::answer::allow::Always;
+use crate::envoy::answer::values::{Value, identity_values};
+use crate::envoy::wire;
 use crate::gate::Decision;
 use crate::platform::Platform;
 use crate::platform::refusal::{Circumstances, Refusal};
-use crate::policy::Permit;
-use crate::request::{RequestView, folds_to};
+use crate::request::RequestView;
 
-/// `google.rpc.Code.OK`, the code of every allow.
-const OK: i32 = 0;
+/// Room for an allow of usual length, so that one allocation does.
+const USUAL_BYTES: usize = 1024;
 
-/// Writes the answer to a decision as a `CheckResponse`.
-#[must_use]
-pub fn encode(
-    decision: &Decision,
-    request: &RequestView<'_>,
-    circumstances: &Circumstances,
-) -> Bytes {
-    let refuse =
-        |refusal: &Refusal<'_>, platform| refusal::write(refusal, platform, request, circumstances);
-    let mut response = match (&decision.verdict, &decision.platform) {
-        (Ok(permit), Some(platform)) => allow(permit, platform, request, decision),
-        (Err(Failure::Denied(denial)), platform) => {
-            refuse(&Refusal::of_denial(denial), platform.as_deref())
-        }
-        (Err(Failure::Fault(fault)), platform) => refuse(
-            &Refusal::of_fault(fault, circumstances),
-            platform.as_deref(),
-        ),
-        // A permit comes from a platform's policy; without one there is nobody to allow for.
-        (Ok(_), None) => {
-            let denial = Denial::new(crate::decision::Reason::NoPlatform, "no platform");
-            refuse(&Refusal::of_denial(&denial), None)
-        }
-    };
-    response.dynamic_metadata = Some(metadata(decision, circumstances));
-    response.encode_to_vec().into()
+/// The fields of `CheckResponse` (envoy.service.auth.v3).
+mod field {
+    pub(super) const STATUS: u8 = 1;
+    pub(super) const DENIED_RESPONSE: u8 = 2;
+    pub(super) const OK_RESPONSE: u8 = 3;
+    pub(super) const DYNAMIC_METADATA: u8 = 4;
 }
 
-fn allow(
-    permit: &Permit,
-    platform: &Platform,
-    request: &RequestView<'_>,
-    decision: &Decision,
-) -> CheckResponse {
-    let names = platform.identity_headers.names();
-    let values = identity_values(permit, platform);
-    let mut headers = Vec::new();
-    let mut headers_to_remove: Vec<String> = Vec::new();
-    for ((key, name), (same, value)) in names.iter().zip(&values) {
-        debug_assert_eq!(key, same, "names and values are listed in one order");
-        match value {
-            Some(value) => headers.push(overwrite(name, value)),
-            None => headers_to_remove.push((*name).to_owned()),
-        }
+/// Names a decision, in metadata and logs: the process and the number of the decision there.
+#[derive(Clone, Copy, Debug)]
+pub struct DecisionId([u8; 32]);
+
+impl DecisionId {
+    /// Names the decision of this number in the process that is named so.
+    #[must_use]
+    pub fn of(instance: u64, number: u64) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let id = u128::from(instance) << 64 | u128::from(number);
+        let digit = |at: usize| DIGITS[(id >> (4 * (31 - at)) & 0xf) as usize];
+        Self(std::array::from_fn(digit))
     }
-    // What the client said of the account was held against the identity; without one, nobody vouches for it.
-    let account_header = platform.policy.account_header();
-    if let (Some(name), [_, (_, Some(account)), ..]) = (account_header, &values)
-        && request.headers.contains(name)
-    {
-        headers.push(overwrite(name, account));
-    }
-    if let Some(context) = &decision.context {
-        headers.push(overwrite(context::HEADER, context));
-    }
-    let assertion_header = platform.assertion.as_ref().map(|it| &*it.header);
-    let assertion = decision.assertion.as_ref();
-    if let (Some(name), Some(text)) = (assertion_header, assertion.and_then(|it| it.expose_str())) {
-        headers.push(overwrite(name, text));
-    }
-    let mut remove = |name: &str| {
-        // Envoy removes after it has set: what is set must not be removed.
-        let is_set = headers
-            .iter()
-            .filter_map(|it| it.header.as_ref())
-            .any(|it| it.key.eq_ignore_ascii_case(name));
-        if !is_set
-            && !headers_to_remove
-                .iter()
-                .any(|it| it.eq_ignore_ascii_case(name))
-        {
-            headers_to_remove.push(name.to_owned());
-        }
-    };
-    let credential_headers = platform.places().filter_map(|it| match it {
-        Place::Authorization(_) => Some("authorization"),
-        Place::Header(name) => Some(name.as_str()),
-        Place::Certificate | Place::Query(_) => None,
-    });
-    let hidden: Vec<&str> = names
-        .iter()
-        .map(|it| it.1)
-        .chain(credential_headers)
-        .chain(account_header)
-        .chain(assertion_header)
-        .collect();
-    for name in &hidden {
-        // Many upstreams read `_` as `-` (RFC 3875 §4.1.18). The twin is named even where it was
-        // not seen: a filter with `allowed_headers` does not show us everything.
-        remove(&name.replace('-', "_"));
-    }
-    for name in hidden
-        .iter()
-        .filter(|it| !names.iter().any(|set| set.1 == **it))
-    {
-        remove(name);
-    }
-    for name in request.headers.names() {
-        if folds_to(name, context::HEADER) || hidden.iter().any(|it| folds_to(name, it)) {
-            remove(name);
-        }
-    }
-    let ok = OkHttpResponse {
-        headers,
-        headers_to_remove,
-        query_parameters_to_remove: credential_parameters(platform, request),
-    };
-    CheckResponse {
-        status: Some(Status {
-            code: OK,
-            message: String::new(),
-        }),
-        dynamic_metadata: None,
-        http_response: Some(HttpResponse::OkResponse(ok)),
+
+    /// Gives it in 32 hexadecimal digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
-/// The query parameters that carry credentials, as they are spelled in this request: only those
-/// that are there, since Envoy rebuilds the whole query for each.
-fn credential_parameters(platform: &Platform, request: &RequestView<'_>) -> Vec<String> {
-    let mut spellings = Vec::new();
-    for place in platform.places() {
-        if let Place::Query(name) = place {
-            for spelling in request.query.spellings(name) {
-                if !spellings.iter().any(|it| it == spelling) {
-                    spellings.push(spelling.to_owned());
-                }
+/// Writes answers for platforms, and keeps what is the same in all of them.
+#[derive(Debug)]
+pub struct Answers(Vec<Always>);
+
+impl Answers {
+    /// Prepares answers for these platforms.
+    pub fn of<'p>(platforms: impl IntoIterator<Item = &'p Arc<Platform>>) -> Self {
+        Self(platforms.into_iter().map(Always::of).collect())
+    }
+
+    /// Writes the answer to a decision, named `id`, as a `CheckResponse`.
+    #[must_use]
+    pub fn write(
+        &self,
+        decision: &Decision,
+        request: &RequestView<'_>,
+        id: &DecisionId,
+        circumstances: impl FnOnce() -> Circumstances,
+    ) -> Bytes {
+        let mut message = Vec::with_capacity(USUAL_BYTES);
+        let mut said = Said::begin(decision, id);
+        match (&decision.verdict, decision.platform.as_ref()) {
+            (Ok(permit), Some(platform)) => {
+                let values = identity_values(permit, &platform.name);
+                said.put("rule", permit.rule());
+                said.put_all(&values);
+                let known = self.0.iter().find(|it| it.is_of(platform));
+                let allowed = match known {
+                    Some(always) => always.write(&values, request, decision),
+                    None => Always::of(platform).write(&values, request, decision),
+                };
+                // `google.rpc.Code.OK` is 0, and an empty `Status` says so.
+                wire::put(&mut message, field::STATUS, b"");
+                wire::put(&mut message, field::OK_RESPONSE, &allowed);
+            }
+            (Err(Failure::Denied(denial)), platform) => refusal::put(
+                &mut message,
+                &Refusal::of_denial(denial),
+                platform.map(|it| &**it),
+                request,
+                &circumstances(),
+            ),
+            (Err(Failure::Fault(fault)), platform) => {
+                let circumstances = circumstances();
+                let refusal = Refusal::of_fault(fault, &circumstances);
+                let platform = platform.map(|it| &**it);
+                refusal::put(&mut message, &refusal, platform, request, &circumstances);
+            }
+            // A permit comes from a platform's policy; without one there is nobody to allow for.
+            (Ok(_), None) => {
+                let denial = Denial::new(Reason::NoPlatform, "no platform");
+                let refusal = Refusal::of_denial(&denial);
+                refusal::put(&mut message, &refusal, None, request, &circumstances());
             }
         }
+        wire::put(&mut message, field::DYNAMIC_METADATA, &said.0);
+        message.into()
     }
-    spellings
 }
 
-/// The fields of the identity, under the keys of the settings and in their order.
-fn identity_values<'p>(
-    permit: &'p Permit,
-    platform: &'p Platform,
-) -> [(&'static str, Option<Cow<'p, str>>); 8] {
-    let identity = permit.identity();
-    let text = |it: Option<&'p String>| it.map(|it| header_text(it, ""));
-    let list = |it: &'p [String], separator: &str| {
-        let encoded: Vec<_> = it.iter().map(|it| header_text(it, separator)).collect();
-        Some(Cow::from(encoded.join(separator))).filter(|it| !it.is_empty())
-    };
-    [
-        ("platform", Some(Cow::Borrowed(&*platform.name))),
-        ("account", text(identity.and_then(|it| it.account.as_ref()))),
-        ("user", text(identity.and_then(|it| it.user.as_ref()))),
-        (
-            "username",
-            text(identity.and_then(|it| it.username.as_ref())),
-        ),
-        ("scheme", text(identity.map(|it| &it.scheme))),
-        ("scopes", identity.and_then(|it| list(&it.scopes, " "))),
-        ("roles", identity.and_then(|it| list(&it.roles, ","))),
-        (
-            "expires",
-            identity
-                .and_then(|it| it.expires)
-                .map(|it| it.to_string().into()),
-        ),
-    ]
-}
-
-/// Percent-encodes what a header cannot carry (RFC 9110 §5.5): everything but printable ASCII, `%`
-/// itself, spaces at the ends, and the separator of a list.
-fn header_text<'t>(text: &'t str, separator: &str) -> Cow<'t, str> {
-    let last = text.len().saturating_sub(1);
-    let plain = |index: usize, byte: u8| match byte {
-        b'%' => false,
-        b' ' => separator != " " && index != 0 && index != last,
-        b'!'..=b'~' => !separator.as_bytes().contains(&byte),
-        _ => false,
-    };
-    if text
-        .bytes()
-        .enumerate()
-        .all(|(index, byte)| plain(index, byte))
-    {
-        return Cow::Borrowed(text);
-    }
-    let mut encoded = String::with_capacity(text.len() + 16);
-    for (index, byte) in text.bytes().enumerate() {
-        if plain(index, byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    Cow::Owned(encoded)
-}
-
-/// A header that replaces whatever the client sent under its name.
-fn overwrite(name: &str, value: &str) -> HeaderValueOption {
+/// Writes a header that replaces whatever was there under its name: a `HeaderValueOption`, as field
+/// `number` of what it stands in.
+fn put_overwrite(to: &mut Vec<u8>, number: u8, name: &str, value: &str) {
+    const HEADER: u8 = 1;
+    const APPEND_ACTION: u8 = 3;
+    const OVERWRITE_IF_EXISTS_OR_ADD: u64 = 2;
+    const KEY: u8 = 1;
+    const VALUE: u8 = 2;
     debug_assert!(
         value.bytes().all(|it| matches!(it, b' '..=b'~')),
         "{name} was encoded"
     );
-    HeaderValueOption {
-        header: Some(HeaderValue {
-            key: name.to_owned(),
-            value: value.to_owned(),
-            raw_value: Vec::new(),
-        }),
-        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
-    }
+    let header = wire::delimited_length(name.len()) + wire::delimited_length(value.len());
+    wire::put_head(to, number, wire::delimited_length(header) + 2);
+    wire::put_head(to, HEADER, header);
+    wire::put(to, KEY, name.as_bytes());
+    wire::put(to, VALUE, value.as_bytes());
+    wire::put_number(to, APPEND_ACTION, OVERWRITE_IF_EXISTS_OR_ADD);
 }
 
-/// What access logs and later filters may know: the identity, and how the decision came about.
-fn metadata(decision: &Decision, circumstances: &Circumstances) -> Struct {
-    let mut fields = BTreeMap::new();
-    let mut put = |key: &str, value: String| {
-        fields.insert(
-            key.to_owned(),
-            Value {
-                kind: Some(Kind::StringValue(value)),
-            },
-        );
-    };
-    put("decision_id", circumstances.decision_id.clone());
-    put("cache", decision.cache.name().to_owned());
-    if let Some(platform) = &decision.platform {
-        put("platform", platform.name.to_string());
+/// What access logs and later filters may know, a `google.protobuf.Struct`: the identity, and how the decision came about.
+struct Said(Vec<u8>);
+
+impl Said {
+    fn begin(decision: &Decision, id: &DecisionId) -> Self {
+        let mut said = Self(Vec::with_capacity(USUAL_BYTES / 2));
+        said.put("decision_id", id.as_str());
+        said.put("cache", decision.cache.name());
+        let Err(failure) = &decision.verdict else {
+            return said;
+        };
+        if let Some(platform) = &decision.platform {
+            said.put("platform", &platform.name);
+        }
+        match failure {
+            Failure::Denied(denial) => {
+                said.put("reason", denial.reason().name());
+                said.put("detail", denial.detail());
+            }
+            Failure::Fault(fault) => said.put("fault", fault.dependency().name()),
+        }
+        if let Some(scheme) = &decision.scheme {
+            said.put("scheme", scheme);
+        }
+        said
     }
-    match &decision.verdict {
-        Ok(permit) => {
-            put("rule", permit.rule().to_owned());
-            if let Some(platform) = &decision.platform {
-                for (key, value) in identity_values(permit, platform) {
-                    if let Some(value) = value {
-                        put(key, value.into_owned());
-                    }
-                }
+
+    fn put_all(&mut self, values: &[Value<'_>]) {
+        for (key, value) in values {
+            if let Some(value) = value {
+                self.put(key, value);
             }
         }
-        Err(Failure::Denied(denial)) => {
-            put("reason", denial.reason().name().to_owned());
-            put("detail", denial.detail().to_owned());
-        }
-        Err(Failure::Fault(fault)) => put("fault", fault.dependency().name().to_owned()),
-    }
-    if let (Err(_), Some(scheme)) = (&decision.verdict, &decision.scheme) {
-        put("scheme", scheme.to_string());
-    }
-    Struct { fields }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn header_values_carry_any_text_and_can_be_told_apart() {
-        let cases = [
-            ("ACME, Inc.", "", "ACME, Inc."),
-            ("ACME, Inc.", ",", "ACME%2C Inc."),
-            ("a b", " ", "a%20b"),
-            (" a ", "", "%20a%20"),
-            ("50%", "", "50%25"),
-            ("a\r\nx: y", "", "a%0D%0Ax: y"),
-            ("pässwörd", "", "p%C3%A4ssw%C3%B6rd"),
-        ];
-        for (text, separator, want) in cases {
-            assert_eq!(header_text(text, separator), want, "{text:?}");
-        }
     }
 
-    proptest! {
-        #[test]
-        fn no_value_breaks_out_of_its_header(text in any::<String>()) {
-            for separator in ["", " ", ","] {
-                let encoded = header_text(&text, separator);
-                prop_assert!(encoded.bytes().all(|it| matches!(it, b' '..=b'~')));
-                prop_assert_eq!(encoded.trim(), &*encoded);
-            }
-        }
+    /// Writes a text under its key.
+    fn put(&mut self, key: &str, text: &str) {
+        const FIELDS: u8 = 1;
+        const KEY: u8 = 1;
+        const VALUE: u8 = 2;
+        const STRING_VALUE: u8 = 3;
+        let value = wire::delimited_length(text.len());
+        let entry = wire::delimited_length(key.len()) + wire::delimited_length(value);
+        wire::put_head(&mut self.0, FIELDS, entry);
+        wire::put(&mut self.0, KEY, key.as_bytes());
+        wire::put_head(&mut self.0, VALUE, value);
+        wire::put(&mut self.0, STRING_VALUE, text.as_bytes());
     }
 }

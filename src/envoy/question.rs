@@ -172,7 +172,7 @@ pub fn base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::envoy::view::decode;
+    use crate::envoy::view::view;
 
     #[test]
     fn plain_words_arrive_as_they_were_said() {
@@ -188,8 +188,8 @@ mod tests {
             peer: "10.1.2.3".parse().ok(),
             platform: Some("p"),
         };
-        let decoded = decode(question.message()).unwrap();
-        let view = decoded.view().unwrap();
+        let message = question.message();
+        let view = view(&message).unwrap();
         assert_eq!(
             (view.method, view.scheme, view.path),
             ("PUT", "https", "/a/b")
@@ -231,8 +231,8 @@ mod tests {
                     }}}}
                 }}}}"#
             );
-            let decoded = decode(read(json.as_bytes()).unwrap()).unwrap();
-            let view = decoded.view().unwrap();
+            let message = read(json.as_bytes()).unwrap();
+            let view = view(&message).unwrap();
             assert_eq!(view.peer, "10.1.2.3".parse().ok());
             assert_eq!(view.route_platform, Some("p"));
             assert_eq!(view.headers.single("x-one").unwrap(), Some("1"));

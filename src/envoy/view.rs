@@ -1,118 +1,242 @@
-//! From a `CheckRequest` to a view of the request in it.
+//! From a `CheckRequest` to a view of the request in it, without copying.
 //!
 //! Method, path and host come from their fields, never from pseudo headers: a filter with
 //! `allowed_headers` drops those. Headers come as a map or, with `encode_raw_headers`, as a list;
 //! both are read. Over gRPC Envoy leaves the query in the path.
 
-use std::fmt;
-
-use bytes::Bytes;
-use prost::Message;
+use std::collections::HashMap;
 
 use crate::decision::Denial;
 use crate::envoy::MAX_MESSAGE_BYTES;
-use crate::envoy::protos::auth::{CheckRequest, attribute_context::HttpRequest};
+use crate::envoy::wire::{Field, Fields, Malformed};
 use crate::request::query::Query;
-use crate::request::{Headers, RequestView, is_token_byte};
+use crate::request::{Header, Headers, RequestView, is_token_byte};
 
-/// A decoded `CheckRequest`, to be viewed.
-pub struct Decoded(CheckRequest);
+/// Room for the headers of nearly every request, so that one allocation does.
+const USUAL_HEADERS: usize = 32;
 
-impl fmt::Debug for Decoded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Decoded(..)")
-    }
-}
-
-/// Decodes a message.
+/// Views the request in a message.
 ///
 /// # Errors
-/// A denial (400) for bytes that are not a `CheckRequest`, or more than one ever has.
-pub fn decode(message: Bytes) -> Result<Decoded, Denial> {
+/// A denial (400) for bytes that are not a `CheckRequest` or more than one ever has, and where the
+/// attributes that make it a request are missing.
+pub fn view(message: &[u8]) -> Result<RequestView<'_>, Denial> {
     if message.len() > MAX_MESSAGE_BYTES {
         let detail = "the CheckRequest is larger than any without a body";
         return Err(Denial::bad_request(detail));
     }
-    let request = CheckRequest::decode(message);
-    request
-        .map(Decoded)
-        .map_err(|_| Denial::bad_request("the message is not a CheckRequest"))
+    let read = Attributes::read(message);
+    let read = read.map_err(|_| Denial::bad_request("the message is not a CheckRequest"))?;
+    let Some(http) = read.http else {
+        let detail = "the CheckRequest holds no HTTP request";
+        return Err(Denial::bad_request(detail));
+    };
+    // RFC 9110 §9.1. A rule without methods takes any, so this is where one that is none is refused.
+    if http.method.is_empty() || !http.method.bytes().all(is_token_byte) {
+        return Err(Denial::bad_request("the CheckRequest names no method"));
+    }
+    let (path, query) = http.path.split_once('?').unwrap_or((http.path, ""));
+    Ok(RequestView {
+        method: http.method,
+        authority: http.host,
+        scheme: http.scheme,
+        path,
+        query: Query::parse(query),
+        headers: http.headers(),
+        peer: read.peer.parse().ok(),
+        principal: Some(read.principal).filter(|it| !it.is_empty()),
+        route_platform: read.platform,
+    })
 }
 
-impl Decoded {
-    /// Views the request.
-    ///
-    /// # Errors
-    /// A denial (400) where the attributes that make it a request are missing.
-    pub fn view(&self) -> Result<RequestView<'_>, Denial> {
-        let attributes = self.0.attributes.as_ref();
-        let http = attributes
-            .and_then(|it| it.request.as_ref())
-            .and_then(|it| it.http.as_ref());
-        let (Some(attributes), Some(http)) = (attributes, http) else {
-            return Err(Denial::bad_request(
-                "the CheckRequest holds no HTTP request",
-            ));
-        };
-        // RFC 9110 §9.1. A rule without methods takes any, so this is where one that is none is refused.
-        if http.method.is_empty() || !http.method.bytes().all(is_token_byte) {
-            return Err(Denial::bad_request("the CheckRequest names no method"));
+/// What is read of `AttributeContext`. What comes again counts as proto3 has it: of a string the last,
+/// and messages are merged.
+#[derive(Default)]
+struct Attributes<'m> {
+    peer: &'m str,
+    principal: &'m str,
+    http: Option<Http<'m>>,
+    platform: Option<&'m str>,
+}
+
+/// What is read of `AttributeContext.HttpRequest`.
+#[derive(Default)]
+struct Http<'m> {
+    method: &'m str,
+    path: &'m str,
+    host: &'m str,
+    scheme: &'m str,
+    mapped: Vec<Header<'m>>,
+    listed: Vec<Header<'m>>,
+}
+
+impl<'m> Attributes<'m> {
+    fn read(message: &'m [u8]) -> Result<Self, Malformed> {
+        let mut read = Self::default();
+        each(Fields::of(message), |it| match it.number {
+            1 => each(it.message()?, |it| read.take(it)),
+            _ => Ok(()),
+        })?;
+        Ok(read)
+    }
+
+    fn take(&mut self, field: Field<'m>) -> Result<(), Malformed> {
+        match field.number {
+            1 => each(field.message()?, |it| self.take_peer(it)),
+            4 => each(field.message()?, |it| match it.number {
+                2 => {
+                    let http = self.http.get_or_insert_default();
+                    each(it.message()?, |it| http.take(it))
+                }
+                _ => Ok(()),
+            }),
+            10 => {
+                let (key, value) = entry(field)?;
+                if key == b"platform" {
+                    self.platform = Some(str::from_utf8(value).map_err(|_| Malformed)?);
+                }
+                Ok(())
+            }
+            _ => Ok(()),
         }
-        let (path, query) = http.path.split_once('?').unwrap_or((&http.path, ""));
-        let source = attributes.source.as_ref();
-        let peer = source.and_then(|it| it.address.as_ref());
-        let peer = peer.and_then(|it| it.socket_address.as_ref());
-        Ok(RequestView {
-            method: &http.method,
-            authority: &http.host,
-            scheme: &http.scheme,
-            path,
-            query: Query::parse(query),
-            headers: headers(http),
-            peer: peer.and_then(|it| it.address.parse().ok()),
-            principal: source
-                .map(|it| it.principal.as_str())
-                .filter(|it| !it.is_empty()),
-            route_platform: attributes
-                .context_extensions
-                .get("platform")
-                .map(String::as_str),
-        })
+    }
+
+    fn take_peer(&mut self, field: Field<'m>) -> Result<(), Malformed> {
+        match field.number {
+            // `Address.socket_address.address`
+            1 => each(field.message()?, |it| match it.number {
+                1 => each(it.message()?, |it| match it.number {
+                    2 => it.text().map(|it| self.peer = it),
+                    _ => Ok(()),
+                }),
+                _ => Ok(()),
+            }),
+            4 => field.text().map(|it| self.principal = it),
+            _ => Ok(()),
+        }
     }
 }
 
-fn headers(http: &HttpRequest) -> Headers<'_> {
-    let mapped = http
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let listed = http.header_map.iter().flat_map(|it| &it.headers).map(|it| {
-        let raw: &[u8] = if it.raw_value.is_empty() {
-            it.value.as_bytes()
+impl<'m> Http<'m> {
+    fn take(&mut self, field: Field<'m>) -> Result<(), Malformed> {
+        match field.number {
+            2 => field.text().map(|it| self.method = it),
+            3 => {
+                let (name, value) = entry(field)?;
+                add(&mut self.mapped, name, value);
+                Ok(())
+            }
+            4 => field.text().map(|it| self.path = it),
+            5 => field.text().map(|it| self.host = it),
+            6 => field.text().map(|it| self.scheme = it),
+            13 => each(field.message()?, |it| match it.number {
+                1 => self.take_listed(it),
+                _ => Ok(()),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a `HeaderValue`, whose value stands in one of two fields.
+    fn take_listed(&mut self, header: Field<'m>) -> Result<(), Malformed> {
+        let (mut name, mut value, mut raw) = (&b""[..], &b""[..], &b""[..]);
+        each(header.message()?, |it| {
+            match it.number {
+                1 => name = it.utf8()?,
+                2 => value = it.utf8()?,
+                3 => raw = it.bytes()?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        let value = if raw.is_empty() { value } else { raw };
+        add(&mut self.listed, name, value);
+        Ok(())
+    }
+
+    fn headers(self) -> Headers<'m> {
+        let mut headers = last_of_each(self.mapped);
+        if headers.is_empty() {
+            headers = self.listed;
         } else {
-            &it.raw_value
-        };
-        (it.key.as_str(), raw)
-    });
-    mapped
-        .chain(listed)
-        .filter(|it| !it.0.starts_with(':'))
-        .collect()
+            headers.extend(self.listed);
+        }
+        headers.into()
+    }
+}
+
+fn add<'m>(to: &mut Vec<Header<'m>>, name: &'m [u8], value: &'m [u8]) {
+    if name.first() == Some(&b':') {
+        return;
+    }
+    if to.is_empty() {
+        to.reserve(USUAL_HEADERS);
+    }
+    to.push((name, value));
+}
+
+/// Keeps of each name the value that came last, as a map does.
+fn last_of_each<'m>(mut headers: Vec<Header<'m>>) -> Vec<Header<'m>> {
+    // Envoy writes each once, and among few it is quicker to look.
+    let repeats = |(at, header): (usize, &Header<'_>)| {
+        let later = &headers[at + 1..];
+        later.iter().any(|it| it.0 == header.0)
+    };
+    if headers.len() <= USUAL_HEADERS && !headers.iter().enumerate().any(repeats) {
+        return headers;
+    }
+    let last: HashMap<_, _> = headers.iter().copied().collect();
+    if last.len() < headers.len() {
+        headers = last.into_iter().collect();
+    }
+    headers
+}
+
+/// Reads an entry of a map of strings.
+fn entry(field: Field<'_>) -> Result<Header<'_>, Malformed> {
+    let (mut key, mut value) = (&b""[..], &b""[..]);
+    each(field.message()?, |it| {
+        match it.number {
+            1 => key = it.utf8()?,
+            2 => value = it.utf8()?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok((key, value))
+}
+
+/// Shows every field to `take`.
+fn each<'m>(
+    mut fields: Fields<'m>,
+    mut take: impl FnMut(Field<'m>) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
+    while let Some(field) = fields.next()? {
+        take(field)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use prost::Message as _;
 
-    fn captured(frame: &'static [u8]) -> Decoded {
-        // A gRPC frame: compression flag and length before the message.
-        decode(Bytes::from_static(&frame[5..])).unwrap()
+    use super::*;
+    use crate::envoy::protos::auth::CheckRequest;
+
+    /// The message in a gRPC frame, behind a compression flag and a length.
+    fn message(frame: &'static [u8]) -> &'static [u8] {
+        &frame[5..]
     }
+
+    const PLAIN: &[u8] = include_bytes!("../../tests/samples/check_request.bin");
+    const RAW: &[u8] = include_bytes!("../../tests/samples/check_request_raw_headers.bin");
 
     #[test]
     fn captured_requests_are_read_from_either_form_of_headers() {
-        let plain = captured(include_bytes!("../../tests/samples/check_request.bin"));
-        let view = plain.view().unwrap();
+        let view = view(message(PLAIN)).unwrap();
         assert_eq!(view.method, "POST");
         assert_eq!(view.path, "/api/v1/orders/42");
         assert_eq!(view.host().unwrap(), "shop.example.com");
@@ -124,10 +248,7 @@ mod tests {
         assert!(view.headers.single("x-dup").is_err());
         assert_eq!(view.headers.all(":path").count(), 0);
 
-        let raw = captured(include_bytes!(
-            "../../tests/samples/check_request_raw_headers.bin"
-        ));
-        let view = raw.view().unwrap();
+        let view = super::view(message(RAW)).unwrap();
         assert_eq!(view.headers.all("x-dup").collect::<Vec<_>>(), [b"1", b"2"]);
         assert_eq!(
             view.headers.all("x-bin").collect::<Vec<_>>(),
@@ -139,8 +260,153 @@ mod tests {
     #[test]
     fn a_message_that_holds_no_request_is_refused() {
         for bytes in [&b""[..], b"\x0a\x00", b"\xff\xff\xff", b"\x0a\xff\x01"] {
-            let denial = decode(Bytes::from_static(bytes)).and_then(|it| it.view().map(|_| ()));
+            let denial = view(bytes).map(|_| ());
             assert_eq!(denial.unwrap_err().status(), 400);
+        }
+    }
+
+    #[test]
+    fn thousands_of_headers_of_one_name_are_one_of_a_map() {
+        let entry = b"\x1a\x06\x0a\x01a\x12\x01";
+        let mut http = b"\x12\x03GET".to_vec();
+        for at in 0..20_000_u32 {
+            http.extend_from_slice(entry);
+            http.push(b'a' + u8::try_from(at % 26).unwrap());
+        }
+        let mut within = |number: u8| {
+            let mut outer = Vec::new();
+            crate::envoy::wire::put(&mut outer, number, &http);
+            http = outer;
+        };
+        [2, 4, 1].into_iter().for_each(&mut within);
+        let view = view(&http).unwrap();
+        assert_eq!(view.headers.all("a").collect::<Vec<_>>(), [b"f"]);
+    }
+
+    /// What prost makes of it, in the words of a view; `None` where it refuses.
+    fn by_prost(bytes: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+        let request = CheckRequest::decode(Bytes::copy_from_slice(bytes)).ok()?;
+        let attributes = request.attributes.unwrap_or_default();
+        let source = attributes.source.unwrap_or_default();
+        let socket = source.address.and_then(|it| it.socket_address);
+        let http = attributes.request.and_then(|it| it.http);
+        let mut said = vec![
+            ("is there".to_owned(), vec![http.is_some().into()]),
+            ("principal".to_owned(), source.principal.into_bytes()),
+            (
+                "peer".to_owned(),
+                socket.unwrap_or_default().address.into_bytes(),
+            ),
+        ];
+        let platform = attributes.context_extensions.get("platform");
+        said.extend(platform.map(|it| ("platform".to_owned(), it.clone().into_bytes())));
+        let http = http.unwrap_or_default();
+        for (name, value) in [
+            ("method", http.method),
+            ("path", http.path),
+            ("host", http.host),
+            ("scheme", http.scheme),
+        ] {
+            said.push((name.to_owned(), value.into_bytes()));
+        }
+        let mapped = http.headers.into_iter();
+        let mut headers: Vec<_> = mapped.map(|(name, it)| (name, it.into_bytes())).collect();
+        headers.sort();
+        let listed = http.header_map.unwrap_or_default().headers.into_iter();
+        headers.extend(listed.map(|it| match it.raw_value.is_empty() {
+            true => (it.key, it.value.into_bytes()),
+            false => (it.key, it.raw_value),
+        }));
+        headers.retain(|it| !it.0.starts_with(':'));
+        said.extend(headers);
+        Some(said)
+    }
+
+    /// The same by the walker.
+    fn by_walker(bytes: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+        let read = Attributes::read(bytes).ok()?;
+        let mut said = vec![
+            ("is there".to_owned(), vec![read.http.is_some().into()]),
+            ("principal".to_owned(), read.principal.into()),
+            ("peer".to_owned(), read.peer.into()),
+        ];
+        said.extend(read.platform.map(|it| ("platform".to_owned(), it.into())));
+        let http = read.http.unwrap_or_default();
+        for (name, value) in [
+            ("method", http.method),
+            ("path", http.path),
+            ("host", http.host),
+            ("scheme", http.scheme),
+        ] {
+            said.push((name.to_owned(), value.into()));
+        }
+        let mut mapped = last_of_each(http.mapped);
+        mapped.sort();
+        let headers = mapped.into_iter().chain(http.listed);
+        let text = |it: &[u8]| String::from_utf8(it.to_vec()).unwrap();
+        said.extend(headers.map(|(name, value)| (text(name), value.to_vec())));
+        Some(said)
+    }
+
+    fn field_of(contents: Vec<u8>, number: u8, kind: u8) -> Vec<u8> {
+        let mut field = vec![number << 3 | kind];
+        if kind == 2 {
+            crate::envoy::wire::put_head(&mut field, number, contents.len());
+            // It wrote the key as well.
+            field.remove(0);
+        }
+        field.extend(contents);
+        if kind == 3 {
+            field.push(number << 3 | 4);
+        }
+        field
+    }
+
+    /// Fields within fields, right and wrong: what hostile bytes are made of.
+    fn fields() -> impl Strategy<Value = Vec<u8>> {
+        let text = prop_oneof![
+            Just(b"platform".to_vec()),
+            Just(b":path".to_vec()),
+            Just(b"x-a".to_vec()),
+            proptest::collection::vec(any::<u8>(), 0..6),
+        ];
+        let kind = prop_oneof![20 => Just(2_u8), 1 => Just(3_u8), 1 => 0..8_u8];
+        let number = prop_oneof![
+            4 => prop_oneof![Just(1_u8), Just(2), Just(3), Just(4), Just(10), Just(13)],
+            1 => 0..16_u8,
+        ];
+        text.prop_recursive(6, 64, 6, move |inner| {
+            let field = (inner, number.clone(), kind.clone());
+            let field =
+                field.prop_map(move |(contents, number, kind)| field_of(contents, number, kind));
+            proptest::collection::vec(field, 0..6).prop_map(|it| it.concat())
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn the_walker_reads_what_prost_reads_and_refuses_what_it_refuses(bytes in fields()) {
+            prop_assert_eq!(by_walker(&bytes), by_prost(&bytes));
+        }
+
+        #[test]
+        fn a_captured_request_with_changed_bytes_is_read_as_prost_reads_it(
+            is_raw: bool,
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+            end: prop::sample::Index,
+            is_cut: bool,
+        ) {
+            let mut bytes = message(if is_raw { RAW } else { PLAIN }).to_vec();
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            if is_cut {
+                bytes.truncate(end.index(bytes.len()));
+            }
+            prop_assert_eq!(by_walker(&bytes), by_prost(&bytes));
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::credential::Secret;
 use crate::decision::{Denial, Failure};
 use crate::directory::check;
 use crate::envoy::OnFault;
-use crate::envoy::answer;
+use crate::envoy::answer::{Answers, DecisionId};
 use crate::envoy::reply::Reply;
 use crate::explain::Minute;
 pub use crate::explain::report::parts::{Chosen, Rule, Tried, Who, Why};
@@ -255,8 +255,9 @@ fn reply(mut decision: Decision, request: &RequestView<'_>, setting: Setting) ->
         let masked = Denial::redirect(denial.status(), location(target));
         decision.verdict = Err(masked.into());
     }
-    let circumstances = Circumstances {
-        decision_id: "0".repeat(32),
+    let id = DecisionId::of(0, 0);
+    let circumstances = || Circumstances {
+        decision_id: id.as_str().to_owned(),
         instance: "0".repeat(16),
         now: setting.now,
         number: 0,
@@ -269,7 +270,8 @@ fn reply(mut decision: Decision, request: &RequestView<'_>, setting: Setting) ->
         let masked = format!("({} bytes)", assertion.expose().len());
         *assertion = Arc::new(Secret::new(masked.into_bytes()));
     }
-    Reply::read(answer::encode(&decision, request, &circumstances))
+    let answers = Answers::of(&decision.platform);
+    Reply::read(answers.write(&decision, request, &id, circumstances))
 }
 
 impl Asked {
@@ -277,7 +279,7 @@ impl Asked {
         let mut headers: Vec<_> = request
             .headers
             .names()
-            .map(str::to_ascii_lowercase)
+            .map(|it| String::from_utf8_lossy(it).to_ascii_lowercase())
             .collect();
         headers.sort_unstable();
         headers.dedup();

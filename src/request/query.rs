@@ -30,6 +30,12 @@ impl<'a> Query<'a> {
         )
     }
 
+    /// Tells whether there are no parameters.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Gives the parameters as they were sent: names and values, not decoded.
     pub fn pairs(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0.iter().copied()

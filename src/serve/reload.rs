@@ -29,6 +29,7 @@ use crate::envoy::Deciding;
 use crate::issue::core::Core;
 use crate::serve::opening::{Deciders, Lasting, forms};
 use crate::store::redis::NextLogin;
+use crate::telemetry::Metrics;
 
 /// How often files are looked at. One that has changed counts once it is found the same twice, so
 /// that none is read while it is written.
@@ -191,7 +192,8 @@ impl Reloader {
         }
         let now = under.directory.clock().unix_seconds();
         under.metrics.note_config(config.hash, now);
-        self.places.put(&config, under.decide_by(&config));
+        let deciders = under.decide_by(&config);
+        self.places.put(&config, deciders, &under.metrics);
         *base = under;
         *old = Arc::new(config);
         Ok(())
@@ -199,7 +201,7 @@ impl Reloader {
 }
 
 impl Places {
-    fn put(&self, config: &Config, deciders: Deciders) {
+    fn put(&self, config: &Config, deciders: Deciders, metrics: &Arc<Metrics>) {
         let Deciders {
             gate,
             operations,
@@ -209,11 +211,8 @@ impl Places {
         // First what opens contexts, which Checks then seal under the peppers that it knows.
         let core = self.issuing.get().with(issuing);
         self.issuing.put(core);
-        self.deciding.put(Deciding {
-            gate,
-            deadline: config.deadline,
-            on_fault: config.on_fault,
-        });
+        let settings = (config.deadline, config.on_fault);
+        self.deciding.put(Deciding::new(gate, settings, metrics));
         let (platforms, keys) = (&config.platforms, &config.assertion_keys);
         self.key_sets.put(KeySets::of(platforms, keys));
         self.control.put(Served {

@@ -71,8 +71,7 @@ impl Embedded {
     /// [`StoreError::Corrupt`] if the file is not a store, [`StoreError::Unavailable`] if it cannot
     /// be opened, [`StoreError::InUse`] if another process has it open.
     pub fn open(path: &Path, clock: Clock) -> Result<Self, StoreError> {
-        let failed =
-            |error: String| StoreError::Unavailable(format!("{}: {error}", path.display()));
+        let failed = |error: String| unusable(&format!("{}: {error}", path.display()));
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -302,7 +301,7 @@ impl Shared {
 fn fault(error: impl Into<redb::Error>) -> StoreError {
     match error.into() {
         redb::Error::Io(error) if error.kind() != io::ErrorKind::InvalidData => {
-            StoreError::Unavailable(error.to_string())
+            unusable(&error.to_string())
         }
         error @ (redb::Error::Corrupted(_)
         | redb::Error::Io(_)
@@ -310,8 +309,13 @@ fn fault(error: impl Into<redb::Error>) -> StoreError {
         | redb::Error::TableTypeMismatch { .. }
         | redb::Error::TypeDefinitionChanged { .. }
         | redb::Error::UpgradeRequired(_)) => StoreError::Corrupt(error.to_string()),
-        error => StoreError::Unavailable(error.to_string()),
+        error => unusable(&error.to_string()),
     }
+}
+
+fn unusable(why: &str) -> StoreError {
+    let advice = "check that its file may be written and its disk has space left";
+    StoreError::Unavailable(format!("{why}; {advice}"))
 }
 
 #[cfg(test)]

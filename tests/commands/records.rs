@@ -81,7 +81,7 @@ async fn a_rotated_key_opens_with_both_secrets_during_the_overlap_and_a_revoked_
     let rotated = run(&server, "key rotate k-1 --secret-stdin", third).done();
     assert_eq!(
         rotated,
-        "key k-1 of mine has a new secret; refused by the running server at once\n"
+        "key k-1 of mine has a new secret; the former one is refused by the running server at once\n"
     );
     for (secret, want) in [(first, "expired"), (second, "expired"), (third, "allow")] {
         assert_eq!(check(&server, ("x-key", secret)).await, want, "{secret}");

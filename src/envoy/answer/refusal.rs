@@ -3,31 +3,29 @@
 //! Apart from the allow, which has nothing in common with it but the message that both end in.
 //! What it says is the platform's ([`crate::platform::refusal`]).
 
-use crate::envoy::answer::overwrite;
-use crate::envoy::protos::auth::check_response::HttpResponse;
-use crate::envoy::protos::auth::{CheckResponse, DeniedHttpResponse};
-use crate::envoy::protos::rpc::Status;
-use crate::envoy::protos::r#type::HttpStatus;
+use crate::envoy::answer::{field, put_overwrite};
+use crate::envoy::wire;
 use crate::platform::Platform;
 use crate::platform::refusal::{Asked, Circumstances, Refusal, Written};
 use crate::request::RequestView;
 
 /// The codes of `google.rpc.Code` that answers carry. Envoy looks only at zero or not.
 mod code {
-    pub(super) const INVALID_ARGUMENT: i32 = 3;
-    pub(super) const PERMISSION_DENIED: i32 = 7;
-    pub(super) const RESOURCE_EXHAUSTED: i32 = 8;
-    pub(super) const UNAVAILABLE: i32 = 14;
-    pub(super) const UNAUTHENTICATED: i32 = 16;
+    pub(super) const INVALID_ARGUMENT: u8 = 3;
+    pub(super) const PERMISSION_DENIED: u8 = 7;
+    pub(super) const RESOURCE_EXHAUSTED: u8 = 8;
+    pub(super) const UNAVAILABLE: u8 = 14;
+    pub(super) const UNAUTHENTICATED: u8 = 16;
 }
 
-/// Writes a refusal of the request.
-pub(super) fn write(
+/// Writes a refusal of the request into a `CheckResponse`.
+pub(super) fn put(
+    to: &mut Vec<u8>,
     refusal: &Refusal<'_>,
     platform: Option<&Platform>,
     request: &RequestView<'_>,
     circumstances: &Circumstances,
-) -> CheckResponse {
+) {
     let accept: Vec<_> = request.headers.all("accept").collect();
     let accept = accept.join(&b',');
     let asked = Asked {
@@ -35,14 +33,12 @@ pub(super) fn write(
         accept: &String::from_utf8_lossy(&accept),
         request_id: request.headers.single("x-request-id").ok().flatten(),
     };
-    denied(
-        refusal.reason(),
-        refusal.write(platform, asked, circumstances),
-    )
+    let written = refusal.write(platform, asked, circumstances);
+    put_denied(to, refusal.reason(), &written);
 }
 
 /// A denial has a status that denies, and an HTTP status of 300 or more.
-fn denied(message: &str, written: Written) -> CheckResponse {
+fn put_denied(to: &mut Vec<u8>, reason: &str, written: &Written) {
     let code = match written.status {
         400 => code::INVALID_ARGUMENT,
         401 => code::UNAUTHENTICATED,
@@ -50,20 +46,20 @@ fn denied(message: &str, written: Written) -> CheckResponse {
         500..=599 => code::UNAVAILABLE,
         _ => code::PERMISSION_DENIED,
     };
-    let headers = written.headers.iter();
-    let response = DeniedHttpResponse {
-        status: Some(HttpStatus {
-            code: written.status.into(),
-        }),
-        headers: headers.map(|it| overwrite(&it.0, &it.1)).collect(),
-        body: written.body,
-    };
-    CheckResponse {
-        status: Some(Status {
-            code,
-            message: message.to_owned(),
-        }),
-        dynamic_metadata: None,
-        http_response: Some(HttpResponse::DeniedResponse(response)),
+    // `google.rpc.Status`: code and message.
+    let mut status = Vec::new();
+    wire::put_number(&mut status, 1, code.into());
+    wire::put(&mut status, 2, reason.as_bytes());
+    wire::put(to, field::STATUS, &status);
+
+    // `DeniedHttpResponse`: an `HttpStatus`, headers and body.
+    let mut denied = Vec::with_capacity(written.body.len() + 256);
+    let mut status = Vec::new();
+    wire::put_number(&mut status, 1, written.status.into());
+    wire::put(&mut denied, 1, &status);
+    for (name, value) in &written.headers {
+        put_overwrite(&mut denied, 2, name, value);
     }
+    wire::put(&mut denied, 3, written.body.as_bytes());
+    wire::put(to, field::DENIED_RESPONSE, &denied);
 }

@@ -64,7 +64,7 @@ pub(super) fn check<'p>(
         complain("lifetime_seconds", "between 10 and 3600");
     }
     let name = &assertion.header;
-    let is_ours = |it: &str| folds_to(name, it);
+    let is_ours = |it: &str| folds_to(name.as_bytes(), it);
     if name.is_empty() || !name.bytes().all(is_token_byte) || is_reserved_header(name) {
         complain("header", "not a header that may be set for the upstream");
     } else if raw.identity_headers.names().iter().any(|it| is_ours(it.1)) {

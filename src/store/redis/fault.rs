@@ -7,6 +7,12 @@ use redis::{ErrorKind, RedisError, ServerError, Value};
 
 use crate::store::StoreError;
 
+/// What to do where a server does not answer.
+pub(super) const REACH_IT: &str = "check that it runs and can be reached";
+
+/// What to do where it is a replica.
+pub(super) const NAME_PRIMARY: &str = "let `store.url` lead to its primary";
+
 /// Says why there is no connection to `address`, or why it broke.
 pub(super) fn of_connection(address: &str, error: &RedisError) -> StoreError {
     StoreError::Unavailable(cause(address, error))
@@ -15,17 +21,17 @@ pub(super) fn of_connection(address: &str, error: &RedisError) -> StoreError {
 /// The same, to be a part of what is told.
 pub(super) fn cause(address: &str, error: &RedisError) -> String {
     let cause = match error.kind() {
-        _ if error.is_timeout() => "no connection in time".to_owned(),
+        _ if error.is_timeout() => format!("no connection in time; {REACH_IT}"),
         ErrorKind::Extension | ErrorKind::Server(_) => meaning(
             error.code().unwrap_or_default(),
             error.detail().unwrap_or_default(),
         ),
         ErrorKind::Io if !error.is_connection_refusal() && error.is_connection_dropped() => {
-            "the connection was closed".to_owned()
+            format!("the connection was closed; {REACH_IT}")
         }
         // What the system or TLS says; nobody's data.
         ErrorKind::Client | ErrorKind::InvalidClientConfig | ErrorKind::Io => {
-            of_system(&error.to_string())
+            format!("{}; {REACH_IT}", of_system(&error.to_string()))
         }
         _ => "it does not speak RESP3 (Redis 6 or later, Valkey)".to_owned(),
     };
@@ -60,7 +66,7 @@ pub(super) fn of_answer(key: &str, answer: &Value) -> StoreError {
     }
 }
 
-/// Says what the server answered instead.
+/// Says what an error means, and what to do.
 pub(super) fn of_server(error: &ServerError) -> String {
     meaning(code_of(error), error.details().unwrap_or_default())
 }
@@ -92,26 +98,38 @@ fn code_of(error: &ServerError) -> &str {
 }
 
 fn meaning(code: &str, details: &str) -> String {
-    let meaning = match code {
-        "ASK" | "CROSSSLOT" | "MOVED" | "TRYAGAIN" => "it is one node of a cluster",
-        "BUSY" => "it is busy with a script",
-        "CLUSTERDOWN" => "its cluster is down",
-        "LOADING" => "it is still loading its data",
-        "MASTERDOWN" => "it is a replica that has lost its primary",
-        "MISCONF" => "it takes no writes because it cannot save them to its disk",
-        "NOAUTH" => "it wants a password",
+    let (meaning, advice) = match code {
+        "ASK" | "CROSSSLOT" | "MOVED" | "TRYAGAIN" => (
+            "it is one node of a cluster",
+            "let `store.url` lead to a server of its own",
+        ),
+        "BUSY" => ("it is busy with a script", "wait, or end that"),
+        "CLUSTERDOWN" => ("its cluster is down", "see its own log"),
+        "LOADING" => ("it is still loading its data", "wait"),
+        "MASTERDOWN" => ("it is a replica that has lost its primary", NAME_PRIMARY),
+        "MISCONF" => (
+            "it takes no writes because it cannot save them to its disk",
+            "see its own log",
+        ),
+        "NOAUTH" => ("it wants a password", "set `store.password_file`"),
         "NOPERM" => return format!("its access rules forbid {} (NOPERM)", forbidden(details)),
-        "NOREPLICAS" => "it takes no writes because it lacks replicas",
-        "OOM" => "it has no memory left for writes",
-        "READONLY" => "it is a replica, which takes no writes",
-        "WRONGPASS" => "it does not accept the user name or the password",
-        _ => "it answered with an error",
+        "NOREPLICAS" => (
+            "it takes no writes because it lacks replicas",
+            "see to those",
+        ),
+        "OOM" => ("it has no memory left for writes", "raise its `maxmemory`"),
+        "READONLY" => ("it is a replica, which takes no writes", NAME_PRIMARY),
+        "WRONGPASS" => (
+            "it does not accept the user name or the password",
+            "check `store.username` and `store.password_file`",
+        ),
+        _ => ("it answered with an error", "see its own log"),
     };
     // A code is a word in capitals; anything else may be somebody's data.
     if (1..=32).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        format!("{meaning} ({code})")
+        format!("{meaning} ({code}); {advice}")
     } else {
-        meaning.to_owned()
+        format!("{meaning}; {advice}")
     }
 }
 
@@ -147,35 +165,41 @@ mod tests {
         for (message, want) in [
             (
                 "BUSY Redis is busy running a script.",
-                "it is busy with a script (BUSY)",
+                "it is busy with a script (BUSY); wait, or end that",
             ),
             (
                 "CLUSTERDOWN The cluster is down",
-                "its cluster is down (CLUSTERDOWN)",
+                "its cluster is down (CLUSTERDOWN); see its own log",
             ),
-            ("ERR invalid secret", "it answered with an error (ERR)"),
+            (
+                "ERR invalid secret",
+                "it answered with an error (ERR); see its own log",
+            ),
             (
                 "LOADING Redis is loading",
-                "it is still loading its data (LOADING)",
+                "it is still loading its data (LOADING); wait",
             ),
             (
                 "MASTERDOWN Link with MASTER is down",
-                "it is a replica that has lost its primary (MASTERDOWN)",
+                "it is a replica that has lost its primary (MASTERDOWN); let `store.url` lead to its primary",
             ),
             (
                 "MOVED 3999 127.0.0.1:6381",
-                "it is one node of a cluster (MOVED)",
+                "it is one node of a cluster (MOVED); let `store.url` lead to a server of its own",
             ),
-            ("NEW secret", "it answered with an error (NEW)"),
+            (
+                "NEW secret",
+                "it answered with an error (NEW); see its own log",
+            ),
             (
                 "OOM command not allowed",
-                "it has no memory left for writes (OOM)",
+                "it has no memory left for writes (OOM); raise its `maxmemory`",
             ),
             (
                 "READONLY You can't",
-                "it is a replica, which takes no writes (READONLY)",
+                "it is a replica, which takes no writes (READONLY); let `store.url` lead to its primary",
             ),
-            ("secret", "it answered with an error"),
+            ("secret", "it answered with an error; see its own log"),
         ] {
             let want = StoreError::Unavailable(want.to_owned());
             assert_eq!(of_answer("k", &answer(message)), want, "{message}");
@@ -238,19 +262,32 @@ mod tests {
         let unknown =
             "ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'u' 'secret'";
         for (error, want) in [
-            (server(unknown), "it answered with an error (ERR)"),
+            (
+                server(unknown),
+                "it answered with an error (ERR); see its own log",
+            ),
             (
                 server("NOAUTH HELLO must be called with the client already authenticated"),
-                "it wants a password (NOAUTH)",
+                "it wants a password (NOAUTH); set `store.password_file`",
             ),
-            (io(io::ErrorKind::BrokenPipe), "the connection was closed"),
-            (io(io::ErrorKind::TimedOut), "no connection in time"),
-            (io(io::ErrorKind::ConnectionRefused), "connection refused"),
+            (
+                io(io::ErrorKind::BrokenPipe),
+                "the connection was closed; check that it runs and can be reached",
+            ),
+            (
+                io(io::ErrorKind::TimedOut),
+                "no connection in time; check that it runs and can be reached",
+            ),
+            (
+                io(io::ErrorKind::ConnectionRefused),
+                "connection refused; check that it runs and can be reached",
+            ),
             (
                 RedisError::from(io::Error::other(
                     "received fatal alert: CertificateRequired",
                 )),
-                "it wants a certificate of its clients (received fatal alert: CertificateRequired)",
+                "it wants a certificate of its clients (received fatal alert: CertificateRequired); \
+                 check that it runs and can be reached",
             ),
             (
                 RedisError::from((ErrorKind::Parse, "secret")),

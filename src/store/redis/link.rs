@@ -152,7 +152,8 @@ impl Link {
     }
 
     fn unavailable(&self, why: &str) -> StoreError {
-        StoreError::Unavailable(format!("{}: {why}", self.login.address()))
+        let address = self.login.address();
+        StoreError::Unavailable(format!("{address}: {why}; {}", fault::REACH_IT))
     }
 }
 
@@ -199,6 +200,7 @@ async fn keep_connected(
     let mut failures = 0_u32;
     let mut told = None;
     loop {
+        let tried = login.changes();
         let lost = Arc::new(Notify::new());
         let on_loss = Arc::clone(&lost);
         let attempt = connect(login, move |push| {
@@ -230,7 +232,8 @@ async fn keep_connected(
                 if is_refusal { PAUSES_REFUSED } else { PAUSES }
             }
         };
-        pause(pause_after(failures, pauses), login.left(&address)).await;
+        let pause = pause_after(failures, pauses);
+        login.pause(tried, pause, &address).await;
         failures = failures.saturating_add(1);
     }
 }
@@ -314,21 +317,15 @@ async fn primary(
         cause: StoreError::Unavailable(format!("{address}: {why}")),
     };
     let role = time::timeout(CONNECT_TIMEOUT, role).await;
-    match role.map_err(|_| unavailable("no answer in time"))? {
+    let late = || unavailable(&format!("no answer in time; {}", fault::REACH_IT));
+    match role.map_err(|_| late())? {
         Ok(role) if reply::is_primary(&role) => Ok(connection),
-        Ok(_) => Err(unavailable(
-            "it is a replica, which may lag behind its primary",
-        )),
+        Ok(_) => Err(unavailable(&format!(
+            "it is a replica, which may lag behind its primary; {}",
+            fault::NAME_PRIMARY
+        ))),
         Err(error) if error.code() == Some("NOPERM") => Ok(connection),
         Err(error) => Err(unconnected(error)),
-    }
-}
-
-/// Waits until another attempt is due, by the time or as the server is elsewhere.
-pub(super) async fn pause(pause: Duration, left: impl Future<Output = ()>) {
-    tokio::select! {
-        () = time::sleep(pause) => {}
-        () = left => {}
     }
 }
 
@@ -390,7 +387,7 @@ mod tests {
             listener.accept().await.expect("an attempt");
         }
         let asked = link.ask(Pipeline::new().cmd("PING")).await;
-        let closed = format!("{address}: the connection was closed");
+        let closed = format!("{address}: the connection was closed; {}", fault::REACH_IT);
         assert_eq!(asked.err(), Some(StoreError::Unavailable(closed.clone())));
         assert!(!link.was_reached());
         let log = fs::read_to_string(log.path()).expect("text");

@@ -4,8 +4,11 @@
 use std::fmt;
 use std::future;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use redis::{Client, ConnectionAddr, RedisError};
+use tokio::sync::watch;
+use tokio::time;
 
 use super::Settings;
 use super::sentinel::{Group, Sentinels};
@@ -15,6 +18,8 @@ use crate::store::StoreError;
 #[derive(Clone)]
 pub struct Login {
     client: Arc<RwLock<Client>>,
+    /// How often it was changed.
+    changes: Arc<watch::Sender<u64>>,
     server: Server,
 }
 
@@ -64,6 +69,7 @@ impl Login {
     pub(super) fn new(client: Client) -> Self {
         Self {
             client: Arc::new(RwLock::new(client)),
+            changes: Arc::default(),
             server: Server::Named,
         }
     }
@@ -83,15 +89,35 @@ impl Login {
     pub(super) fn at(&self, host: &str, port: u16) -> Self {
         Self {
             client: Arc::clone(&self.client),
+            changes: Arc::clone(&self.changes),
             server: Server::At(host.into(), port),
         }
     }
 
-    /// Has every further connection made so; those that there are stay.
+    /// Has every further connection made so; those that there are stay. Whoever pauses between attempts tries at once.
     pub fn change(&self, next: NextLogin) {
         *self.client.write().unwrap_or_else(PoisonError::into_inner) = next.client;
         if let (Server::Primary(sentinels), Some(group)) = (&self.server, next.sentinels) {
             sentinels.change(group);
+        }
+        self.changes
+            .send_modify(|changes| *changes = changes.wrapping_add(1));
+    }
+
+    /// Gives how often it was changed, to be asked before an attempt.
+    pub(super) fn changes(&self) -> u64 {
+        *self.changes.borrow()
+    }
+
+    /// Waits so long before the next attempt, but no longer where the login was changed since the last one, at `address`,
+    /// began, or where the server is elsewhere by now.
+    pub(super) async fn pause(&self, tried: u64, pause: Duration, address: &str) {
+        let mut changes = self.changes.subscribe();
+        tokio::select! {
+            () = time::sleep(pause) => {}
+            () = self.left(address) => {}
+            // It fails only with this value.
+            _ = changes.wait_for(|it| *it != tried) => {}
         }
     }
 
@@ -153,12 +179,48 @@ impl Login {
     /// Gives the server's host and port, for operators; of a primary that was not found yet, how it is called.
     pub(super) fn address(&self) -> String {
         match &self.server {
-            Server::Named => self.shared().get_connection_info().addr().to_string(),
+            // Not by a copy: every refusal while the store is given up has it.
+            Server::Named => {
+                let client = self.client.read().unwrap_or_else(PoisonError::into_inner);
+                client.get_connection_info().addr().to_string()
+            }
             Server::At(host, port) => format!("{host}:{port}"),
             Server::Primary(sentinels) => {
                 let named = sentinels.named().map(|it| it.address());
                 named.unwrap_or_else(|| sentinels.service().to_owned())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_login_that_was_changed_since_the_last_attempt_is_tried_at_once() {
+        let client = || Client::open("redis://127.0.0.1:1").expect("a client");
+        let login = Login::new(client());
+        let tried = login.changes();
+        login.change(NextLogin {
+            client: client(),
+            sentinels: None,
+        });
+        // One that came during the attempt.
+        login.pause(tried, Duration::MAX, "").await;
+        let tried = login.changes();
+        let elsewhere = login.at("localhost", 2);
+        let paused = elsewhere.pause(tried, Duration::MAX, "");
+        let changed = async {
+            login.change(NextLogin {
+                client: client(),
+                sentinels: None,
+            })
+        };
+        tokio::join!(paused, changed);
+        // None came.
+        login
+            .pause(login.changes(), Duration::from_millis(1), "")
+            .await;
     }
 }

@@ -123,7 +123,7 @@ impl Watcher {
             address: self.login.address(),
         };
         loop {
-            let begun = Instant::now();
+            let (begun, tried) = (Instant::now(), self.login.changes());
             let Err(end) = self.follow(&mut standing).await;
             if begun.elapsed() > PAUSES.1 {
                 failures = 0;
@@ -135,7 +135,7 @@ impl Watcher {
                 );
                 standing.told = Some(why);
             }
-            link::pause(pause, self.login.left(&standing.address)).await;
+            self.login.pause(tried, pause, &standing.address).await;
             failures = failures.saturating_add(1);
         }
     }
@@ -168,7 +168,6 @@ impl Watcher {
                 (why, soon)
             }
             End::Unwilling(why) => {
-                let why = why.to_string();
                 self.lease.take_back(&why);
                 (why, UNWILLING)
             }
@@ -274,24 +273,16 @@ impl Watcher {
             ("CLIENT TRACKINGINFO", &info),
             ("ROLE", &role),
         ] {
-            if let Value::ServerError(_) = answer {
-                let why = fault::of_answer(what, answer);
-                let why = format!(
-                    "{}: it does not do {what} ({why}); until it does, what is remembered counts for a second",
-                    self.login.address()
-                );
-                return Err(End::Unwilling(StoreError::Unavailable(why)));
+            if let Value::ServerError(error) = answer {
+                let why = fault::of_server(error);
+                return Err(self.unwilling(&format!("it does not do {what}: {why}")));
             }
         }
         if !reply::is_primary(&role) {
             return Err(End::Demoted);
         }
         if !reply::tells(&info) {
-            let why = format!(
-                "{}: it takes CLIENT TRACKING and does not do it",
-                self.login.address()
-            );
-            return Err(End::Unwilling(StoreError::Unavailable(why)));
+            return Err(self.unwilling("it takes CLIENT TRACKING and does not do it"));
         }
         Ok(())
     }
@@ -326,10 +317,13 @@ impl Watcher {
     }
 
     fn lost(&self, why: &str) -> End {
-        End::Lost(StoreError::Unavailable(format!(
-            "{}: {why}",
-            self.login.address()
-        )))
+        let why = format!("{}: {why}; {}", self.login.address(), fault::REACH_IT);
+        End::Lost(StoreError::Unavailable(why))
+    }
+
+    fn unwilling(&self, why: &str) -> End {
+        let until = "until it does, what is remembered counts for a second";
+        End::Unwilling(format!("{}: {why}; {until}", self.login.address()))
     }
 
     fn now(&self) -> u64 {

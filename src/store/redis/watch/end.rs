@@ -18,8 +18,8 @@ pub(super) enum End {
     Elsewhere,
     /// The sentinels name another server.
     Replaced,
-    /// The server does not tell.
-    Unwilling(StoreError),
+    /// The server does not tell; all else it does, so the store can be used.
+    Unwilling(String),
 }
 
 impl End {
@@ -38,8 +38,9 @@ impl End {
     /// What became of the server.
     pub(super) fn in_words(&self) -> String {
         let what = match self {
-            Self::Lost(why) | Self::Refused(why) | Self::Unwilling(why) => return why.to_string(),
-            Self::Demoted => "it is a replica now",
+            Self::Lost(why) | Self::Refused(why) => return why.to_string(),
+            Self::Unwilling(why) => return why.clone(),
+            Self::Demoted => "it is a replica now; let `store.url` lead to its primary",
             Self::Elsewhere => "another server than the one that is read from stands there now",
             Self::Replaced => "the sentinels name another primary",
         };

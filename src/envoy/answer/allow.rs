@@ -1,0 +1,162 @@
+//! An allow on the wire: what Envoy sets on the request and what it takes away.
+//!
+//! Whatever the platform's upstream could take for ours is set or removed, whoever it is for, also what
+//! the client did not send: a filter with `allowed_headers` does not show us everything. What does not
+//! depend on the request is written once.
+
+use std::sync::Arc;
+
+use crate::context;
+use crate::credential::Place;
+use crate::envoy::answer::put_overwrite;
+use crate::envoy::answer::values::Value;
+use crate::envoy::wire;
+use crate::gate::Decision;
+use crate::platform::Platform;
+use crate::request::{RequestView, folds_to};
+
+/// The fields of `OkHttpResponse` (envoy.service.auth.v3).
+mod field {
+    pub(super) const HEADERS: u8 = 2;
+    pub(super) const HEADERS_TO_REMOVE: u8 = 5;
+    pub(super) const QUERY_PARAMETERS_TO_REMOVE: u8 = 8;
+}
+
+/// Room for what is set, besides what is always removed.
+const USUAL_SET_BYTES: usize = 512;
+
+/// What every allow of a platform says.
+#[derive(Debug)]
+pub(super) struct Always {
+    platform: Arc<Platform>,
+    /// Every header that the upstream could take for one of ours, or for a credential.
+    hidden: Vec<String>,
+    /// Query parameters that carry credentials.
+    parameters: Vec<String>,
+    /// The removal of what is never set.
+    removals: Vec<u8>,
+}
+
+impl Always {
+    pub(super) fn of(platform: &Arc<Platform>) -> Self {
+        let settable = settable(platform);
+        let credential_headers = platform.places().filter_map(|it| match it {
+            Place::Authorization(_) => Some("authorization"),
+            Place::Header(name) => Some(name.as_str()),
+            Place::Certificate | Place::Query(_) => None,
+        });
+        let hidden: Vec<_> = settable.iter().copied().chain(credential_headers).collect();
+        // Many upstreams read `_` as `-` (RFC 3875 §4.1.18).
+        let twins = hidden.iter().map(|it| it.replace('-', "_"));
+        let named = hidden.iter().map(|it| (*it).to_owned());
+        let mut removed: Vec<String> = Vec::new();
+        for name in twins.chain(named) {
+            let is_same = |it: &str| it.eq_ignore_ascii_case(&name);
+            if !settable.iter().any(|it| is_same(it)) && !removed.iter().any(|it| is_same(it)) {
+                removed.push(name);
+            }
+        }
+        let mut removals = Vec::new();
+        for name in &removed {
+            wire::put(&mut removals, field::HEADERS_TO_REMOVE, name.as_bytes());
+        }
+        let parameters = platform.places().filter_map(|it| match it {
+            Place::Query(name) => Some(name.clone()),
+            Place::Authorization(_) | Place::Certificate | Place::Header(_) => None,
+        });
+        Self {
+            platform: Arc::clone(platform),
+            hidden: hidden.into_iter().map(str::to_owned).collect(),
+            parameters: parameters.collect(),
+            removals,
+        }
+    }
+
+    pub(super) fn is_of(&self, platform: &Arc<Platform>) -> bool {
+        Arc::ptr_eq(&self.platform, platform)
+    }
+
+    /// Writes an `OkHttpResponse`.
+    pub(super) fn write(
+        &self,
+        values: &[Value<'_>; 8],
+        request: &RequestView<'_>,
+        decision: &Decision,
+    ) -> Vec<u8> {
+        let mut to = Vec::with_capacity(self.removals.len() + USUAL_SET_BYTES);
+        let platform = &*self.platform;
+        let mut say = |name: &str, value: Option<&str>| match value {
+            Some(value) => put_overwrite(&mut to, field::HEADERS, name, value),
+            // Envoy removes after it has set, so what is set must not be removed.
+            None => wire::put(&mut to, field::HEADERS_TO_REMOVE, name.as_bytes()),
+        };
+        let names = platform.identity_headers.names();
+        for ((key, name), (same, value)) in names.iter().zip(values) {
+            debug_assert_eq!(key, same, "names and values are listed in one order");
+            say(name, value.as_deref());
+        }
+        if let Some(name) = platform.policy.account_header() {
+            // What the client said of the account was held against the identity; without one, nobody vouches for it.
+            let [_, (_, account), ..] = values;
+            let is_sent = request.headers.contains(name);
+            say(name, account.as_deref().filter(|_| is_sent));
+        }
+        if let Some(settings) = &platform.assertion {
+            let assertion = decision.assertion.as_ref();
+            say(&settings.header, assertion.and_then(|it| it.expose_str()));
+        }
+        if let Some(context) = &decision.context {
+            say(context::HEADER, Some(context));
+        }
+        to.extend_from_slice(&self.removals);
+        self.remove_look_alikes(&mut to, request, decision.context.is_some());
+        self.remove_parameters(&mut to, request);
+        to
+    }
+
+    /// Removes what was sent under a name that is not one of ours, and that an upstream could take for one.
+    fn remove_look_alikes(&self, to: &mut Vec<u8>, request: &RequestView<'_>, has_context: bool) {
+        for name in request.headers.names() {
+            let is_context = folds_to(name, context::HEADER);
+            let is_set = has_context && name.eq_ignore_ascii_case(context::HEADER.as_bytes());
+            if (is_context && !is_set) || self.is_alike(name) {
+                wire::put(to, field::HEADERS_TO_REMOVE, name);
+            }
+        }
+    }
+
+    fn is_alike(&self, name: &[u8]) -> bool {
+        let is_it = |it: &String| name.eq_ignore_ascii_case(it.as_bytes());
+        name.contains(&b'_')
+            && self.hidden.iter().any(|it| folds_to(name, it))
+            && !self.hidden.iter().any(is_it)
+    }
+
+    /// Removes the query parameters that carry credentials, as they are spelled in this request: only those
+    /// that are there, since Envoy rebuilds the whole query for each.
+    fn remove_parameters(&self, to: &mut Vec<u8>, request: &RequestView<'_>) {
+        if request.query.is_empty() {
+            return;
+        }
+        let mut removed: Vec<&str> = Vec::new();
+        for spelling in self
+            .parameters
+            .iter()
+            .flat_map(|it| request.query.spellings(it))
+        {
+            if !removed.contains(&spelling) {
+                removed.push(spelling);
+                let number = field::QUERY_PARAMETERS_TO_REMOVE;
+                wire::put(to, number, spelling.as_bytes());
+            }
+        }
+    }
+}
+
+/// The headers that an allow sets, or else removes; but for the context, which only some requests have.
+fn settable(platform: &Platform) -> Vec<&str> {
+    let names = platform.identity_headers.names().map(|it| it.1);
+    let assertion = platform.assertion.as_ref().map(|it| &*it.header);
+    let account = platform.policy.account_header();
+    names.into_iter().chain(account).chain(assertion).collect()
+}

@@ -1,0 +1,235 @@
+//! The wire format of protobuf (protobuf.dev, Encoding): read without copying, written in place.
+//!
+//! The generated messages copy every string that they hold, which costs more than all of the rest of a
+//! hit. What is read here is hostile: it takes exactly what prost takes, which a test and a fuzzer
+//! compare. It knows the format, and no message.
+
+/// How deep messages and groups may stand in one another, as in prost.
+const DEPTH_MAX: u32 = 100;
+
+/// The most bytes that a number takes.
+const VARINT_BYTES_MAX: usize = 10;
+
+/// What is not a message, or not the one that was expected.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Malformed;
+
+/// The fields of a message, in their order.
+#[derive(Clone, Debug)]
+pub struct Fields<'m> {
+    rest: &'m [u8],
+    depth: u32,
+}
+
+/// A field.
+#[derive(Clone, Copy, Debug)]
+pub struct Field<'m> {
+    /// Its number.
+    pub number: u32,
+    /// What it holds, where it is of the only type whose contents we read.
+    delimited: Option<&'m [u8]>,
+    depth: u32,
+}
+
+impl<'m> Fields<'m> {
+    /// Begins at the outermost message.
+    #[must_use]
+    pub fn of(message: &'m [u8]) -> Self {
+        Self {
+            rest: message,
+            depth: DEPTH_MAX,
+        }
+    }
+
+    /// Gives the next field; `None` at the end.
+    ///
+    /// # Errors
+    /// [`Malformed`] where no field can be read. What follows is worth nothing then.
+    #[inline]
+    pub fn next(&mut self) -> Result<Option<Field<'m>>, Malformed> {
+        // As nearly all are: a small number, and up to 127 bytes.
+        if let [key, length @ 0..0x80, rest @ ..] = self.rest
+            && let number @ 1..16 = key >> 3
+            && key & 7 == DELIMITED
+            && let Some((value, rest)) = rest.split_at_checked((*length).into())
+        {
+            self.rest = rest;
+            return Ok(Some(Field {
+                number: number.into(),
+                delimited: Some(value),
+                depth: self.depth,
+            }));
+        }
+        self.next_of_any()
+    }
+
+    fn next_of_any(&mut self) -> Result<Option<Field<'m>>, Malformed> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let (number, kind) = key(&mut self.rest)?;
+        let delimited = match kind {
+            DELIMITED => Some(self.delimited()?),
+            _ => {
+                skip(&mut self.rest, number, kind, self.depth)?;
+                None
+            }
+        };
+        Ok(Some(Field {
+            number,
+            delimited,
+            depth: self.depth,
+        }))
+    }
+
+    fn delimited(&mut self) -> Result<&'m [u8], Malformed> {
+        let length = usize::try_from(varint(&mut self.rest)?).map_err(|_| Malformed)?;
+        let (value, rest) = self.rest.split_at_checked(length).ok_or(Malformed)?;
+        self.rest = rest;
+        Ok(value)
+    }
+}
+
+impl<'m> Field<'m> {
+    /// Reads it as bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`] where it is of another type.
+    pub fn bytes(self) -> Result<&'m [u8], Malformed> {
+        self.delimited.ok_or(Malformed)
+    }
+
+    /// Reads it as the bytes of a string.
+    ///
+    /// # Errors
+    /// [`Malformed`] where it is of another type, or not UTF-8.
+    #[inline]
+    pub fn utf8(self) -> Result<&'m [u8], Malformed> {
+        let bytes = self.bytes()?;
+        // Quicker to see, and nearly always so.
+        if bytes.is_ascii() || str::from_utf8(bytes).is_ok() {
+            return Ok(bytes);
+        }
+        Err(Malformed)
+    }
+
+    /// Reads it as a string.
+    ///
+    /// # Errors
+    /// [`Malformed`] where it is of another type, or not UTF-8.
+    pub fn text(self) -> Result<&'m str, Malformed> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| Malformed)
+    }
+
+    /// Reads it as a message.
+    ///
+    /// # Errors
+    /// [`Malformed`] where it is of another type, or stands too deep.
+    pub fn message(self) -> Result<Fields<'m>, Malformed> {
+        Ok(Fields {
+            rest: self.bytes()?,
+            depth: self.depth.checked_sub(1).ok_or(Malformed)?,
+        })
+    }
+}
+
+/// The types that stand behind a field's number.
+const VARINT: u8 = 0;
+const FIXED_64: u8 = 1;
+const DELIMITED: u8 = 2;
+const GROUP_BEGIN: u8 = 3;
+const GROUP_END: u8 = 4;
+const FIXED_32: u8 = 5;
+
+/// Reads the number and the type of a field off the front.
+fn key(rest: &mut &[u8]) -> Result<(u32, u8), Malformed> {
+    let key = u32::try_from(varint(rest)?).map_err(|_| Malformed)?;
+    match (key >> 3, (key & 7) as u8) {
+        (1.., kind @ ..=FIXED_32) => Ok((key >> 3, kind)),
+        _ => Err(Malformed),
+    }
+}
+
+/// Reads a number off the front.
+fn varint(rest: &mut &[u8]) -> Result<u64, Malformed> {
+    let mut value = 0;
+    for (at, &byte) in rest.iter().take(VARINT_BYTES_MAX).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * at);
+        if byte < 0x80 {
+            // The tenth byte holds the 64th bit, and no more.
+            if at + 1 == VARINT_BYTES_MAX && byte > 1 {
+                break;
+            }
+            *rest = &rest[at + 1..];
+            return Ok(value);
+        }
+    }
+    Err(Malformed)
+}
+
+/// Passes over a field that nobody reads.
+fn skip(rest: &mut &[u8], number: u32, kind: u8, depth: u32) -> Result<(), Malformed> {
+    if depth == 0 {
+        return Err(Malformed);
+    }
+    let length = match kind {
+        VARINT => varint(rest).map(|_| 0)?,
+        FIXED_64 => 8,
+        DELIMITED => varint(rest)?,
+        GROUP_BEGIN => loop {
+            match key(rest)? {
+                (end, GROUP_END) if end == number => break 0,
+                (_, GROUP_END) => return Err(Malformed),
+                (inner, kind) => skip(rest, inner, kind, depth - 1)?,
+            }
+        },
+        FIXED_32 => 4,
+        _ => return Err(Malformed),
+    };
+    let length = usize::try_from(length).map_err(|_| Malformed)?;
+    *rest = rest.get(length..).ok_or(Malformed)?;
+    Ok(())
+}
+
+/// How many bytes a field takes that holds so many.
+#[must_use]
+pub fn delimited_length(contents: usize) -> usize {
+    1 + varint_length(contents) + contents
+}
+
+fn varint_length(value: usize) -> usize {
+    let bits = usize::BITS - (value | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
+/// Writes the number of a field, 15 at most, and the length of what is written next.
+pub fn put_head(to: &mut Vec<u8>, number: u8, length: usize) {
+    put_key(to, number, DELIMITED);
+    put_varint(to, length as u64);
+}
+
+/// Writes a field of bytes or a string.
+pub fn put(to: &mut Vec<u8>, number: u8, contents: &[u8]) {
+    put_head(to, number, contents.len());
+    to.extend_from_slice(contents);
+}
+
+/// Writes a field that holds a number.
+pub fn put_number(to: &mut Vec<u8>, number: u8, value: u64) {
+    put_key(to, number, VARINT);
+    put_varint(to, value);
+}
+
+fn put_key(to: &mut Vec<u8>, number: u8, kind: u8) {
+    debug_assert!(number < 16, "the key takes a byte");
+    to.push(number << 3 | kind);
+}
+
+fn put_varint(to: &mut Vec<u8>, value: u64) {
+    let mut left = value;
+    while left >= 0x80 {
+        to.push((left & 0x7f) as u8 | 0x80);
+        left >>= 7;
+    }
+    to.push(left as u8);
+}
