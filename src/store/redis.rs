@@ -15,6 +15,7 @@
 mod breaker;
 mod canary;
 mod certificate;
+mod failures;
 mod fault;
 mod link;
 mod login;

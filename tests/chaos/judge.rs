@@ -139,7 +139,11 @@ fn unrecovered(history: &History, times: &Times, trouble: &Trouble) -> Vec<Viola
     let (from, to) = (trouble.end, trouble.end + trouble.fault.recovers_within());
     let is_left_alone = |process: usize| {
         let mut others = history.troubles.iter();
-        !others.any(|it| it.befalls(process) && it.begin < to && it.end > from)
+        // Nor is one before it still to be recovered from.
+        let disturbs = |it: &Trouble| {
+            it.begin < to && (it.end > from || it.end + it.fault.recovers_within() > to)
+        };
+        !others.any(|it| it.befalls(process) && disturbs(it))
     };
     if to > history.length {
         return Vec::new();

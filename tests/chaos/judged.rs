@@ -188,7 +188,15 @@ fn a_process_that_does_not_come_back_is_found() {
     let is_out = |it: &Answer| it.process == 1 && (at(22_000)..at(28_001)).contains(&it.sent);
     history.answers.retain(|it| !is_out(it));
     assert_eq!(wrongs(&history), [Wrong::Unrecovered]);
-    // Where the next trouble comes before, nothing can be told.
+    // Where another is still to be recovered from, or the next comes before, nothing can be told.
+    let mut slow = history.clone();
+    slow.troubles.push(Trouble {
+        fault: Fault::WrongPassword,
+        begin: at(10_000),
+        end: at(11_000),
+        process: None,
+    });
+    assert_eq!(wrongs(&slow), []);
     let trouble = Trouble {
         begin: at(25_000),
         end: at(26_000),
