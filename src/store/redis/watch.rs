@@ -12,9 +12,9 @@
 //! primary tells it, late or never.
 
 mod end;
+mod watched;
 
 use std::convert::Infallible;
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,12 +24,12 @@ use tokio::sync::Notify;
 use tokio::time;
 
 use self::end::End;
-use super::canary::{Canary, Lag};
+pub use self::watched::Watched;
+use super::canary::Canary;
 use super::failures::Failures;
 use super::link::{self, Attempt, Link};
 use super::policy::Policy;
 use super::{fault, login::Login, reply};
-use crate::clock::Clock;
 use crate::store::lease::Lease;
 use crate::store::{Change, Sinks, StoreError};
 
@@ -43,35 +43,6 @@ const CANARY_BEATS: u64 = 5;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 /// How long until a server that does not tell is asked again.
 const UNWILLING: Duration = Duration::from_secs(30);
-
-/// What is to be told of, and how long its last word counts.
-#[derive(Clone)]
-pub struct Watched {
-    /// What the names of keys begin with whose changes matter.
-    pub prefix: &'static str,
-    /// What the name of this process's canary begins with: a key that it writes to see how long word
-    /// of that takes. Apart from `prefix`, so that nobody else is told.
-    pub canary_prefix: &'static str,
-    /// What the name of a call begins with, within `prefix`: a key whose name, less this, the canary then holds.
-    pub call_prefix: &'static str,
-    /// How long what was read counts after the last word.
-    pub grace: Duration,
-    /// How long beyond that it may where the server fails.
-    pub stale: Duration,
-    /// The time.
-    pub clock: Clock,
-    /// Is told how long word of the canary took.
-    pub lag: Lag,
-}
-
-impl fmt::Debug for Watched {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watched")
-            .field("prefix", &self.prefix)
-            .field("grace", &self.grace)
-            .finish_non_exhaustive()
-    }
-}
 
 /// Follows one server.
 pub(super) struct Watcher {
