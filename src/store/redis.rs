@@ -17,6 +17,7 @@ mod breaker;
 mod canary;
 mod certificate;
 mod cluster;
+mod failures;
 mod fault;
 mod link;
 mod login;

@@ -101,6 +101,11 @@ impl Cluster {
         self.await_whole().await;
     }
 
+    /// How many nodes there are.
+    pub fn count(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// The cluster's address as a store URL.
     pub fn url(&self) -> String {
         let nodes = self.nodes.iter().map(|it| it.address().to_string());
@@ -110,6 +115,11 @@ impl Cluster {
     /// The node's server, to be paused, resumed, asked where it listens and so on.
     pub fn node(&self, node: usize) -> &RedisServer {
         &self.nodes[node]
+    }
+
+    /// The same, to be ended and started again.
+    pub fn node_mut(&mut self, node: usize) -> &mut RedisServer {
+        &mut self.nodes[node]
     }
 
     /// Waits until every node takes the cluster for whole, and every replica is in step with its primary.

@@ -200,6 +200,11 @@ impl Sentinels {
         &self.servers[number]
     }
 
+    /// The same, to be ended and started again.
+    pub fn server_mut(&mut self, number: usize) -> &mut RedisServer {
+        &mut self.servers[number]
+    }
+
     /// How many servers there are.
     pub fn count(&self) -> usize {
         self.servers.len()

@@ -27,6 +27,7 @@ use tokio::time;
 use self::end::End;
 pub use self::watched::Watched;
 use super::canary::Canary;
+use super::failures::Failures;
 use super::link::{self, Attempt, Link};
 use super::policy::Policy;
 use super::{fault, login::Login, reply};
@@ -102,7 +103,7 @@ impl Watcher {
     /// Follows it for good, and connects anew whenever the connection is lost. Each cause is logged once until it
     /// tells again.
     pub(super) async fn run(self, policy: Policy) -> Infallible {
-        let mut failures = 0_u32;
+        let mut failures = Failures::default();
         let mut standing = Standing {
             policy,
             heard: None,
@@ -113,9 +114,10 @@ impl Watcher {
             let (begun, tried) = (Instant::now(), self.login.changes());
             let Err(end) = self.follow(&mut standing).await;
             if begun.elapsed() > PAUSES.1 {
-                failures = 0;
+                failures.forget();
             }
-            let (why, pause) = self.heed_end(end, &standing, failures);
+            let soon = link::pause_after(failures.note(end.pauses()), end.pauses());
+            let (why, pause) = self.heed_end(end, &standing, soon);
             if standing.told.as_ref() != Some(&why) {
                 tracing::warn!(
                     "changes in the store are not told of: {why}; trying again in the background"
@@ -123,13 +125,11 @@ impl Watcher {
                 standing.told = Some(why);
             }
             self.login.pause(tried, pause, &standing.address).await;
-            failures = failures.saturating_add(1);
         }
     }
 
     /// Does to the lease what an end demands, and gives why, and how long until it is tried again.
-    fn heed_end(&self, end: End, standing: &Standing, failures: u32) -> (String, Duration) {
-        let soon = link::pause_after(failures, end.pauses());
+    fn heed_end(&self, end: End, standing: &Standing, soon: Duration) -> (String, Duration) {
         match end {
             End::Lost(why) | End::Refused(why) => {
                 let why = why.to_string();
