@@ -43,6 +43,7 @@ pub struct Policy {
     matcher: Matcher,
     rules: Vec<Rule>,
     extras: Extras,
+    token_marks: Vec<String>,
 }
 
 /// What a verdict depends on besides the request and the identity.
@@ -108,6 +109,33 @@ impl Permit {
     }
 }
 
+/// Finds the fixed segments before a part of a path that a rule calls a token, a secret or a password.
+fn token_marks(rules: &[RawRule]) -> Vec<String> {
+    let is_token = |it: &str| {
+        let name = it.strip_prefix('{').and_then(|it| it.strip_suffix('}'));
+        name.is_some_and(|it| {
+            ["token", "secret", "password"]
+                .iter()
+                .any(|end| it.ends_with(end))
+        })
+    };
+    let mut marks: Vec<String> = Vec::new();
+    for path in rules.iter().flat_map(|it| &it.paths) {
+        for (mark, _) in path
+            .split('/')
+            .zip(path.split('/').skip(1))
+            .filter(|it| is_token(it.1))
+        {
+            let mark = mark.to_ascii_lowercase();
+            let is_fixed = !mark.is_empty() && !mark.contains(['{', '*']);
+            if is_fixed && !marks.contains(&mark) {
+                marks.push(mark);
+            }
+        }
+    }
+    marks
+}
+
 impl Policy {
     /// Compiles rules, in their order.
     ///
@@ -123,12 +151,14 @@ impl Policy {
             })
         };
         let matcher = Matcher::build((0..rules.len()).flat_map(row))?;
+        let token_marks = token_marks(&rules);
         let rules = rules.into_iter().enumerate();
         let rules = rules.map(|(index, raw)| Rule::of(index, raw));
         Ok(Self {
             matcher,
             rules: rules.collect(),
             extras,
+            token_marks,
         })
     }
 
@@ -136,6 +166,12 @@ impl Policy {
     #[must_use]
     pub fn issues(&self) -> bool {
         self.extras.issuing
+    }
+
+    /// Gives the segments behind which a path holds a token, as `user_auth` in `/user_auth/{token}`; in
+    /// lower case.
+    pub fn token_marks(&self) -> impl Iterator<Item = &str> {
+        self.token_marks.iter().map(String::as_str)
     }
 
     /// Gives the header that names the account acted for, where the platform has one.
