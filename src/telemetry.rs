@@ -93,6 +93,12 @@ struct IssuedLabels {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct LegacyLabels {
+    platform: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct ReloadLabels {
     outcome: &'static str,
 }
@@ -112,6 +118,7 @@ pub struct Metrics {
     faults: Family<FaultLabels, Counter>,
     issued: Family<IssuedLabels, Counter>,
     forgotten: Counter,
+    legacy: Family<LegacyLabels, Counter>,
     cache_entries: Family<CacheLabels, Gauge>,
     store_durations: Family<OperationLabels, Histogram, fn() -> Histogram>,
     watch_up: Gauge,
@@ -133,6 +140,7 @@ impl Default for Metrics {
             faults: Family::default(),
             issued: Family::default(),
             forgotten: Counter::default(),
+            legacy: Family::default(),
             cache_entries: Family::default(),
             store_durations: Family::new_with_constructor(histogram),
             watch_up: Gauge::default(),
@@ -168,6 +176,11 @@ impl Default for Metrics {
             "attempts_forgotten",
             "Attempts to log in that were not written down",
             metrics.forgotten.clone(),
+        );
+        registry.register(
+            "legacy_credentials",
+            "Weaker forms of passwords that were met as the password came by",
+            metrics.legacy.clone(),
         );
         registry.register(
             "cache_entries",
@@ -252,6 +265,16 @@ impl Metrics {
     pub fn count_forgotten(&self, attempts: usize) {
         let attempts = u64::try_from(attempts).unwrap_or(u64::MAX);
         self.forgotten.inc_by(attempts);
+    }
+
+    /// Counts a user with a weaker form of a password, met as the password came by, and whether that was
+    /// `replaced` or `left`.
+    pub fn count_legacy(&self, platform: &str, outcome: &'static str) {
+        let labels = LegacyLabels {
+            platform: platform.to_owned(),
+            outcome,
+        };
+        self.legacy.get_or_create(&labels).inc();
     }
 
     /// Notes how long an operation of the store took.
