@@ -233,3 +233,6 @@ impl Decision {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,7 @@ pub fn ha1b(login: &str, domain: &str, password: &Secret) -> Secret {
 
 /// Gives the hexadecimal hash of `username:password` with the name in lower case, as KAZOO makes
 /// it (`kzd_module_utils:pass_hashes/2`).
-pub(super) fn user_hash<H: Digest>(login: &str, password: &Secret) -> Secret {
+pub(crate) fn user_hash<H: Digest>(login: &str, password: &Secret) -> Secret {
     hex_hash::<H>(&format!("{}:", login.to_lowercase()), password)
 }
 

@@ -88,8 +88,8 @@ impl Upgrades {
         };
         let change = |old: Option<User>| {
             let old = old.ok_or_else(|| internal("the user is gone"))?;
-            let is_seen = (&old.password, &old.md5, &old.sha1)
-                == (&seen.password, &seen.md5, &seen.sha1);
+            let is_seen =
+                (&old.password, &old.md5, &old.sha1) == (&seen.password, &seen.md5, &seen.sha1);
             if !is_seen {
                 return Err(internal("the user has another password by now"));
             }
@@ -169,5 +169,247 @@ impl Reads {
             proves(Index::Md5, &user.md5, user_hash::<Md5>),
             proves(Index::Sha1, &user.sha1, user_hash::<Sha1>),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::{Failure, Reason};
+    use crate::directory::bench::Bench;
+    use crate::scheme::by_password;
+    use crate::store::cut::Cut;
+
+    const PASSWORD: &[u8] = b"m32c6NfqYEt";
+
+    /// As KAZOO makes them of `john@example.com:m32c6NfqYEt`.
+    const MD5: &str = "82a2dc91686ec828a67152d45a5c5ef7";
+    const SHA1: &str = "055cf886cb9b5c5867083463867c527ace0f8ecc";
+
+    const ARGON2: Forms = Forms {
+        argon2: true,
+        ha1b: false,
+        md5: false,
+        sha1: false,
+    };
+
+    /// Stores John with these forms of his password.
+    async fn john(bench: &Bench, forms: Forms) -> User {
+        let digest = |index, hash: &str| {
+            let directory = &bench.directory;
+            directory.digest("p", index, &[b"a1", hash.as_bytes()])
+        };
+        let argon2 = bench.directory.prover().hash_password(&secret(PASSWORD));
+        let user = User {
+            id: "u1".into(),
+            account: Some("a1".into()),
+            username: Some("John@example.com".into()),
+            password: Some(argon2.await.unwrap()).filter(|_| forms.argon2),
+            md5: forms.md5.then(|| digest(Index::Md5, MD5)),
+            sha1: forms.sha1.then(|| digest(Index::Sha1, SHA1)),
+            ..User::default()
+        };
+        bench.directory.put_user("p", &user).await.unwrap();
+        user
+    }
+
+    fn secret(of: &[u8]) -> Secret {
+        Secret::new(of)
+    }
+
+    /// Logs John in; gives why he does not get in.
+    async fn log_in(directory: &Directory, password: &[u8]) -> Result<(), Reason> {
+        let reads = Reads::begin(directory, "p");
+        let found = by_password("john@example.com", &secret(password), &reads).await;
+        found.map(drop).map_err(|it| match it {
+            Failure::Denied(denial) => denial.reason(),
+            Failure::Fault(fault) => panic!("{fault}"),
+        })
+    }
+
+    fn upgrading(directory: &Directory, needed: Forms) -> (Directory, Arc<Metrics>) {
+        let metrics = Arc::new(Metrics::default());
+        let forms = HashMap::from([("p".to_owned(), needed)]);
+        let upgrades = Upgrades::new(forms, Arc::clone(&metrics));
+        (directory.upgrading(upgrades), metrics)
+    }
+
+    fn count(metrics: &Metrics, outcome: &str) -> usize {
+        let begin =
+            format!(r#"portcullis_legacy_credentials_total{{platform="p",outcome="{outcome}"}} "#);
+        let text = metrics.render();
+        let line = text.lines().find_map(|it| it.strip_prefix(&begin));
+        line.map_or(0, |it| it.parse().unwrap())
+    }
+
+    /// Waits until nothing is under way.
+    async fn settle(directory: &Directory) {
+        let working = &directory.0.upgrades.as_ref().unwrap().working;
+        drop(working.acquire().await.unwrap());
+    }
+
+    async fn stored(bench: &Bench) -> User {
+        bench.directory.user("p", "u1").await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_password_takes_the_place_of_weaker_forms_that_it_proves_and_no_scheme_needs() {
+        let with = |argon2, md5, sha1| Forms {
+            argon2,
+            md5,
+            sha1,
+            ..Forms::default()
+        };
+        let all = with(true, true, true);
+        for (has, needed, want, replaced) in [
+            (with(false, true, false), ARGON2, ARGON2, 1),
+            (with(false, false, true), ARGON2, ARGON2, 1),
+            (
+                with(false, true, true),
+                with(true, true, false),
+                with(true, true, false),
+                1,
+            ),
+            (with(false, true, true), all, all, 1),
+            (all, ARGON2, ARGON2, 1),
+            (all, all, all, 0),
+            (ARGON2, ARGON2, ARGON2, 0),
+        ] {
+            let bench = Bench::new();
+            let before = john(&bench, has).await;
+            let (directory, metrics) = upgrading(&bench.directory, needed);
+            let case = format!("{has:?}, {needed:?}");
+            assert_eq!(
+                log_in(&directory, b"wrong").await,
+                Err(Reason::Wrong),
+                "{case}"
+            );
+            settle(&directory).await;
+            assert_eq!(stored(&bench).await, before, "{case}");
+
+            assert_eq!(log_in(&directory, PASSWORD).await, Ok(()), "{case}");
+            settle(&directory).await;
+            let user = stored(&bench).await;
+            let got = with(
+                user.password.is_some(),
+                user.md5.is_some(),
+                user.sha1.is_some(),
+            );
+            assert_eq!(got, want, "{case}");
+            assert_eq!(count(&metrics, "replaced"), replaced, "{case}");
+            if before.password.is_some() {
+                assert_eq!(user.password, before.password, "{case}");
+            }
+            // It is the same password, so nothing is revoked; and the old hash finds nobody.
+            assert_eq!(user.generation, before.generation, "{case}");
+            let reads = bench.reads("p");
+            let by_md5 = reads.users(Index::Md5, &[b"a1", MD5.as_bytes()]).await;
+            assert_eq!(by_md5.unwrap().len(), usize::from(want.md5), "{case}");
+
+            assert_eq!(log_in(&directory, PASSWORD).await, Ok(()), "{case}");
+            assert_eq!(
+                log_in(&directory, b"wrong").await,
+                Err(Reason::Wrong),
+                "{case}"
+            );
+            settle(&directory).await;
+            assert_eq!(stored(&bench).await, user, "{case}");
+        }
+    }
+
+    #[tokio::test]
+    async fn where_records_may_not_be_written_a_login_is_as_good_and_it_is_tried_once() {
+        let bench = Bench::new();
+        let before = john(
+            &bench,
+            Forms {
+                md5: true,
+                ..Forms::default()
+            },
+        )
+        .await;
+        let over = bench.through(|it| Arc::new(Cut::forbidding(it)));
+        let (directory, metrics) = upgrading(&over, ARGON2);
+        for left in 1..4 {
+            assert_eq!(log_in(&directory, PASSWORD).await, Ok(()));
+            settle(&directory).await;
+            assert_eq!(
+                (count(&metrics, "replaced"), count(&metrics, "left")),
+                (0, left)
+            );
+        }
+        assert!(
+            directory
+                .0
+                .upgrades
+                .as_ref()
+                .unwrap()
+                .forbidden
+                .load(Ordering::Relaxed)
+        );
+        assert_eq!(stored(&bench).await, before);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_fails_costs_no_login_and_a_later_one_is_tried_again() {
+        let bench = Bench::new();
+        john(
+            &bench,
+            Forms {
+                md5: true,
+                ..Forms::default()
+            },
+        )
+        .await;
+        let over = bench.through(|it| Arc::new(Cut::after(1, it)));
+        let (directory, metrics) = upgrading(&over, ARGON2);
+        for left in 1..3 {
+            assert_eq!(log_in(&directory, PASSWORD).await, Ok(()));
+            settle(&directory).await;
+            assert_eq!(count(&metrics, "left"), left);
+        }
+        let (directory, metrics) = upgrading(&bench.directory, ARGON2);
+        assert_eq!(log_in(&directory, PASSWORD).await, Ok(()));
+        settle(&directory).await;
+        assert_eq!(count(&metrics, "replaced"), 1);
+    }
+
+    #[tokio::test]
+    async fn a_password_that_is_changed_meanwhile_stays_changed() {
+        let bench = Bench::new();
+        let seen = john(
+            &bench,
+            Forms {
+                md5: true,
+                ..Forms::default()
+            },
+        )
+        .await;
+        let (directory, _) = upgrading(&bench.directory, ARGON2);
+        let changed = User {
+            password: Some("$argon2id$another".to_owned()),
+            ..seen.clone()
+        };
+        bench.directory.put_user("p", &changed).await.unwrap();
+        let upgrades = Arc::clone(directory.0.upgrades.as_ref().unwrap());
+        let due = Due {
+            argon2: true,
+            md5: true,
+            sha1: false,
+        };
+        let password = secret(PASSWORD);
+        let work = upgrades
+            .work(&directory, "p", (&seen, due), &password)
+            .await;
+        assert!(work.is_err());
+        assert_eq!(stored(&bench).await, changed);
+        // A digest beside an Argon2id proves nothing: it is of an older password.
+        let hash = bench.directory.prover().hash_password(&secret(b"new"));
+        let newer = User {
+            password: Some(hash.await.unwrap()),
+            ..seen
+        };
+        bench.directory.put_user("p", &newer).await.unwrap();
+        assert_eq!(log_in(&directory, PASSWORD).await, Err(Reason::Wrong));
     }
 }
