@@ -245,3 +245,6 @@ impl Decision {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
