@@ -33,6 +33,7 @@ mod envoy {
     mod opentact;
     mod opentact_auth;
     mod paths;
+    mod readings;
     mod redis;
     mod security;
     mod sessions;

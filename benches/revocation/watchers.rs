@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis::decision::CacheUse;
 use portcullis::clock::Clock;
 use portcullis::config::Config;
+use portcullis::decision::CacheUse;
 use portcullis::decision::Failure;
 use portcullis::directory::operations::Operations;
 use portcullis::directory::operations::words::{Clear, Operation};

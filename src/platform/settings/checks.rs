@@ -28,10 +28,14 @@ pub(super) fn check_names(settings: &Document, raw: &RawPlatform, problems: &mut
         if host.parse::<std::net::Ipv6Addr>().is_ok() {
             continue;
         }
-        if name.is_empty() || !name.bytes().all(plain) || name.starts_with('.') {
+        if name.is_empty()
+            || !name.bytes().all(plain)
+            || name.starts_with('.')
+            || name.ends_with('.')
+        {
             complain(
                 &format!("/hosts/{index}"),
-                "a host is a name, `*.suffix` or `*`, without port",
+                "a host is a name, `*.suffix` or `*`, without port and without a dot at its end",
             );
         }
     }
