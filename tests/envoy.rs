@@ -9,6 +9,7 @@ mod support;
 
 /// In `tests/envoy/`.
 mod envoy {
+    mod advisories;
     mod assertions;
     mod attacks;
     mod bad_logins;

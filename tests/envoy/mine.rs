@@ -24,7 +24,7 @@ fn with_key(method: &str, target: &str, key: &str) -> Request {
     to(MINE, method, target).header("X-My-Key", key)
 }
 
-fn refused(status: u16, trouble: &str, path: &str) -> String {
+pub(crate) fn refused(status: u16, trouble: &str, path: &str) -> String {
     let challenge = match status {
         401 => {
             "\nwww-authenticate: ApiKey realm=\"mine\"\nwww-authenticate: Basic realm=\"mine\", charset=\"UTF-8\""

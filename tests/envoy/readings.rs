@@ -303,6 +303,8 @@ fn hostile() -> Vec<Vec<u8>> {
     all
 }
 
+/// CVE-2023-33189 (Pomerium): a crafted request was judged otherwise than it was routed. With it Envoy's CVE-2019-9901
+/// (dots), CVE-2021-29492 (`%2F`, `%5C`, `//`), CVE-2021-32779 (`#`), CVE-2026-73511 and CVE-2026-73553 (`;`).
 #[tokio::test]
 async fn no_reader_is_led_elsewhere_than_where_the_rules_were_read() {
     let site = &*SITE;

@@ -70,6 +70,7 @@ impl Envoy {
             check_timeout: Duration::from_secs(1),
             failure_mode_allow: false,
             normalize_paths: false,
+            edge: false,
             ignore_ports: false,
             hosts: Vec::new(),
             routes: Vec::new(),
@@ -132,6 +133,7 @@ pub struct Builder {
     check_timeout: Duration,
     failure_mode_allow: bool,
     normalize_paths: bool,
+    edge: bool,
     ignore_ports: bool,
     hosts: Vec<(String, Value, Option<SocketAddr>)>,
     routes: Vec<(String, SocketAddr)>,
@@ -216,6 +218,11 @@ impl Builder {
             host.2 = Some(to);
         }
         builder
+    }
+
+    /// Makes Envoy believe nothing that a client says about its address and scheme, as at the edge.
+    pub fn edge(self) -> Self {
+        Self { edge: true, ..self }
     }
 
     /// Makes Envoy look for a host's virtual host without the port that the client named.

@@ -50,6 +50,7 @@ impl Builder {
             "stat_prefix": name,
             "normalize_path": self.normalize_paths,
             "merge_slashes": self.normalize_paths,
+            "use_remote_address": self.edge,
             "route_config": {
                 "ignore_port_in_host_matching": self.ignore_ports,
                 "virtual_hosts": self.virtual_hosts(),
