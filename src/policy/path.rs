@@ -5,8 +5,12 @@
 //! comparable servers were of this kind. So a path of more than one reading is refused, and what is left has
 //! exactly one: a list of decoded segments.
 //!
+//! Only where a rule says that the rest is the upstream's own is the front of another path read (`front.rs`).
+//!
 //! Nothing is repaired here, save that one trailing slash is dropped. Query strings are not read here: the caller
 //! cuts the path at the first `?`.
+
+mod front;
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -38,7 +42,11 @@ const ESCAPED_DOTS: [&str; 4] = ["%2e", "%2e%2e", "%2e.", ".%2e"];
 /// # Ok::<(), PathProblem>(())
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct PathSegments<'p>(Vec<Cow<'p, str>>);
+pub struct PathSegments<'p> {
+    segments: Vec<Cow<'p, str>>,
+    /// Whether more follows, which is not read.
+    open: bool,
+}
 
 impl<'p> PathSegments<'p> {
     /// Reads `path`: Envoy's `:path` up to the first `?`, as it came, of any content.
@@ -51,7 +59,7 @@ impl<'p> PathSegments<'p> {
         }
         let rest = path.strip_prefix('/').ok_or(PathProblem::NotAbsolute)?;
         if rest.is_empty() {
-            return Ok(Self(Vec::new()));
+            return Ok(Self::whole(Vec::new()));
         }
         let mut segments = Vec::with_capacity(USUAL_SEGMENTS);
         let mut unread = Some(rest.strip_suffix('/').unwrap_or(rest));
@@ -63,36 +71,49 @@ impl<'p> PathSegments<'p> {
             segments.push(segment);
             unread = after;
         }
-        Ok(Self(segments))
+        Ok(Self::whole(segments))
+    }
+
+    fn whole(segments: Vec<Cow<'p, str>>) -> Self {
+        Self {
+            segments,
+            open: false,
+        }
+    }
+
+    /// Tells whether this is only the front of a path, whose rest readers could take for different things.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open
     }
 
     /// Gives the segments as a slice.
     #[must_use]
     pub fn as_slice(&self) -> &[Cow<'p, str>] {
-        &self.0
+        &self.segments
     }
 
     /// Gives the segment at `index`, counted from 0; `None` past the end.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&str> {
-        self.0.get(index).map(Cow::as_ref)
+        self.segments.get(index).map(Cow::as_ref)
     }
 
     /// Tells whether the path is `/`.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.segments.is_empty()
     }
 
     /// Walks the segments from left to right.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(Cow::as_ref)
+        self.segments.iter().map(Cow::as_ref)
     }
 
     /// Counts the segments.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.segments.len()
     }
 }
 

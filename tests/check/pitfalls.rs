@@ -171,7 +171,7 @@ async fn several_credentials_count_as_each_platform_says() {
         let answer = ask(client, request.mapped()).await;
         assert_eq!(answer.status, status, "{held:?} {authorization}: {answer:?}");
         let word = if status == 200 { "scheme" } else { "reason" };
-        let is_told = told.is_empty() || answer.metadata[word] == told || answer.metadata[word] == "ha1b";
+        let is_told = told.is_empty() || answer.metadata[word] == told;
         assert!(is_told, "{held:?} {authorization}: {answer:?}");
     }
 }
@@ -200,7 +200,7 @@ async fn a_basic_credential_has_one_spelling() {
             format!("Basic {encoded}="),
             format!("Basic {encoded} {encoded}"),
             format!("Basic \"{encoded}\""),
-            format!("Basic {}", encoded.replacen(|it: char| it.is_ascii_lowercase(), "$0\r\n", 1)),
+format!("Basic {}\r\n{}", &encoded[..8], &encoded[8..]),
             format!("Basic {} {}", &encoded[..8], &encoded[8..]),
         ];
         let unpadded = encoded.trim_end_matches('=');

@@ -32,6 +32,7 @@ platforms:
     rules:
       - { paths: ["/private/**"], scopes_any: [private] }
       - { methods: [GET], paths: ["/public/**"], allow: public }
+      - { paths: ["/files/**"], schemes: [key], rest_unclear: true }
       - { paths: ["/**"], schemes: [key] }
   - name: other
     hosts: [other.example, "*"]
@@ -142,6 +143,7 @@ fn get(target: impl AsRef<[u8]>) -> Request {
 /// Whose a path is, as a reader takes it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Zone {
+    Files,
     Private,
     Public,
     Rest,
@@ -150,6 +152,7 @@ enum Zone {
 fn zones(target: &[u8]) -> impl Iterator<Item = (&'static str, Zone)> {
     READERS.iter().map(|(name, read)| {
         let zone = match read(target).first().map(Vec::as_slice) {
+            Some(b"files") => Zone::Files,
             Some(b"private") => Zone::Private,
             Some(b"public") => Zone::Public,
             _ => Zone::Rest,
@@ -387,6 +390,58 @@ async fn the_plain_twin_of_each_goes_through_as_it_came_and_is_one_thing_to_ever
         }
         let came = site.send(&site.by_host, &request).await;
         assert!(came.iter().all(Came::is_refused), "{target}: {came:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_rule_takes_unclear_leads_no_reader_out_of_it() {
+    let site = &*SITE;
+    let mut targets = Vec::new();
+    for it in BETWEEN {
+        let up = [it, b"..", it].concat();
+        targets.extend([
+            [b"/files", it, b"private/x"].concat(),
+            [b"/files", &up[..], b"private/x"].concat(),
+            [b"/files/a", it, b"b"].concat(),
+            [b"/files/a", &up[..], b"private/x"].concat(),
+            [b"/files/a", &up[..], &up[..], b"private/x"].concat(),
+        ]);
+    }
+    for it in BEHIND {
+        targets.extend([
+            [b"/files/a", it].concat(),
+            [b"/files/..", it, b"/private/x"].concat(),
+            [b"/files/.", it, b"./private/x"].concat(),
+            [b"/files/", it, b"../private/x"].concat(),
+            [b"/files/%2", it, b"5%2e%2e/private/x"].concat(),
+        ]);
+    }
+    let (mut passed, mut wrong) = (0, String::new());
+    for target in targets {
+        let request = get(&target).header("x-key", CALLER);
+        for came in site.send(&site.by_host, &request).await {
+            let Some(seen) = came.at_the_site() else {
+                assert!(came.is_refused(), "{}: {came:?}", visible(&target));
+                continue;
+            };
+            passed += 1;
+            for (reader, zone) in zones(&seen.path) {
+                if zone != Zone::Files {
+                    let (sent, came) = (visible(&target), visible(&seen.path));
+                    wrong += &format!("{sent} came as {came}: {reader}, {zone:?}\n");
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+    assert!(passed > 100, "{passed}");
+    for target in ["/files/a%2Fb", "/files/a%2fb/c", "/files/a;v=1/b", "/files/100%25", "/files/a%3Fb", "/files/a./b"] {
+        for came in site.send(&site.by_host, &get(target).header("x-key", CALLER)).await {
+            let seen = came.at_the_site().unwrap_or_else(|| panic!("{target}: {came:?}"));
+            assert_eq!(visible(&seen.path), target);
+        }
+        let refused = site.send(&site.by_host, &get(target)).await;
+        assert!(refused.iter().all(|it| it.status == 401), "{target}: {refused:?}");
     }
 }
 

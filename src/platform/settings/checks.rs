@@ -130,6 +130,18 @@ pub(super) fn check_rules(
                 "every path of the rule needs to end in `/**`",
             );
         }
+        if rule.rest_unclear && !rule.paths.iter().all(|it| it.ends_with("/**")) {
+            complain(
+                "/rest_unclear",
+                "every path of the rule needs to end in `/**`",
+            );
+        }
+        if rule.rest_unclear && (rule.issue || !rule.rest_without.is_empty()) {
+            complain(
+                "/rest_unclear",
+                "what may be unclear is read by nobody here: leave out `issue` and `rest_without`",
+            );
+        }
         let names_account = |it: &String| it.split('/').any(|segment| segment == "{account}");
         if rule.relation.is_some() && !rule.paths.iter().all(names_account) {
             complain(
