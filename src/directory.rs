@@ -12,6 +12,7 @@
 //! pc:s:PLATFORM:USER          session          pc:x:PLATFORM:DIGEST        a revoked token
 //! pc:p:PLATFORM               the platform itself: its generation
 //! pc:m:peppers                ids of the peppers it was written under, as a JSON list
+//! pc:m:peppers{number}        in a cluster, in each slot: that it was filled
 //! pc:c:PLATFORM:ACCOUNT       what an account says about ways to log in
 //! pc:n:NAME                   a call to all processes, for seconds
 //! pcu:s:PLATFORM:DIGEST       is there while a session is in use

@@ -107,6 +107,25 @@ pub trait Store: fmt::Debug + Send + Sync {
         Box::pin(async { Ok(Replicas::default()) })
     }
 
+    /// Gives what is appended to a key to have one on each server: word of changes comes in order from each, and in none
+    /// from several, so whoever wants to be heard after a change says it everywhere. Elsewhere than in a cluster it is one place,
+    /// and nothing is appended. Empty while they are not known.
+    fn places(&self) -> Vec<String> {
+        vec![String::new()]
+    }
+
+    /// Gives what is appended to a key to have one that is kept where this one is, and lost where it is. Elsewhere than in a
+    /// cluster all is kept in one place, and nothing is appended.
+    fn share(&self, key: &str) -> &'static str {
+        let _ = key;
+        ""
+    }
+
+    /// Gives all that [`Store::share`] may give.
+    fn shares(&self) -> Vec<&'static str> {
+        vec![""]
+    }
+
     /// Tells until when those who [watch](Store::watch) hear of every change, whoever makes it.
     fn lease(&self) -> Lease;
 

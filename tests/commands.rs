@@ -6,6 +6,7 @@ mod support;
 
 /// In `tests/commands/`.
 mod commands {
+    mod clustered;
     mod explaining;
     mod files;
     mod records;

@@ -91,6 +91,7 @@ impl Files {
             canary_prefix: "pcw:",
             call_prefix: "pc:n:",
             grace: PATIENCE,
+            stale: Duration::ZERO,
             clock: Clock::system(),
             lag: Arc::new(|_| ()),
         };

@@ -27,6 +27,7 @@ use portcullis::{
         redis::{Redis, Settings},
     },
 };
+use support::cluster::Cluster;
 use support::redis::{Product, RedisServer};
 use support::sentinel::Sentinels;
 use tokio::{
@@ -90,7 +91,18 @@ impl Backend {
 
     fn server(product: Product) -> Self {
         let server = RedisServer::start(product);
-        Self::remote(server.url(), server.url(), Box::new(server))
+        let url = server.url();
+        Self::remote(url.clone(), vec![url], Box::new(server))
+    }
+
+    /// One in a cluster that others have used before and will use after.
+    async fn cluster(cluster: &Cluster) -> Self {
+        let mut primaries = Vec::new();
+        for node in cluster.primaries(0).await {
+            let _: String = cluster.ask(node, "FLUSHALL").await;
+            primaries.push(cluster.node(node).url());
+        }
+        Self::remote(cluster.url(), primaries, Box::new(()))
     }
 
     /// All are in one group, which is started once, each in a database of its own.
@@ -112,12 +124,12 @@ impl Backend {
         };
         let (url, primary) = task::block_in_place(|| Handle::current().block_on(found));
         let primary = format!("redis://{primary}/{number}");
-        Self::remote(format!("{url}/{number}"), primary, Box::new(()))
+        Self::remote(format!("{url}/{number}"), vec![primary], Box::new(()))
     }
 
     /// The clock of a server cannot be moved, so time passes by shortening what every key has left. A lifetime begun
     /// is taken as whole again, or the time that the test itself takes would add up.
-    fn remote(url: String, server: String, home: Box<dyn Any + Send + Sync>) -> Self {
+    fn remote(url: String, primaries: Vec<String>, home: Box<dyn Any + Send + Sync>) -> Self {
         const PASS: &str = "\
             for _, key in ipairs(redis.call('KEYS', '*')) do
               local left = redis.call('PTTL', key)
@@ -131,18 +143,21 @@ impl Backend {
             url,
             ..Settings::default()
         };
-        let client = ::redis::Client::open(server).expect("a client");
+        let client = |url: String| ::redis::Client::open(url).expect("a client");
+        let clients: Vec<_> = primaries.into_iter().map(client).collect();
         Self {
             store: Arc::new(Redis::new(settings).expect("a store")),
             pass: Box::new(move |time| {
-                let client = client.clone();
+                let clients = clients.clone();
                 Box::pin(async move {
-                    let connected = client.get_multiplexed_async_connection().await;
-                    let mut connection = connected.expect("a connection");
-                    let mut pass = ::redis::cmd("EVAL");
-                    pass.arg(PASS).arg(0).arg(time.as_millis().to_string());
-                    let passed = pass.exec_async(&mut connection).await;
-                    passed.expect("an answer");
+                    for client in clients {
+                        let connected = client.get_multiplexed_async_connection().await;
+                        let mut connection = connected.expect("a connection");
+                        let mut pass = ::redis::cmd("EVAL");
+                        pass.arg(PASS).arg(0).arg(time.as_millis().to_string());
+                        let passed = pass.exec_async(&mut connection).await;
+                        passed.expect("an answer");
+                    }
                 })
             }),
             _home: home,
@@ -685,11 +700,11 @@ async fn errors_and_debug_show_no_value(at: Backend) {
     assert!(!shown.contains("hidden"), "{shown}");
 }
 
-/// Runs all behaviours on one backend, and further ones that not all have, each on a store of its own. A behaviour that is missing here
+/// Has `$run` run all behaviours on one backend, and further ones that not all have. A behaviour that is missing here
 /// is dead code, which does not pass the lints.
-macro_rules! run_on {
-    ($backend:ident $(, $further:ident)*) => {
-        run_on!($backend:
+macro_rules! every_behaviour {
+    ($run:ident, $backend:ident $(, $further:ident)*) => {
+        $run!($backend:
             a_key_lives_as_long_as_the_last_put_said,
             a_prolonged_key_outlives_the_clearing_of_ended_ones,
             add_counts_from_nothing_and_keeps_the_first_lifetime,
@@ -712,6 +727,10 @@ macro_rules! run_on {
             $($further,)*
         );
     };
+}
+
+/// Runs each on a store of its own.
+macro_rules! run_apart {
     ($backend:ident: $($behaviour:ident),+ $(,)?) => {
         mod $backend {
             $(
@@ -724,9 +743,24 @@ macro_rules! run_on {
     };
 }
 
-run_on!(file, expiry_is_reported_to_every_watcher);
-run_on!(memory, expiry_is_reported_to_every_watcher);
+/// Runs one after the other in one cluster, which takes seconds to come up.
+macro_rules! run_in_turn {
+    ($backend:ident: $($behaviour:ident),+ $(,)?) => {
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $backend() {
+            let cluster = Cluster::start(Product::Redis).await;
+            $(
+                eprintln!("{}", stringify!($behaviour));
+                $behaviour(Backend::$backend(&cluster).await).await;
+            )+
+        }
+    };
+}
+
+every_behaviour!(run_apart, file, expiry_is_reported_to_every_watcher);
+every_behaviour!(run_apart, memory, expiry_is_reported_to_every_watcher);
 // Not yet told of expiry: that takes a watcher of the server's own messages.
-run_on!(redis);
-run_on!(sentinel);
-run_on!(valkey);
+every_behaviour!(run_apart, redis);
+every_behaviour!(run_apart, sentinel);
+every_behaviour!(run_apart, valkey);
+every_behaviour!(run_in_turn, cluster);

@@ -16,8 +16,9 @@ use crate::store::redis::{self, ClientCertificate, Unfit};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawStore {
-    /// `memory:`, `embedded:PATH` for a file, `redis://HOST[:PORT][/DATABASE]`, or
-    /// `redis-sentinel://HOST[:PORT][,HOST…]/SERVICE[/DATABASE]`; `rediss` stands for TLS.
+    /// `memory:`, `embedded:PATH` for a file, `redis://HOST[:PORT][/DATABASE]`,
+    /// `redis-sentinel://HOST[:PORT][,HOST…]/SERVICE[/DATABASE]`, or `redis-cluster://HOST[:PORT][,HOST…]`;
+    /// `rediss` stands for TLS.
     pub url: String,
     /// The user of the Redis server's access rules; absent: its default user.
     pub username: Option<String>,
@@ -106,14 +107,16 @@ impl StoreSettings {
         let kind = match raw.url.split_once(':') {
             Some(("memory", "")) => StoreKind::Memory,
             Some(("embedded", path)) if !path.is_empty() => StoreKind::Embedded(base.join(path)),
-            Some(("redis" | "rediss" | "redis-sentinel" | "rediss-sentinel", _)) => {
-                StoreKind::Redis(Box::new(redis_settings(raw, base, &mut complain)?))
-            }
+            Some((
+                "redis" | "rediss" | "redis-sentinel" | "rediss-sentinel" | "redis-cluster"
+                | "rediss-cluster",
+                _,
+            )) => StoreKind::Redis(Box::new(redis_settings(raw, base, &mut complain)?)),
             _ => {
                 complain(
                     "/url",
-                    "a store is `memory:`, `embedded:PATH`, `redis://HOST`, `redis-sentinel://HOST/SERVICE`, or the \
-                     latter two with `rediss` for TLS",
+                    "a store is `memory:`, `embedded:PATH`, `redis://HOST`, `redis-sentinel://HOST/SERVICE`, \
+                     `redis-cluster://HOST`, or one of the latter three with `rediss` for TLS",
                 );
                 return None;
             }

@@ -7,23 +7,29 @@
 //!
 //! It also tells a store that was emptied from one in which somebody is unknown. Nobody removes it, so
 //! where it has been and is no more, what else is missing says nothing: not that a credential is
-//! unknown, and not that a token was never revoked. So every verdict reads it along.
+//! unknown, and not that a token was never revoked. So every verdict reads it along. In a cluster a part may be emptied and
+//! the rest be there, so each share of it has a check value of its own, beside which what is missing is missing; they are
+//! written before the one with the ids, so where that one is, all have been.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use thiserror::Error;
 
 use crate::decision::{Dependency, Fault};
 use crate::directory::{Directory, store_fault};
 use crate::store::{PutIf, StoreError};
 
-/// Where the ids stand, as a JSON list.
+/// Where the ids stand, as a JSON list. With a share appended: where it is noted that the share was filled.
 pub const KEY: &str = "pc:m:peppers";
 
 /// How often a write that lost a race against another process is tried again.
 const WRITE_ATTEMPTS: usize = 16;
+
+/// How many shares are noted as filled at once.
+const SHARES_AT_ONCE: usize = 128;
 
 /// Why the peppers of the configuration are not taken.
 #[derive(Debug, Error)]
@@ -83,18 +89,16 @@ impl Directory {
                 self.0.was_filled.store(true, Ordering::Relaxed);
                 return Ok(());
             }
+            if old.is_none() {
+                self.fill_shares().await.map_err(|it| self.unnoted(it))?;
+            }
             written.extend(given.first().cloned());
             let value =
                 serde_json::to_vec(&written).map_err(|_| internal("ids cannot be encoded"))?;
             let condition = old.as_deref().map_or(PutIf::Absent, PutIf::Equal);
             let is_noted = match self.store().put(KEY, &value, condition, None).await {
                 Err(StoreError::Forbidden(_)) if old.is_some() => true,
-                Err(error @ StoreError::Forbidden(_)) => {
-                    // Until somebody has begun it, nobody is unknown in it.
-                    self.0.was_filled.store(true, Ordering::Relaxed);
-                    return Err(unbegun(&error).into());
-                }
-                put => put.map_err(store_fault)?,
+                put => put.map_err(|it| self.unnoted(it))?,
             };
             if is_noted {
                 self.0.was_filled.store(true, Ordering::Relaxed);
@@ -102,6 +106,40 @@ impl Directory {
             }
         }
         Err(internal("the store's check value is being changed by too many writers at once").into())
+    }
+
+    /// The same, for whoever has just written all that is to be there: whatever was emptied away before is there again.
+    ///
+    /// # Errors
+    /// As [`Directory::confirm_peppers`].
+    pub async fn confirm_filled(&self) -> Result<(), CheckError> {
+        self.fill_shares().await.map_err(|it| self.unnoted(it))?;
+        self.confirm_peppers().await
+    }
+
+    /// Notes every share of a cluster as filled.
+    async fn fill_shares(&self) -> Result<(), StoreError> {
+        let shares = self.store().shares();
+        for some in shares.chunks(SHARES_AT_ONCE).filter(|_| shares.len() > 1) {
+            let keys: Vec<_> = some.iter().map(|it| format!("{KEY}{it}")).collect();
+            let found = self.store().get(&keys).await?;
+            let absent = keys.iter().zip(found).filter(|(_, it)| it.is_none());
+            let noted = absent.map(|(key, _)| self.store().put(key, b"1", PutIf::Absent, None));
+            for put in join_all(noted).await {
+                put?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What comes of it that a check value could not be written.
+    fn unnoted(&self, error: StoreError) -> Fault {
+        if !matches!(error, StoreError::Forbidden(_)) {
+            return store_fault(error);
+        }
+        // Until somebody has begun it, nobody is unknown in it.
+        self.expect_filled();
+        unbegun(&error)
     }
 
     /// Tells whether every pepper that the store was written under is in force, without noting

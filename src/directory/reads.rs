@@ -237,8 +237,8 @@ impl Reads {
         decode_all(&keys, found)
     }
 
-    /// Reads in one round trip, after noting the keys. The check value comes last, so that what is
-    /// missing was missing while it was there.
+    /// Reads in one round trip, after noting the keys. The check values of where they are kept come last, so that what is
+    /// missing was missing while they were there.
     pub(super) async fn values(&self, mut keys: Vec<String>) -> Result<Vec<Option<Bytes>>, Fault> {
         let with_own = self.own.get().is_none();
         if with_own {
@@ -253,11 +253,17 @@ impl Reads {
                 self.directory.generations().note(&mut notes, key);
             }
         }
-        keys.push(check::KEY.to_owned());
-        let found = self.directory.store().get(&keys).await;
-        let mut found = found.map_err(store_fault)?;
-        self.directory
-            .heed_check_value(found.pop().flatten().as_ref())?;
+        let (store, read) = (self.directory.store(), keys.len());
+        for index in 0..read {
+            let check = format!("{}{}", check::KEY, store.share(&keys[index]));
+            if !keys[read..].contains(&check) {
+                keys.push(check);
+            }
+        }
+        let mut found = store.get(&keys).await.map_err(store_fault)?;
+        for check in found.drain(read..) {
+            self.directory.heed_check_value(check.as_ref())?;
+        }
         if with_own {
             // Two first reads at once may both have brought it; either was noted before.
             let _ = self.own.set(found.pop().flatten());

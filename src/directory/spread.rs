@@ -1,12 +1,14 @@
 //! How far a change has come: to the processes that remember what was before, and to a replica.
 //!
 //! Whoever has changed something calls all processes that are told of changes, by a key behind it, and reads in the
-//! canary of each that it has heard; the canary tells of a process in the first place. Apart from changing, which
-//! waits for nobody.
+//! canary of each that it has heard; the canary tells of a process in the first place. Word comes in order from one server
+//! and in none from several, so in a cluster all of this is so on each server, and who has heard has heard on all. Apart from
+//! changing, which waits for nobody.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use crate::decision::{Dependency, Fault};
@@ -46,31 +48,40 @@ impl Directory {
     /// # Errors
     /// A fault where the call cannot be made, or canaries not be read.
     pub async fn await_heard(&self, patience: Duration) -> Result<Heard, Fault> {
-        let mut unheard = self.canaries().await?;
+        let mut unheard = self.processes().await?;
+        let places = self.store().places();
+        if places.is_empty() {
+            return Err(Fault::new(Dependency::Store, "where to call is not known"));
+        }
         let name = getrandom::u64()
             .map_err(|it| Fault::new(Dependency::Internal, format!("no randomness: {it}")))?;
-        let name = format!("{name:016x}");
+        let calls: Vec<_> = places.iter().map(|it| format!("{name:016x}{it}")).collect();
         let begun = Instant::now();
-        let call = format!("{CALLS}{name}");
-        let put = self.store().put(&call, b"", PutIf::Always, Some(CALL_TTL));
-        put.await.map_err(store_fault)?;
+        let made = calls.iter().map(async |call| {
+            let key = format!("{CALLS}{call}");
+            let put = self.store().put(&key, b"", PutIf::Always, Some(CALL_TTL));
+            put.await.map(drop).map_err(store_fault)
+        });
+        let made: Result<(), _> = join_all(made).await.into_iter().collect();
+        made?;
         let (mut heard, mut took, mut pause) = (0, Duration::ZERO, PAUSES.0);
         loop {
-            let values = self.values(&unheard).await?;
+            let keys = unheard
+                .iter()
+                .flat_map(|process| places.iter().map(move |it| format!("{process}{it}")));
+            let values = self.values(&keys.collect::<Vec<_>>()).await?;
             let mut still = Vec::new();
-            for (key, value) in unheard.into_iter().zip(values) {
-                match value {
+            for (process, values) in unheard.into_iter().zip(values.chunks(places.len())) {
+                if values.iter().all(Option::is_none) {
                     // Its process has ended, and long since remembers nothing that counts.
-                    None => {}
-                    Some(calls)
-                        if calls
-                            .split(|it| *it == b' ')
-                            .any(|it| it == name.as_bytes()) =>
-                    {
-                        heard += 1;
-                        took = begun.elapsed();
-                    }
-                    Some(_) => still.push(key),
+                    continue;
+                }
+                let mut told = values.iter().zip(&calls);
+                if told.all(|(canary, call)| canary.as_deref().is_some_and(|it| tells(it, call))) {
+                    heard += 1;
+                    took = begun.elapsed();
+                } else {
+                    still.push(process);
                 }
             }
             unheard = still;
@@ -109,21 +120,29 @@ impl Directory {
         }
     }
 
-    async fn canaries(&self) -> Result<Vec<String>, Fault> {
+    /// Gives what the names of the canaries of each process begin with: all of them, but for the places.
+    async fn processes(&self) -> Result<Vec<String>, Fault> {
         // Who may not read canaries finds none, since nobody with the same rights has one.
         self.value(CANARIES).await?;
-        let mut canaries = BTreeSet::new();
+        let mut processes = BTreeSet::new();
         let mut cursor = None;
         loop {
             let page = self.store().scan(CANARIES, cursor).await;
             let page = page.map_err(store_fault)?;
-            canaries.extend(page.keys);
+            let processes_of = page.keys.iter().filter_map(|it| it.split('{').next());
+            processes.extend(processes_of.map(str::to_owned));
             cursor = page.next;
             if cursor.is_none() {
-                return Ok(canaries.into_iter().collect());
+                return Ok(processes.into_iter().collect());
             }
         }
     }
+}
+
+/// Tells whether a canary that holds this tells of a call.
+fn tells(canary: &[u8], call: &str) -> bool {
+    let mut calls = canary.split(|it| *it == b' ');
+    calls.any(|it| it == call.as_bytes())
 }
 
 #[cfg(test)]

@@ -211,7 +211,7 @@ fn each<'m>(
     mut fields: Fields<'m>,
     mut take: impl FnMut(Field<'m>) -> Result<(), Malformed>,
 ) -> Result<(), Malformed> {
-    while let Some(field) = fields.next()? {
+    while let Some(field) = fields.next_field()? {
         take(field)?;
     }
     Ok(())

@@ -46,7 +46,7 @@ impl<'m> Fields<'m> {
     /// # Errors
     /// [`Malformed`] where no field can be read. What follows is worth nothing then.
     #[inline]
-    pub fn next(&mut self) -> Result<Option<Field<'m>>, Malformed> {
+    pub fn next_field(&mut self) -> Result<Option<Field<'m>>, Malformed> {
         // As nearly all are: a small number, and up to 127 bytes.
         if let [key, length @ 0..0x80, rest @ ..] = self.rest
             && let number @ 1..16 = key >> 3

@@ -210,8 +210,8 @@ impl Report {
                 fault: fault(outcome),
                 records: reads
                     .iter()
-                    // No record, and read along with each.
-                    .filter(|it| it.key != check::KEY)
+                    // No records, and read along with each.
+                    .filter(|it| !it.key.starts_with(check::KEY))
                     .map(|it| Record {
                         key: it.key.clone(),
                         found: it.found,

@@ -94,6 +94,18 @@ impl Store for Cut {
         self.inner.scan(prefix, cursor)
     }
 
+    fn places(&self) -> Vec<String> {
+        self.inner.places()
+    }
+
+    fn share(&self, key: &str) -> &'static str {
+        self.inner.share(key)
+    }
+
+    fn shares(&self) -> Vec<&'static str> {
+        self.inner.shares()
+    }
+
     fn watch(&self, sink: Sink) {
         self.inner.watch(sink);
     }

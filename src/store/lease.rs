@@ -4,7 +4,7 @@
 //! and from the reports themselves, since a report that does not come says nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 /// Until when word of every change can be relied on. Clones share it.
 #[derive(Clone, Debug)]
@@ -17,26 +17,87 @@ struct Inner {
     /// The same, and it stays so when it has ended.
     relied_on: AtomicU64,
     trouble: RwLock<Option<String>>,
+    /// What it is a part of.
+    joint: Option<Weak<Parts>>,
+}
+
+/// A lease that holds while each of its parts does: word comes from several places.
+#[derive(Debug)]
+pub(super) struct JointLease(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    whole: Lease,
+    parts: Mutex<Vec<Lease>>,
+}
+
+impl JointLease {
+    /// One that does not hold, because of this; it has no parts yet.
+    pub(super) fn ended(trouble: &str) -> Self {
+        let (whole, parts) = (Lease::ended(trouble), Mutex::default());
+        Self(Arc::new(Parts { whole, parts }))
+    }
+
+    /// The lease itself, which is looked at like any other.
+    pub(super) fn whole(&self) -> &Lease {
+        &self.0.whole
+    }
+
+    /// Makes a part, which does not hold and does not count yet.
+    pub(super) fn part(&self, trouble: &str) -> Lease {
+        Lease::until(0, Some(trouble.to_owned()), Some(Arc::downgrade(&self.0)))
+    }
+
+    /// Has it hold while these do, and says so at once.
+    pub(super) fn consist_of(&self, parts: Vec<Lease>) {
+        *self.0.parts() = parts;
+        self.0.combine();
+    }
+}
+
+impl Parts {
+    fn parts(&self) -> std::sync::MutexGuard<'_, Vec<Lease>> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Brings the whole up to date. Whoever changes a part calls it after, and one does it at a time, so that the last has
+    /// seen all.
+    fn combine(&self) {
+        let parts = self.parts();
+        let least = |of: fn(&Inner) -> &AtomicU64| {
+            let all = parts.iter().map(|it| of(&it.0).load(Ordering::Acquire));
+            all.min().unwrap_or(0)
+        };
+        let whole = &self.whole.0;
+        let (until, relied_on) = (least(|it| &it.until), least(|it| &it.relied_on));
+        whole.relied_on.store(relied_on, Ordering::Release);
+        whole.until.store(until, Ordering::Release);
+        let trouble = parts.iter().find_map(Lease::trouble);
+        if !parts.is_empty() && self.whole.trouble() != trouble {
+            self.whole.say(trouble.as_deref());
+        }
+    }
 }
 
 impl Lease {
     /// One that always holds: every change is made by this very process.
     #[must_use]
     pub fn endless() -> Self {
-        Self::until(u64::MAX, None)
+        Self::until(u64::MAX, None, None)
     }
 
     /// One that does not hold, because of this.
     #[must_use]
     pub fn ended(trouble: &str) -> Self {
-        Self::until(0, Some(trouble.to_owned()))
+        Self::until(0, Some(trouble.to_owned()), None)
     }
 
-    fn until(until: u64, trouble: Option<String>) -> Self {
+    fn until(until: u64, trouble: Option<String>, joint: Option<Weak<Parts>>) -> Self {
         Self(Arc::new(Inner {
             until: AtomicU64::new(until),
             relied_on: AtomicU64::new(until),
             trouble: RwLock::new(trouble),
+            joint,
         }))
     }
 
@@ -88,6 +149,9 @@ impl Lease {
     fn say(&self, trouble: Option<&str>) {
         let said = self.0.trouble.write();
         *said.unwrap_or_else(PoisonError::into_inner) = trouble.map(str::to_owned);
+        if let Some(joint) = self.0.joint.as_ref().and_then(Weak::upgrade) {
+            joint.combine();
+        }
     }
 }
 
@@ -115,5 +179,35 @@ mod tests {
         lease.take_back("another server");
         assert!(!lease.holds(99));
         assert_eq!(lease.end(), 0);
+    }
+
+    #[test]
+    fn one_of_parts_holds_while_each_of_them_does() {
+        let joint = JointLease::ended("not reached");
+        let (a, b) = (joint.part("a is new"), joint.part("b is new"));
+        a.extend(100);
+        assert_eq!(joint.whole().trouble().as_deref(), Some("not reached"));
+        joint.consist_of(vec![a.clone(), b.clone()]);
+        let whole = joint.whole().clone();
+        assert!(!whole.holds(0));
+        assert_eq!(whole.trouble().as_deref(), Some("b is new"));
+        b.extend(200);
+        assert!(whole.holds(99) && !whole.holds(100));
+        assert_eq!((whole.end(), whole.trouble()), (100, None));
+        a.extend(300);
+        assert!(whole.holds(199) && !whole.holds(200));
+        b.ran_out("b is lost");
+        assert!(!whole.holds(0));
+        assert_eq!(whole.end(), 200, "until then it was relied on");
+        b.take_back("b is a replica");
+        assert_eq!(whole.end(), 0);
+        // What is no part any more does not count.
+        let c = joint.part("c is new");
+        joint.consist_of(vec![a, c.clone()]);
+        b.extend(400);
+        assert!(!whole.holds(0));
+        c.extend(400);
+        assert!(whole.holds(299) && !whole.holds(300));
+        assert_eq!(whole.trouble(), None);
     }
 }

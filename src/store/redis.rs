@@ -9,41 +9,46 @@
 //! tests try both, and that they may do nothing else.
 //!
 //! With sentinels, which server that is changes (`redis/sentinel.rs`), and every connection goes with it.
+//! In a cluster each key has its server, and all are followed (`redis/cluster.rs`).
 //!
 //! [`Store::watch`] tells of what anybody changes, as long as the [`Lease`] holds (`redis/watch.rs`).
 
 mod breaker;
 mod canary;
 mod certificate;
+mod cluster;
+mod failures;
 mod fault;
 mod link;
 mod login;
+mod node;
 mod place;
 mod policy;
 mod reply;
 mod script;
 mod sentinel;
+mod servers;
 mod settings;
 mod watch;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
-use redis::{Pipeline, Value};
 use tokio::task;
 
 pub use self::canary::Lag;
 pub use self::certificate::{ClientCertificate, Unfit};
-use self::link::Link;
+use self::cluster::Cluster;
 pub use self::login::{Login, NextLogin};
-use self::policy::{Evictions, Policy};
+use self::node::{AbortOnDrop, Follow, Node};
+use self::policy::Evictions;
 use self::script::{Call, Scripts};
+use self::servers::Servers;
 pub use self::settings::Settings;
 pub use self::watch::Watched;
-use self::watch::Watcher;
 use crate::store::lease::Lease;
 use crate::store::{
     Change, Cursor, DeleteIf, Page, PutIf, Replicas, Sink, Sinks, Store, StoreError, check_key,
@@ -52,26 +57,16 @@ use crate::store::{
 
 /// How many keys one call of `scan` asks the server to look at; about a tenth of a millisecond.
 const PAGE_KEYS: usize = 500;
-/// How long a replica may take to confirm, in milliseconds.
-const CONFIRMED_WITHIN: u64 = 400;
-/// How long to wait for that, others who wait for the same included.
-const CONFIRMED_ALL: Duration = Duration::from_millis(1000);
-/// How long what is written to be confirmed lives, in milliseconds.
-const CONFIRMED_TTL: u64 = 1000;
-
-/// A store in a Redis or Valkey server. Lifetimes go by the server's clock.
+/// A store in a Redis or Valkey server, or in a cluster of them. Lifetimes go by the server's clock.
 pub struct Redis {
-    link: Arc<Link>,
+    servers: Servers,
     login: Login,
-    /// Where replicas are waited for, since nothing is answered on a connection meanwhile.
-    aside: OnceLock<Link>,
     scripts: Scripts,
     sinks: Arc<Sinks>,
     lease: Lease,
     evictions: Evictions,
-    /// These end with the store.
+    /// Ends with the store.
     _asking: Option<AbortOnDrop>,
-    _watching: Option<AbortOnDrop>,
 }
 
 impl Redis {
@@ -85,34 +80,50 @@ impl Redis {
     /// Outside of a Tokio runtime, on which the connection then lives.
     pub fn new(settings: Settings) -> Result<Self, StoreError> {
         let (timeout, watched) = (settings.timeout, settings.watched.clone());
+        let (seeds, by_name) = (settings.seeds()?, settings.is_encrypted());
         let login = Login::first(NextLogin::new(settings)?);
-        let link = Arc::new(Link::new(login.clone(), timeout));
         let sinks = Arc::<Sinks>::default();
-        let lease = Lease::ended("the store was not reached yet");
         let evictions = Evictions::default();
-        let watching = watched.map(|watched| {
-            let (sinks, lease) = (Arc::clone(&sinks), lease.clone());
-            let policy = Policy::new(evictions.clone());
-            let watcher = Watcher::new(login.clone(), watched, sinks, lease, Arc::clone(&link));
-            AbortOnDrop(tokio::spawn(async move {
-                watcher.run(policy).await;
-            }))
-        });
+        let process = format!("{:016x}", getrandom::u64().unwrap_or_default());
+        let (servers, lease) = if let Some(seeds) = seeds {
+            let cluster = Cluster::new(cluster::Parts {
+                login: login.clone(),
+                seeds,
+                by_name,
+                timeout,
+                watched,
+                sinks: Arc::clone(&sinks),
+                evictions: evictions.clone(),
+                process,
+            });
+            let lease = cluster.lease();
+            (Servers::Many(cluster), lease)
+        } else {
+            let lease = Lease::ended("the store was not reached yet");
+            let follow = watched.map(|watched| Follow {
+                watched,
+                process,
+                sinks: Arc::clone(&sinks),
+                evictions: evictions.clone(),
+                lease: lease.clone(),
+                heed: None,
+            });
+            let node = Node::new(login.clone(), timeout, follow);
+            (Servers::One(Arc::new(node)), lease)
+        };
         let asking = login.sentinels().map(|sentinels| {
             AbortOnDrop(tokio::spawn(async move {
                 sentinels.run().await;
             }))
         });
         Ok(Self {
-            link,
+            servers,
             login,
-            aside: OnceLock::new(),
             scripts: Scripts::new(),
             sinks,
             lease,
             evictions,
             _asking: asking,
-            _watching: watching,
         })
     }
 
@@ -124,10 +135,10 @@ impl Redis {
 
     /// Makes a change to the end, even if the caller has gone, and reports it.
     async fn change(&self, key: &str, call: Call) -> Result<bool, StoreError> {
-        let (link, sinks) = (Arc::clone(&self.link), Arc::clone(&self.sinks));
+        let (servers, sinks) = (self.servers.clone(), Arc::clone(&self.sinks));
         let key = key.to_owned();
         let made = async move {
-            let answer = call.make(&link).await;
+            let answer = servers.make(&key, &call).await;
             let done = answer.and_then(|answer| reply::done(&key, answer));
             // A change that was not confirmed may have been made, so it is reported as well.
             if done != Ok(false) {
@@ -143,15 +154,6 @@ impl Redis {
     }
 }
 
-/// A task that ends with whoever began it.
-struct AbortOnDrop(task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 impl Store for Redis {
     fn get<'a>(
         &'a self,
@@ -162,15 +164,7 @@ impl Store for Redis {
             if keys.is_empty() {
                 return Ok(Vec::new());
             }
-            // Not MGET, which a Cluster refuses for keys that live apart, and which takes a key of
-            // another type for an absent one.
-            let mut gets = Pipeline::with_capacity(keys.len());
-            for key in keys {
-                gets.cmd("GET").arg(key);
-            }
-            let answers = self.link.ask(&gets).await?;
-            let values = keys.iter().zip(answers);
-            values.map(|(key, it)| reply::value(key, it)).collect()
+            self.servers.get(keys).await
         })
     }
 
@@ -217,7 +211,7 @@ impl Store for Redis {
             check_key(key)?;
             let ttl = ttl_milliseconds(ttl)?;
             let call = Call::command("PEXPIRE").arg(key).arg(ttl);
-            reply::done(key, call.make(&self.link).await?)
+            reply::done(key, self.servers.make(key, &call).await?)
         })
     }
 
@@ -231,7 +225,7 @@ impl Store for Redis {
             check_key(key)?;
             let ttl = ttl_milliseconds(ttl)?;
             let call = self.scripts.add.call(key).arg(amount).arg(ttl);
-            let sum = reply::sum(key, call.make(&self.link).await?)?;
+            let sum = reply::sum(key, self.servers.make(key, &call).await?)?;
             sum.ok_or_else(|| not_a_counter(key))
         })
     }
@@ -243,39 +237,27 @@ impl Store for Redis {
     ) -> BoxFuture<'a, Result<Page, StoreError>> {
         Box::pin(async move {
             check_prefix(prefix)?;
-            let cursor = cursor.map_or_else(|| "0".to_owned(), |Cursor(place)| place);
-            let call = Call::command("SCAN").arg(cursor);
-            let call = call.arg("MATCH").arg(pattern(prefix));
-            let call = call.arg("COUNT").arg(PAGE_KEYS);
-            reply::page(call.make(&self.link).await?)
+            self.servers.scan(prefix, cursor).await
         })
     }
 
     fn confirm<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Replicas, StoreError>> {
         Box::pin(async move {
             check_key(key)?;
-            let role = self.link.ask_one(Pipeline::new().cmd("ROLE")).await?;
-            let connected = reply::replicas(&role)?;
-            if connected == 0 {
-                return Ok(Replicas::default());
-            }
-            // WAIT is for what was written on its own connection. Replicas take writes in their order, so who has this
-            // one has all before it.
-            let aside = || Link::new(self.login.clone(), CONFIRMED_ALL);
-            let aside = self.aside.get_or_init(aside);
-            let mut both = Pipeline::with_capacity(2);
-            both.cmd("SET").arg(key).arg(1);
-            both.arg("PX").arg(CONFIRMED_TTL);
-            both.cmd("WAIT").arg(1).arg(CONFIRMED_WITHIN);
-            let answers = aside.ask(&both).await?;
-            let [set, waited] = <[Value; 2]>::try_from(answers)
-                .map_err(|_| StoreError::Unavailable("no answer to WAIT".to_owned()))?;
-            reply::done(key, set)?;
-            Ok(Replicas {
-                connected,
-                confirmed: reply::confirmed(waited)?,
-            })
+            self.servers.confirm(key).await
         })
+    }
+
+    fn places(&self) -> Vec<String> {
+        self.servers.places()
+    }
+
+    fn share(&self, key: &str) -> &'static str {
+        self.servers.share(key)
+    }
+
+    fn shares(&self) -> Vec<&'static str> {
+        self.servers.shares()
     }
 
     fn watch(&self, sink: Sink) {
@@ -291,16 +273,23 @@ impl Store for Redis {
     }
 
     fn was_reached(&self) -> bool {
-        self.link.was_reached()
+        self.servers.was_reached()
     }
 }
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redis")
-            .field("address", &self.login.address())
+            .field("address", &self.servers.address())
             .finish_non_exhaustive()
     }
+}
+
+/// Begins a call that lists a part of the keys on one server.
+fn listing(prefix: &str, cursor: &str) -> Call {
+    let call = Call::command("SCAN").arg(cursor);
+    let call = call.arg("MATCH").arg(pattern(prefix));
+    call.arg("COUNT").arg(PAGE_KEYS)
 }
 
 /// Gives the pattern that matches what begins with `prefix`, in which no character of it means

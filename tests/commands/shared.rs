@@ -12,10 +12,11 @@ pub(crate) const PEPPER: &str = "a pepper of a test, 32 bytes or more\n";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn config(redis: &RedisServer) -> String {
-    let store = format!(
-        "store: {{ url: \"{}\", pepper_files: [pepper], timeout_ms: 10000 }}",
-        redis.url()
-    );
+    config_at(&redis.url())
+}
+
+pub(crate) fn config_at(url: &str) -> String {
+    let store = format!("store: {{ url: \"{url}\", pepper_files: [pepper], timeout_ms: 10000 }}");
     CONFIG
         .replace("store: { directory_file: directory.yaml }", &store)
         .replace("  control: \"unix:control.sock\"\n", "")

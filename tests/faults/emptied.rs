@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use crate::faults::site::{KNOWN, OTHER, PATIENCE, Site, config, connect, nobodys, tell};
+use crate::support::cluster::Cluster;
 use crate::support::redis::{Product, RedisServer};
+use crate::support::sample;
 
 #[tokio::test]
 async fn emptied_by_accident_it_is_a_503_until_it_is_filled_and_nobody_is_unknown() {
@@ -62,6 +64,32 @@ async fn emptied_by_accident_it_is_a_503_until_it_is_filled_and_nobody_is_unknow
             .await;
         site.recovers().await;
     }
+}
+
+#[tokio::test]
+async fn of_a_cluster_of_which_a_part_was_emptied_that_part_is_a_503_and_nobody_is_unknown() {
+    let cluster = Cluster::start(Product::Redis).await;
+    let site = Site::start(&config(&cluster.url(), "")).await;
+    let nobodys = &*nobodys();
+    assert_eq!(site.status(nobodys).await, 401);
+    let key = "pc:k:mine:k-1";
+    let emptied = cluster.owner(cluster.slot(key).await).await;
+    let _: String = cluster.ask(emptied, "FLUSHALL").await;
+    site.await_change(KNOWN, 200, 503).await;
+    site.refuses(KNOWN).await;
+    // Only where it is not kept there is somebody unknown.
+    let strangers = ["stranger-1", "stranger-2", "stranger-3", "stranger-4"];
+    for stranger in strangers {
+        let status = site.status(stranger).await;
+        assert!([401, 503].contains(&status), "{stranger}: {status}");
+    }
+    // Another that starts now finds the rest there, and does not take the cluster for a new one.
+    let another = Site::before(sample::start(&config(&cluster.url(), "")));
+    another.await_status(KNOWN, 503).await;
+    another.refuses(KNOWN).await;
+    site.import();
+    site.recovers().await;
+    another.await_status(KNOWN, 200).await;
 }
 
 #[tokio::test]

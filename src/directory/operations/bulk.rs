@@ -65,7 +65,7 @@ impl Operations {
         };
         let imported = imported.await.map_err(stopped)?;
         // Last: where the store was emptied, nobody counts as unknown before all are there again.
-        self.directory.confirm_peppers().await?;
+        self.directory.confirm_filled().await?;
         Ok(Outcome::Imported(imported))
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use redis::{Pipeline, Value};
@@ -34,7 +34,10 @@ pub type Lag = Arc<dyn Fn(Duration) + Send + Sync>;
 pub(super) struct Canary(Arc<Flight>);
 
 struct Flight {
-    key: String,
+    /// What its key begins with: all of it, but for a tag that keeps it on its server.
+    name: String,
+    /// `None` where no key can live on the server.
+    key: RwLock<Option<Arc<str>>>,
     call_prefix: &'static str,
     begun: Instant,
     lag: Lag,
@@ -48,12 +51,14 @@ struct Flight {
 }
 
 impl Canary {
-    pub(super) fn new(watched: &Watched) -> Self {
-        let name = getrandom::u64().unwrap_or_default();
+    /// One of the process that calls itself so.
+    pub(super) fn new(watched: &Watched, process: &str) -> Self {
+        let name = format!("{}{process}", watched.canary_prefix);
         let counts = watched.grace.saturating_add(watched.stale);
         let ttl = counts.saturating_add(TTL).as_millis();
         Self(Arc::new(Flight {
-            key: format!("{}{name:016x}", watched.canary_prefix),
+            key: RwLock::new(Some(name.as_str().into())),
+            name,
             call_prefix: watched.call_prefix,
             begun: Instant::now(),
             lag: Arc::clone(&watched.lag),
@@ -64,25 +69,46 @@ impl Canary {
         }))
     }
 
-    pub(super) fn key(&self) -> &str {
-        &self.0.key
+    /// What its key begins with, and no other's.
+    pub(super) fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    fn key(&self) -> Option<Arc<str>> {
+        let key = self.0.key.read().unwrap_or_else(PoisonError::into_inner);
+        key.clone()
+    }
+
+    /// Has it live where keys with this tag do; with `None` nowhere.
+    pub(super) fn settle(&self, tag: Option<&str>) {
+        let key = tag.map(|it| Arc::from(format!("{}{it}", self.0.name)));
+        if self.key() == key {
+            return;
+        }
+        *self.0.key.write().unwrap_or_else(PoisonError::into_inner) = key;
+        self.0.released.store(0, Ordering::Release);
+        self.wake();
     }
 
     /// Writes it where records are read and written, with the calls that were heard, and tells whether it was written.
     pub(super) async fn release(&self, link: &Link) -> bool {
-        let set = self.written();
+        // Before its key is looked up: who settles it elsewhere after that awaits it no more.
         self.0.released.store(self.age().max(1), Ordering::Release);
+        let Some(set) = self.written() else {
+            return false;
+        };
         let written = time::timeout(PATIENCE, link.ask_one(&set)).await;
         matches!(written, Ok(Ok(Value::Okay)))
     }
 
     /// The command that writes it.
-    fn written(&self) -> Pipeline {
+    fn written(&self) -> Option<Pipeline> {
+        let key = self.key()?;
         let calls = self.calls().iter().cloned().collect::<Vec<_>>().join(" ");
         let mut set = Pipeline::with_capacity(1);
-        set.cmd("SET").arg(self.key()).arg(calls);
+        set.cmd("SET").arg(&*key).arg(calls);
         set.arg("PX").arg(self.0.ttl);
-        set
+        Some(set)
     }
 
     /// Tells whether no word of the last release has come yet.
@@ -92,8 +118,12 @@ impl Canary {
 
     /// Tells how long word of it took, and whether this was word of it. Word that comes again says nothing.
     pub(super) fn heard(&self, key: &str) -> bool {
-        if key != self.key() {
+        if !key.starts_with(self.name()) {
             return false;
+        }
+        // Where it lived before, it ends some time.
+        if self.key().is_none_or(|it| *it != *key) {
+            return true;
         }
         let released = self.0.released.swap(0, Ordering::AcqRel);
         if released != 0 {
@@ -146,17 +176,21 @@ mod tests {
 
     #[test]
     fn calls_are_told_once_and_no_more_of_them_than_a_few() {
-        let canary = Canary::new(&Watched {
-            prefix: "pc:",
-            canary_prefix: "pcw:",
-            call_prefix: "pc:n:",
-            grace: Duration::from_secs(5),
-            stale: Duration::from_secs(60),
-            clock: Clock::system(),
-            lag: Arc::new(|_| ()),
-        });
+        let canary = Canary::new(
+            &Watched {
+                prefix: "pc:",
+                canary_prefix: "pcw:",
+                call_prefix: "pc:n:",
+                grace: Duration::from_secs(5),
+                stale: Duration::from_secs(60),
+                clock: Clock::system(),
+                lag: Arc::new(|_| ()),
+            },
+            "process",
+        );
         let told = || {
-            let packed = canary.written().get_packed_pipeline();
+            let written = canary.written().expect("a key");
+            let packed = written.get_packed_pipeline();
             String::from_utf8_lossy(&packed).into_owned()
         };
         for key in ["pc:u:mine:u-1", "pc:n:one", "pc:n:two", "pc:n:one"] {
@@ -172,5 +206,10 @@ mod tests {
         assert_eq!(canary.calls().len(), CALLS_MAX);
         assert!(told().contains(" 99998 99999\r\n"), "{}", told());
         assert!(!told().contains('x'));
+
+        canary.settle(Some("{7}"));
+        assert!(told().contains("\r\npcw:process{7}\r\n"), "{}", told());
+        canary.settle(None);
+        assert!(canary.written().is_none());
     }
 }

@@ -19,6 +19,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time;
 
 use super::breaker::{Breaker, Pass, Turn};
+use super::failures::Failures;
 use super::login::Login;
 use super::{fault, reply};
 use crate::store::StoreError;
@@ -197,7 +198,7 @@ async fn keep_connected(
     status: &watch::Sender<Status>,
     guard: &Guard,
 ) -> Infallible {
-    let mut failures = 0_u32;
+    let mut failures = Failures::default();
     let mut told = None;
     loop {
         let tried = login.changes();
@@ -219,7 +220,7 @@ async fn keep_connected(
                 stay(connected, status, login.left(&address)).await;
                 // One that does not last counts as a failure, lest we hammer the server.
                 if begun.elapsed() > PAUSES.1 {
-                    failures = 0;
+                    failures.forget();
                 }
                 PAUSES
             }
@@ -232,9 +233,8 @@ async fn keep_connected(
                 if is_refusal { PAUSES_REFUSED } else { PAUSES }
             }
         };
-        let pause = pause_after(failures, pauses);
+        let pause = pause_after(failures.note(pauses), pauses);
         login.pause(tried, pause, &address).await;
-        failures = failures.saturating_add(1);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a store's URL names.
 
-use redis::ConnectionInfo;
+use redis::{ConnectionAddr, ConnectionInfo};
 
 use super::settings::refused;
 use crate::store::StoreError;
@@ -14,6 +14,8 @@ pub(super) struct Place {
     pub(super) server: ConnectionInfo,
     /// What the sentinels call the servers, and the sentinels, where there are any.
     pub(super) sentinels: Option<(String, Vec<ConnectionInfo>)>,
+    /// Some servers of a cluster, of which one that answers tells of all; `None` where it is none.
+    pub(super) seeds: Option<Vec<(String, u16)>>,
 }
 
 impl Place {
@@ -27,12 +29,18 @@ impl Place {
         const SENTINEL_FORM: &str = "the store's URL must be \
             redis-sentinel://HOST[:PORT][,HOST[:PORT]…]/SERVICE[/DATABASE] or rediss-sentinel://…; \
             user names and passwords have settings of their own";
+        const CLUSTER_FORM: &str = "the store's URL must be redis-cluster://HOST[:PORT][,HOST[:PORT]…] or \
+            rediss-cluster://…; user name and password have settings of their own";
         let scheme = url.split_once("://");
         let (read, form) = match scheme {
             Some((scheme @ ("redis" | "rediss"), rest)) => (Self::of_one(scheme, rest), FORM),
             Some((scheme @ ("redis-sentinel" | "rediss-sentinel"), rest)) => {
                 let scheme = scheme.trim_end_matches("-sentinel");
                 (Self::of_sentinels(scheme, rest), SENTINEL_FORM)
+            }
+            Some((scheme @ ("redis-cluster" | "rediss-cluster"), rest)) => {
+                let scheme = scheme.trim_end_matches("-cluster");
+                (Self::of_cluster(scheme, rest), CLUSTER_FORM)
             }
             _ => (None, FORM),
         };
@@ -44,6 +52,7 @@ impl Place {
         Some(Self {
             server: format!("{scheme}://{rest}").parse().ok()?,
             sentinels: None,
+            seeds: None,
         })
     }
 
@@ -68,6 +77,25 @@ impl Place {
         Some(Self {
             server: all.first()?.clone(),
             sentinels: Some((service.to_owned(), all)),
+            seeds: None,
+        })
+    }
+
+    fn of_cluster(scheme: &str, rest: &str) -> Option<Self> {
+        let all = rest.split(',').filter(|_| !rest.contains('/'));
+        let all = all.map(|host| format!("{scheme}://{host}").parse().ok());
+        let all = all.collect::<Option<Vec<ConnectionInfo>>>()?;
+        let seeds = all.iter().filter_map(|it| match it.addr() {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                Some((host.clone(), *port))
+            }
+            _ => None,
+        });
+        let seeds = Some(seeds.collect());
+        Some(Self {
+            server: all.into_iter().next()?,
+            sentinels: None,
+            seeds,
         })
     }
 
@@ -122,6 +150,33 @@ mod tests {
                 let all = all.iter().map(|it| it.addr().to_string());
                 let all = all.chain([service, database.to_string()]);
                 all.collect::<Vec<_>>().join(" ")
+            });
+            assert_eq!(found.as_deref(), want, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_url_of_a_cluster_names_some_servers_of_it_and_nothing_else() {
+        for (url, want) in [
+            ("redis-cluster://a", Some("a:6379")),
+            ("rediss-cluster://a,b:1,[::1]:2", Some("a:6379 b:1 ::1:2")),
+            ("redis-cluster://", None),
+            ("redis-cluster://a,", None),
+            ("redis-cluster://a,,b", None),
+            ("redis-cluster://a,b:port", None),
+            ("redis-cluster://a,b/3", None),
+            ("redis-cluster://a/3,b", None),
+            ("redis-cluster://user:hidden@a", None),
+            ("redis+cluster://a", None),
+        ] {
+            let place = Place::read(url);
+            if let Err(error) = &place {
+                assert!(!error.to_string().contains("hidden"), "{error}");
+            }
+            let found = place.ok().map(|it| {
+                let seeds = it.seeds.expect("servers of a cluster").into_iter();
+                let seeds = seeds.map(|(host, port)| format!("{host}:{port}"));
+                seeds.collect::<Vec<_>>().join(" ")
             });
             assert_eq!(found.as_deref(), want, "{url}");
         }

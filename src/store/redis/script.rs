@@ -111,15 +111,41 @@ impl Call {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if none came.
-    pub(super) async fn make(self, link: &Link) -> Result<Value, StoreError> {
-        let answer = link.ask_one(&self.first).await?;
-        match (&answer, self.if_unknown) {
+    pub(super) async fn make(&self, link: &Link) -> Result<Value, StoreError> {
+        self.make_at(link, false).await
+    }
+
+    /// The same at a server that is taking the key's slot from another, and takes commands for it only so.
+    ///
+    /// # Errors
+    /// As [`Call::make`].
+    pub(super) async fn make_asking(&self, link: &Link) -> Result<Value, StoreError> {
+        self.make_at(link, true).await
+    }
+
+    async fn make_at(&self, link: &Link, asking: bool) -> Result<Value, StoreError> {
+        let answer = send(&self.first, link, asking).await?;
+        match (&answer, &self.if_unknown) {
             (Value::ServerError(error), Some(call))
                 if error.kind() == Some(ServerErrorKind::NoScript) =>
             {
-                link.ask_one(&call).await
+                send(call, link, asking).await
             }
             _ => Ok(answer),
         }
     }
+}
+
+async fn send(call: &Pipeline, link: &Link, asking: bool) -> Result<Value, StoreError> {
+    if !asking {
+        return link.ask_one(call).await;
+    }
+    // It is for the next command on the connection, and nothing comes between the commands of a pipeline.
+    let mut both = Pipeline::with_capacity(2);
+    both.cmd("ASKING");
+    for command in call.cmd_iter() {
+        both.add_command(command.clone());
+    }
+    let answer = link.ask(&both).await?.pop();
+    answer.ok_or_else(|| StoreError::Unavailable("no answer".to_owned()))
 }

@@ -30,7 +30,8 @@ pub struct Settings {
     pub sentinel_username: Option<String>,
     /// How long a command may take; what takes longer fails.
     pub timeout: Duration,
-    /// `redis://HOST[:PORT][/DATABASE]`, or `redis-sentinel://HOST[:PORT][,HOST…]/SERVICE[/DATABASE]`; with `rediss` for TLS.
+    /// `redis://HOST[:PORT][/DATABASE]`, `redis-sentinel://HOST[:PORT][,HOST…]/SERVICE[/DATABASE]`, or
+    /// `redis-cluster://HOST[:PORT][,HOST…]`; with `rediss` for TLS.
     pub url: String,
     /// The user of the server's access rules; `None` stands for its default user.
     pub username: Option<String>,
@@ -70,6 +71,16 @@ impl Settings {
         self.client_of(place.server, redis)
     }
 
+    /// Gives the host and port of some servers of a cluster; `None` where it is none.
+    pub(super) fn seeds(&self) -> Result<Option<Vec<(String, u16)>>, StoreError> {
+        Ok(Place::read(&self.url)?.seeds)
+    }
+
+    /// Tells whether the way to the server is encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.url.starts_with("rediss")
+    }
+
     /// Gives what makes connections to the sentinels, where they are to be asked.
     pub(super) fn sentinels(&self) -> Result<Option<Group>, StoreError> {
         let Some((service, all)) = Place::read(&self.url)?.sentinels else {
@@ -96,7 +107,7 @@ impl Settings {
         let info = server
             .set_redis_settings(redis)
             .set_tcp_settings(tcp_settings());
-        let tls = self.url.starts_with("rediss");
+        let tls = self.is_encrypted();
         let client = match (tls, &self.ca, &self.certificate) {
             (false, None, None) => Client::open(info),
             (false, Some(_), _) => {

@@ -11,24 +11,26 @@
 //! the lease runs out; it is taken back at once where the server turns out to be a replica now, which tells what its
 //! primary tells it, late or never.
 
+mod begin;
 mod end;
+mod watched;
 
 use std::convert::Infallible;
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{Pipeline, PushInfo, PushKind, Value, cmd};
+use redis::{Pipeline, PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 use tokio::time;
 
 use self::end::End;
-use super::canary::{Canary, Lag};
+pub use self::watched::Watched;
+use super::canary::Canary;
+use super::failures::Failures;
 use super::link::{self, Attempt, Link};
 use super::policy::Policy;
 use super::{fault, login::Login, reply};
-use crate::clock::Clock;
 use crate::store::lease::Lease;
 use crate::store::{Change, Sinks, StoreError};
 
@@ -43,35 +45,6 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 /// How long until a server that does not tell is asked again.
 const UNWILLING: Duration = Duration::from_secs(30);
 
-/// What is to be told of, and how long its last word counts.
-#[derive(Clone)]
-pub struct Watched {
-    /// What the names of keys begin with whose changes matter.
-    pub prefix: &'static str,
-    /// What the name of this process's canary begins with: a key that it writes to see how long word
-    /// of that takes. Apart from `prefix`, so that nobody else is told.
-    pub canary_prefix: &'static str,
-    /// What the name of a call begins with, within `prefix`: a key whose name, less this, the canary then holds.
-    pub call_prefix: &'static str,
-    /// How long what was read counts after the last word.
-    pub grace: Duration,
-    /// How long beyond that it may where the server fails.
-    pub stale: Duration,
-    /// The time.
-    pub clock: Clock,
-    /// Is told how long word of the canary took.
-    pub lag: Lag,
-}
-
-impl fmt::Debug for Watched {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watched")
-            .field("prefix", &self.prefix)
-            .field("grace", &self.grace)
-            .finish_non_exhaustive()
-    }
-}
-
 /// Follows one server.
 pub(super) struct Watcher {
     login: Login,
@@ -81,7 +54,12 @@ pub(super) struct Watcher {
     /// What is read and written over; of no use either where the server is a primary no more.
     link: Arc<Link>,
     canary: Canary,
+    /// Who else is told what the server says of the cluster that it belongs to.
+    heed: Option<Heed>,
 }
+
+/// Is told an answer to CLUSTER NODES, and tells whether it is one.
+pub(super) type Heed = Arc<dyn Fn(&Value) -> bool + Send + Sync>;
 
 /// How things stand, over all connections.
 struct Standing {
@@ -101,9 +79,11 @@ impl Watcher {
         sinks: Arc<Sinks>,
         lease: Lease,
         link: Arc<Link>,
+        canary: Canary,
     ) -> Self {
         Self {
-            canary: Canary::new(&watched),
+            canary,
+            heed: None,
             login,
             watched,
             sinks,
@@ -112,10 +92,18 @@ impl Watcher {
         }
     }
 
+    /// Has somebody told what the server says of its cluster, with each answer and before it counts as one.
+    pub(super) fn heeded_by(self, heed: Heed) -> Self {
+        Self {
+            heed: Some(heed),
+            ..self
+        }
+    }
+
     /// Follows it for good, and connects anew whenever the connection is lost. Each cause is logged once until it
     /// tells again.
     pub(super) async fn run(self, policy: Policy) -> Infallible {
-        let mut failures = 0_u32;
+        let mut failures = Failures::default();
         let mut standing = Standing {
             policy,
             heard: None,
@@ -126,9 +114,10 @@ impl Watcher {
             let (begun, tried) = (Instant::now(), self.login.changes());
             let Err(end) = self.follow(&mut standing).await;
             if begun.elapsed() > PAUSES.1 {
-                failures = 0;
+                failures.forget();
             }
-            let (why, pause) = self.heed_end(end, &standing, failures);
+            let soon = link::pause_after(failures.note(end.pauses()), end.pauses());
+            let (why, pause) = self.heed_end(end, &standing, soon);
             if standing.told.as_ref() != Some(&why) {
                 tracing::warn!(
                     "changes in the store are not told of: {why}; trying again in the background"
@@ -136,13 +125,11 @@ impl Watcher {
                 standing.told = Some(why);
             }
             self.login.pause(tried, pause, &standing.address).await;
-            failures = failures.saturating_add(1);
         }
     }
 
     /// Does to the lease what an end demands, and gives why, and how long until it is tried again.
-    fn heed_end(&self, end: End, standing: &Standing, failures: u32) -> (String, Duration) {
-        let soon = link::pause_after(failures, end.pauses());
+    fn heed_end(&self, end: End, standing: &Standing, soon: Duration) -> (String, Duration) {
         match end {
             End::Lost(why) | End::Refused(why) => {
                 let why = why.to_string();
@@ -252,41 +239,6 @@ impl Watcher {
         })
     }
 
-    /// Has the server tell, and makes sure that it does.
-    async fn begin(&self, connection: &mut MultiplexedConnection) -> Result<(), End> {
-        let mut tracking = cmd("CLIENT");
-        tracking.arg("TRACKING").arg("ON").arg("BCAST");
-        for prefix in [self.watched.prefix, self.canary.key()] {
-            tracking.arg("PREFIX").arg(prefix);
-        }
-        let mut all = Pipeline::with_capacity(3);
-        all.add_command(tracking);
-        all.cmd("CLIENT").arg("TRACKINGINFO");
-        all.cmd("ROLE");
-        let answers = self.ask(connection, &all);
-        let answers = time::timeout(PATIENCE * 4, answers).await;
-        let answers = answers.unwrap_or_else(|_| Err(self.lost("no answer in time")))?;
-        let [tracking, info, role] =
-            <[Value; 3]>::try_from(answers).map_err(|_| self.lost("no answer"))?;
-        for (what, answer) in [
-            ("CLIENT TRACKING", &tracking),
-            ("CLIENT TRACKINGINFO", &info),
-            ("ROLE", &role),
-        ] {
-            if let Value::ServerError(error) = answer {
-                let why = fault::of_server(error);
-                return Err(self.unwilling(&format!("it does not do {what}: {why}")));
-            }
-        }
-        if !reply::is_primary(&role) {
-            return Err(End::Demoted);
-        }
-        if !reply::tells(&info) {
-            return Err(self.unwilling("it takes CLIENT TRACKING and does not do it"));
-        }
-        Ok(())
-    }
-
     /// Asks whether it is still there, and a primary; and by a canary, whether it is the server that is read from:
     /// behind one address may stand another by now, and an old connection still lead to the one before.
     async fn beat(
@@ -295,9 +247,9 @@ impl Watcher {
         with_canary: bool,
     ) -> Result<(), End> {
         let is_released = with_canary && self.canary.release(&self.link).await;
-        let mut all = Pipeline::with_capacity(1);
+        let mut all = Pipeline::with_capacity(2);
         all.cmd("ROLE");
-        let answers = self.ask(connection, &all).await?;
+        let answers = self.ask(connection, all).await?;
         match answers.first() {
             // Word of what was written before this was asked comes before the answer.
             Some(_) if is_released && self.canary.is_awaited() => Err(End::Elsewhere),
@@ -307,13 +259,24 @@ impl Watcher {
         }
     }
 
+    /// Asks this and, where the server belongs to a cluster, what it says of that.
     async fn ask(
         &self,
         connection: &mut MultiplexedConnection,
-        all: &Pipeline,
+        mut all: Pipeline,
     ) -> Result<Vec<Value>, End> {
-        let answers = connection.send_packed_commands(all, 0, all.len()).await;
-        answers.map_err(|it| End::Lost(fault::of_connection(&self.login.address(), &it)))
+        if self.heed.is_some() {
+            all.cmd("CLUSTER").arg("NODES");
+        }
+        let answers = connection.send_packed_commands(&all, 0, all.len()).await;
+        let mut answers =
+            answers.map_err(|it| End::Lost(fault::of_connection(&self.login.address(), &it)))?;
+        if let Some(heed) = &self.heed
+            && !answers.pop().is_some_and(|it| heed(&it))
+        {
+            return Err(self.lost("it does not tell of its cluster"));
+        }
+        Ok(answers)
     }
 
     fn lost(&self, why: &str) -> End {

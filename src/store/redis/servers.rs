@@ -1,0 +1,102 @@
+//! Where a command goes: to the one server, or to that of a cluster which has the key.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use redis::{Pipeline, Value};
+
+use super::cluster::{self, Cluster};
+use super::node::Node;
+use super::script::Call;
+use super::{listing, reply};
+use crate::store::{Cursor, Page, Replicas, StoreError};
+
+/// All servers of a store. Clones share them.
+#[derive(Clone)]
+pub(super) enum Servers {
+    One(Arc<Node>),
+    Many(Arc<Cluster>),
+}
+
+impl Servers {
+    /// Sends a command or script that is about one key; as [`Call::make`].
+    pub(super) async fn make(&self, key: &str, call: &Call) -> Result<Value, StoreError> {
+        match self {
+            Self::One(node) => call.make(&node.link).await,
+            Self::Many(cluster) => cluster.make(key, call).await,
+        }
+    }
+
+    pub(super) async fn get(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        let answers = match self {
+            Self::One(node) => {
+                // Not MGET, which a Cluster refuses for keys that live apart, and which takes a key of
+                // another type for an absent one.
+                let mut gets = Pipeline::with_capacity(keys.len());
+                for key in keys {
+                    gets.cmd("GET").arg(key);
+                }
+                node.link.ask(&gets).await?
+            }
+            Self::Many(cluster) => cluster.get(keys).await?,
+        };
+        let values = keys.iter().zip(answers);
+        values.map(|(key, it)| reply::value(key, it)).collect()
+    }
+
+    pub(super) async fn scan(
+        &self,
+        prefix: &str,
+        cursor: Option<Cursor>,
+    ) -> Result<Page, StoreError> {
+        match self {
+            Self::One(node) => {
+                let cursor = cursor.map_or_else(|| "0".to_owned(), |Cursor(place)| place);
+                reply::page(listing(prefix, &cursor).make(&node.link).await?)
+            }
+            Self::Many(cluster) => cluster.scan(prefix, cursor).await,
+        }
+    }
+
+    pub(super) async fn confirm(&self, key: &str) -> Result<Replicas, StoreError> {
+        match self {
+            Self::One(node) => node.confirm(key).await,
+            Self::Many(cluster) => cluster.confirm(key).await,
+        }
+    }
+
+    pub(super) fn places(&self) -> Vec<String> {
+        match self {
+            Self::One(_) => vec![String::new()],
+            Self::Many(cluster) => cluster.tags(),
+        }
+    }
+
+    pub(super) fn share(&self, key: &str) -> &'static str {
+        match self {
+            Self::One(_) => "",
+            Self::Many(_) => cluster::share(key),
+        }
+    }
+
+    pub(super) fn shares(&self) -> Vec<&'static str> {
+        match self {
+            Self::One(_) => vec![""],
+            Self::Many(_) => cluster::shares().collect(),
+        }
+    }
+
+    pub(super) fn was_reached(&self) -> bool {
+        match self {
+            Self::One(node) => node.link.was_reached(),
+            Self::Many(cluster) => cluster.was_reached(),
+        }
+    }
+
+    pub(super) fn address(&self) -> String {
+        match self {
+            Self::One(node) => node.login.address(),
+            Self::Many(cluster) => cluster.address(),
+        }
+    }
+}
