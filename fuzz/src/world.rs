@@ -341,7 +341,7 @@ async fn start(config: Config) -> (Door, Router, Directory) {
     let (keys, capacity) = (config.assertion_keys.clone(), config.cache.capacity);
     let (settled, client_address) = (config.settled, config.client_address);
     let settings = (config.deadline, OnFault::Deny);
-    let opened = open(config, file, clock.clone(), &metrics)
+    let opened = open(config, file, clock.clone(), &metrics, None)
         .await
         .expect("a store in memory");
     let fingerprinter = Fingerprinter::random().expect("randomness");
@@ -355,7 +355,7 @@ async fn start(config: Config) -> (Door, Router, Directory) {
         None,
     );
     let gate = Gate::new(platforms, authenticator, client_address, assertions);
-    let door = Door::new(gate, metrics, clock, settings, opened.instance);
+    let door = Door::new(gate, metrics, clock, settings, opened.instance, None);
     (door, issue::router(opened.issuing), directory)
 }
 
