@@ -4,6 +4,7 @@
 //! that a taken port is told at once; they answer when the directory is filled, and are ready once
 //! the store was reached. On stop, health says so first, then connections are let finish.
 
+mod attempts;
 mod joining;
 pub mod listeners;
 pub mod opening;
@@ -18,7 +19,6 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
 use tonic::server::NamedService;
 use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
@@ -35,6 +35,7 @@ use crate::document::Problem;
 use crate::envoy::{CheckServer, DESCRIPTORS, Door};
 use crate::issue;
 use crate::issue::core::Core;
+use crate::serve::attempts::{count_attempts, write_attempts};
 use crate::serve::joining::Joining;
 use crate::serve::listeners::{HttpRouters, Listeners};
 use crate::serve::opening::{Opened, open, read_directory};
@@ -42,13 +43,9 @@ use crate::serve::reload::{Calls, Places, Reloader};
 use crate::store::StoreError;
 use crate::telemetry::Metrics;
 use crate::telemetry::audit::Audit;
-use crate::throttle::Throttle;
 
 /// How long open connections may take to finish after a stop.
 const DRAIN: Duration = Duration::from_secs(10);
-
-/// How often attempts to log in are written down.
-const NOTES_TICK: Duration = Duration::from_secs(1);
 
 /// How long to wait before an unreachable store is asked again; doubled up to 64 times.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -308,32 +305,6 @@ impl Running {
             }
         });
     }
-}
-
-/// Counts failed attempts together with other processes until the service stops, to the last.
-async fn count_attempts(throttle: Throttle, mut stopped: watch::Receiver<bool>) {
-    tokio::select! {
-        () = throttle.clone().run() => {}
-        _ = stopped.wait_for(|it| *it) => {}
-    }
-    throttle.sync().await;
-}
-
-/// Writes attempts to log in each second until the service stops, then all that wait.
-async fn write_attempts(issuing: Current<Core>, mut stopped: watch::Receiver<bool>) {
-    let mut ticks = interval(NOTES_TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        // Between writes only: what was taken is written.
-        tokio::select! {
-            _ = ticks.tick() => {}
-            _ = stopped.wait_for(|it| *it) => break,
-        }
-        let issuing = Core::clone(&issuing.get());
-        issuing.write_attempts().await;
-    }
-    let issuing = Core::clone(&issuing.get());
-    while issuing.write_attempts().await {}
 }
 
 async fn routes(door: Door) -> Result<(HealthReporter, Router), StartError> {
