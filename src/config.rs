@@ -387,6 +387,38 @@ mod tests {
     }
 
     #[test]
+    fn an_audit_goes_beside_the_configuration_and_has_a_part_of_the_allows() {
+        use crate::telemetry::audit::{Share, Target};
+        let parse = |audit: &str| {
+            let telemetry = format!("telemetry:\n  audit:\n    {audit}\n");
+            let text = format!(
+                "listen: {{ grpc: [\"127.0.0.1:0\"] }}\n{telemetry}platforms:\n  - {{ name: p, preset: opentact }}\n"
+            );
+            Config::parse("c.yaml", &text, Path::new("/etc/p"), |_| None)
+        };
+        let file = Target::File("/etc/p/audit.jsonl".into());
+        for (audit, to, allows) in [
+            ("{}", Target::Stdout, Share::of(0.01)),
+            ("allows: none", Target::Stdout, Some(Share::NONE)),
+            ("{ to: audit.jsonl, allows: all }", file, Some(Share::ALL)),
+            ("allows: 1", Target::Stdout, Some(Share::ALL)),
+            ("allows: 0.5", Target::Stdout, Share::of(0.5)),
+        ] {
+            let found = parse(audit).unwrap().audit.unwrap();
+            assert_eq!((found.to, Some(found.allows)), (to, allows), "{audit}");
+        }
+        for (wrong, want) in [
+            ("allows: 1.5", "c.yaml:4: telemetry.audit.allows: a part"),
+            ("allows: some", "c.yaml:4: telemetry.audit.allows: "),
+            ("to: \"\"", "c.yaml:4: telemetry.audit.to: write `stdout`"),
+            ("nmae: 1", "c.yaml:4: telemetry.audit.nmae: "),
+        ] {
+            let told = parse(wrong).unwrap_err();
+            assert!(told[0].to_string().starts_with(want), "{wrong}: {told:?}");
+        }
+    }
+
+    #[test]
     fn limits_are_the_usual_ones_where_a_platform_does_not_say_others() {
         let limits = |text: &str| {
             let text = format!("  - {{ name: p, preset: {text} }}\n");

@@ -359,6 +359,17 @@ mod tests {
     use crate::request::query::Query;
     use crate::trace::Untraced;
 
+    #[test]
+    fn what_stands_before_a_token_in_a_path_is_known() {
+        let rules = serde_json::from_value(serde_json::json!([
+            { "paths": ["/v1/User_Auth/{token}", "/v2/user_auth/{auth_token}/more", "/{account}/{token}"] },
+            { "paths": ["/reset/{reset_secret}", "/ids/{id}", "/tokens/*", "/{token}"] },
+        ]));
+        let policy = Policy::build(rules.unwrap(), Extras::default()).unwrap();
+        let marks: Vec<_> = policy.token_marks().collect();
+        assert_eq!(marks, ["user_auth", "reset"]);
+    }
+
     fn policy() -> Policy {
         let rules: Vec<RawRule> = serde_json::from_value(serde_json::json!([
             { "methods": ["OPTIONS"], "paths": ["/**"], "allow": "public", "with_headers": ["origin"] },

@@ -5,6 +5,7 @@
 //! the store was reached. On stop, health says so first, then connections are let finish.
 
 pub mod accept;
+mod attempts;
 pub mod bounds;
 pub mod grpc;
 pub mod http;
@@ -22,7 +23,6 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -38,6 +38,7 @@ use crate::document::Problem;
 use crate::envoy::{CheckServer, Door};
 use crate::issue;
 use crate::issue::core::Core;
+use crate::serve::attempts::{count_attempts, write_attempts};
 use crate::serve::joining::Joining;
 use crate::serve::listeners::{HttpRouters, Listeners};
 use crate::serve::opening::{Opened, open, read_directory};
@@ -45,13 +46,9 @@ use crate::serve::reload::{Calls, Places, Reloader};
 use crate::store::StoreError;
 use crate::telemetry::Metrics;
 use crate::telemetry::audit::Audit;
-use crate::throttle::Throttle;
 
 /// How long open connections may take to finish after a stop.
 const DRAIN: Duration = Duration::from_secs(10);
-
-/// How often attempts to log in are written down.
-const NOTES_TICK: Duration = Duration::from_secs(1);
 
 /// How long to wait before an unreachable store is asked again; doubled up to 64 times.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -307,30 +304,4 @@ impl Running {
             }
         });
     }
-}
-
-/// Counts failed attempts together with other processes until the service stops, to the last.
-async fn count_attempts(throttle: Throttle, mut stopped: watch::Receiver<bool>) {
-    tokio::select! {
-        () = throttle.clone().run() => {}
-        _ = stopped.wait_for(|it| *it) => {}
-    }
-    throttle.sync().await;
-}
-
-/// Writes attempts to log in each second until the service stops, then all that wait.
-async fn write_attempts(issuing: Current<Core>, mut stopped: watch::Receiver<bool>) {
-    let mut ticks = interval(NOTES_TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        // Between writes only: what was taken is written.
-        tokio::select! {
-            _ = ticks.tick() => {}
-            _ = stopped.wait_for(|it| *it) => break,
-        }
-        let issuing = Core::clone(&issuing.get());
-        issuing.write_attempts().await;
-    }
-    let issuing = Core::clone(&issuing.get());
-    while issuing.write_attempts().await {}
 }
