@@ -450,7 +450,8 @@ mod tests {
 
     #[test]
     fn what_is_unclear_falls_to_the_rule_that_takes_it_where_no_reading_falls_to_another() {
-        let known = |request: &str, want: Result<&str, Reason>| check(request, Some(identity()), want);
+        let known =
+            |request: &str, want: Result<&str, Reason>| check(request, Some(identity()), want);
         known("GET /files/u/a/b", Ok("files"));
         known("GET /files/u/a%2Fb", Ok("files"));
         known("PUT /files/u//a;b", Ok("files"));
@@ -467,7 +468,10 @@ mod tests {
         known("GET /public/a;b", Err(Reason::Path));
         known("GET /files%2Fu/a", Err(Reason::Path));
         known("GET /nowhere/a%2Fb", Err(Reason::Path));
-        known("OPTIONS /files/u/a%2Fb\norigin: https://a", Err(Reason::Path));
+        known(
+            "OPTIONS /files/u/a%2Fb\norigin: https://a",
+            Err(Reason::Path),
+        );
     }
 
     #[test]

@@ -69,7 +69,11 @@ fn held() -> Vec<Held> {
         (CROSSBAR, "?auth_token", issuers::CROSSBAR.token(&johns())),
         (CROSSBAR_SHA, "authorization", text(JOHN_SHA1)),
         (OPENTACT, "authorization", text(CALLIFY)),
-        (OPENTACT, "x-auth-token", issuers::OPENTACT.token(&callifys())),
+        (
+            OPENTACT,
+            "x-auth-token",
+            issuers::OPENTACT.token(&callifys()),
+        ),
         (OPENTACT, "?jwt", issuers::OPENTACT.token(&callifys())),
         (OPENTACT, "x-auth-ha1b-token", text(CALLIFY_HA1B)),
         (INFOBIP, "authorization", text(ALADDIN)),
@@ -100,7 +104,11 @@ async fn a_credential_is_good_on_its_own_platform_and_on_no_other() {
         for platform in PLATFORMS {
             let answer = ask(client, present(at(platform), credential).mapped()).await;
             let want = if platform.0 == credential.0 { 200 } else { 401 };
-            assert_eq!(answer.status, want, "{credential:?} at {}: {answer:?}", platform.0);
+            assert_eq!(
+                answer.status, want,
+                "{credential:?} at {}: {answer:?}",
+                platform.0
+            );
         }
     }
 }
@@ -111,15 +119,25 @@ async fn a_credential_is_good_in_its_own_place_and_in_no_other() {
     let [client, _] = &mut clients().await;
     let all = held();
     for (home, own, value) in &all {
-        let platform = PLATFORMS.into_iter().find(|it| it.0 == *home).expect("a platform");
+        let platform = PLATFORMS
+            .into_iter()
+            .find(|it| it.0 == *home)
+            .expect("a platform");
         let bare = value.split(' ').next_back().expect("a word");
         for (_, place, _) in &all {
             let elsewhere = all.iter().all(|it| it.0 != *home || it.1 != *place);
             for text in [value.as_str(), bare] {
                 let moved = (*home, *place, text.replace(' ', "+"));
-                let moved = if place.starts_with('?') { moved } else { (*home, *place, text.to_owned()) };
+                let moved = if place.starts_with('?') {
+                    moved
+                } else {
+                    (*home, *place, text.to_owned())
+                };
                 let answer = ask(client, present(at(platform), &moved).mapped()).await;
-                assert!(answer.status == 401 || !elsewhere, "{own} {value} in {place} at {home}: {answer:?}");
+                assert!(
+                    answer.status == 401 || !elsewhere,
+                    "{own} {value} in {place} at {home}: {answer:?}"
+                );
             }
         }
     }
@@ -131,11 +149,23 @@ async fn an_authorization_that_came_twice_is_refused_everywhere() {
     let public = [(CROSSBAR, "GET", "/v2/schemas"), (MINE, "GET", "/public/a")];
     let good = [JOHN_MD5, JOHN_SHA1, CALLIFY, ALADDIN, MY_ADMIN];
     for platform in PLATFORMS.into_iter().chain(public) {
-        for [one, other] in good.map(|it| [it, it]).into_iter().chain(good.map(|it| [it, "Bearer b"])).chain(good.map(|it| ["Basic a", it])) {
-            let twice = at(platform).header("authorization", one).header("Authorization", other);
+        for [one, other] in good
+            .map(|it| [it, it])
+            .into_iter()
+            .chain(good.map(|it| [it, "Bearer b"]))
+            .chain(good.map(|it| ["Basic a", it]))
+        {
+            let twice = at(platform)
+                .header("authorization", one)
+                .header("Authorization", other);
             let merged = at(platform).header("authorization", format!("{one}, {other}"));
             for client in &mut clients().await {
-                for message in [twice.mapped(), twice.listed(), merged.mapped(), merged.listed()] {
+                for message in [
+                    twice.mapped(),
+                    twice.listed(),
+                    merged.mapped(),
+                    merged.listed(),
+                ] {
                     let answer = ask(client, message).await;
                     let told = (answer.status, answer.metadata["reason"].as_str());
                     assert_eq!(told, (401, "malformed"), "{} {one} {other}", platform.0);
@@ -154,14 +184,42 @@ async fn several_credentials_count_as_each_platform_says() {
     let callify = issuers::OPENTACT.token(&callifys());
     let another = issuers::OPENTACT.token(&changed(callifys(), json!({ "uuid": "u-username" })));
     let cases = [
-        (PLATFORMS[0], "x-auth-token", token.as_str(), JOHN_MD5, 200, "jwt"),
+        (
+            PLATFORMS[0],
+            "x-auth-token",
+            token.as_str(),
+            JOHN_MD5,
+            200,
+            "jwt",
+        ),
         (PLATFORMS[0], "x-auth-token", &token, bad, 200, "jwt"),
         (PLATFORMS[0], "x-auth-token", "a.b.c", JOHN_MD5, 401, ""),
         (PLATFORMS[2], "x-auth-token", &callify, CALLIFY, 200, "jwt"),
-        (PLATFORMS[2], "x-auth-token", &another, CALLIFY, 401, "conflict"),
+        (
+            PLATFORMS[2],
+            "x-auth-token",
+            &another,
+            CALLIFY,
+            401,
+            "conflict",
+        ),
         (PLATFORMS[2], "x-auth-token", &callify, bad, 401, ""),
-        (PLATFORMS[2], "x-auth-ha1b-token", CALLIFY_HA1B, CALLIFY, 200, "basic"),
-        (PLATFORMS[3], "?apiKey", SENDER_KEY, ALADDIN, 401, "conflict"),
+        (
+            PLATFORMS[2],
+            "x-auth-ha1b-token",
+            CALLIFY_HA1B,
+            CALLIFY,
+            200,
+            "basic",
+        ),
+        (
+            PLATFORMS[3],
+            "?apiKey",
+            SENDER_KEY,
+            ALADDIN,
+            401,
+            "conflict",
+        ),
         (PLATFORMS[3], "?apiKey", SENDER_KEY, bad, 401, "conflict"),
         (PLATFORMS[4], "x-my-key", MY_KEY, MY_ADMIN, 401, "conflict"),
     ];
@@ -169,7 +227,10 @@ async fn several_credentials_count_as_each_platform_says() {
         let held = (platform.0, place, value.to_owned());
         let request = present(at(platform), &held).header("authorization", authorization);
         let answer = ask(client, request.mapped()).await;
-        assert_eq!(answer.status, status, "{held:?} {authorization}: {answer:?}");
+        assert_eq!(
+            answer.status, status,
+            "{held:?} {authorization}: {answer:?}"
+        );
         let word = if status == 200 { "scheme" } else { "reason" };
         let is_told = told.is_empty() || answer.metadata[word] == told;
         assert!(is_told, "{held:?} {authorization}: {answer:?}");
@@ -182,10 +243,19 @@ async fn a_basic_credential_has_one_spelling() {
     let [client, _] = &mut clients().await;
     // `username:password` ends in a digit with four bits over.
     let username = "Basic dXNlcm5hbWU6cGFzc3dvcmQ=";
-    for (platform, good) in [(PLATFORMS[0], JOHN_MD5), (PLATFORMS[2], username), (PLATFORMS[3], ALADDIN)] {
+    for (platform, good) in [
+        (PLATFORMS[0], JOHN_MD5),
+        (PLATFORMS[2], username),
+        (PLATFORMS[3], ALADDIN),
+    ] {
         let encoded = good.strip_prefix("Basic ").expect("Basic");
         let spelled = |text: String| at(platform).header("authorization", text);
-        for fine in [good.to_owned(), format!("basic {encoded}"), format!("Basic   {encoded}"), format!("{good} ")] {
+        for fine in [
+            good.to_owned(),
+            format!("basic {encoded}"),
+            format!("Basic   {encoded}"),
+            format!("{good} "),
+        ] {
             let answer = ask(client, spelled(fine.clone()).mapped()).await;
             assert_eq!(answer.status, 200, "{fine:?}: {answer:?}");
         }
@@ -200,7 +270,7 @@ async fn a_basic_credential_has_one_spelling() {
             format!("Basic {encoded}="),
             format!("Basic {encoded} {encoded}"),
             format!("Basic \"{encoded}\""),
-format!("Basic {}\r\n{}", &encoded[..8], &encoded[8..]),
+            format!("Basic {}\r\n{}", &encoded[..8], &encoded[8..]),
             format!("Basic {} {}", &encoded[..8], &encoded[8..]),
         ];
         let unpadded = encoded.trim_end_matches('=');
@@ -225,9 +295,17 @@ async fn what_is_longer_than_any_credential_is_refused_before_it_is_looked_at() 
     let long = "A".repeat(64 * 1024);
     let dots = format!("{}{}", "a.".repeat(10), "a");
     for (home, place, value) in held() {
-        let platform = PLATFORMS.into_iter().find(|it| it.0 == home).expect("a platform");
-        let word = value.split_once(' ').map_or(String::new(), |it| format!("{} ", it.0));
-        for (text, reason) in [(format!("{word}{long}"), "too_large"), (format!("{word}{dots}"), "")] {
+        let platform = PLATFORMS
+            .into_iter()
+            .find(|it| it.0 == home)
+            .expect("a platform");
+        let word = value
+            .split_once(' ')
+            .map_or(String::new(), |it| format!("{} ", it.0));
+        for (text, reason) in [
+            (format!("{word}{long}"), "too_large"),
+            (format!("{word}{dots}"), ""),
+        ] {
             let held = (home, place, text);
             let answer = ask(client, present(at(platform), &held).listed()).await;
             assert_eq!(answer.status, 401, "{place} at {home}: {answer:?}");
@@ -248,7 +326,11 @@ async fn a_token_under_an_unknown_key_is_refused_from_memory_the_second_time() {
     for cache in ["miss", "hit"] {
         let request = at(PLATFORMS[0]).header("x-auth-token", &token);
         let answer = ask(client, request.mapped()).await;
-        let told = (answer.status, answer.metadata["reason"].as_str(), answer.metadata["cache"].as_str());
+        let told = (
+            answer.status,
+            answer.metadata["reason"].as_str(),
+            answer.metadata["cache"].as_str(),
+        );
         assert_eq!(told, (401, "unknown", cache));
     }
 }
