@@ -185,6 +185,13 @@ async fn requests_that_no_reader_is_sure_of_are_refused_however_their_headers_co
         ),
         ("a host of 64 KiB", host(&long), 403, NEUTRAL_403),
         ("no method", method(""), 400, NEUTRAL_400),
+        (
+            "a method in lower case, which some upstreams read in upper case",
+            method("get"),
+            400,
+            NEUTRAL_400,
+        ),
+        ("a method in mixed case", method("Get"), 400, NEUTRAL_400),
         ("a NUL in the method", method("GET\0"), 400, NEUTRAL_400),
         (
             "a line break in the method",
