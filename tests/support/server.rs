@@ -166,12 +166,6 @@ impl Server {
         line.expect("a line of this name").trim().to_owned()
     }
 
-    /// Gives how many descriptors it has open.
-    pub fn descriptors(&self) -> usize {
-        let open = fs::read_dir(format!("/proc/{}/fd", self.process.id()));
-        open.expect("a process that runs").count()
-    }
-
     /// Gives all that it has written to standard output and error.
     pub fn log(&self) -> String {
         self.process.log()

@@ -33,24 +33,24 @@ const PROMPT: Duration = Duration::from_secs(1);
 const ATTEMPTS: usize = 4;
 
 /// Longer than any peer is waited for, which is ten seconds, with time for a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// How much memory an attack may cost, in bytes. A thousand connections alone have some 20 KiB each.
 const MEMORY: u64 = 96 * 1024 * 1024;
 
 /// How many descriptors may be open afterwards that were not before: of those who ask how it is.
-const DESCRIPTORS: usize = 8;
+const DESCRIPTORS: u64 = 8;
 
 /// A server, and somebody who was connected to it before anything happened.
-pub struct Site {
-    pub server: Server,
+pub(crate) struct Site {
+    pub(crate) server: Server,
     client: CheckClient,
     memory: u64,
-    descriptors: usize,
+    descriptors: u64,
 }
 
 impl Site {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let server = Server::start_with(CONFIG, &[("directory.yaml", DIRECTORY)]);
         let client = CheckClient::connect(server.grpc()).await;
         let (memory, descriptors) = (server.memory(), server.descriptors());
@@ -66,7 +66,7 @@ impl Site {
     }
 
     /// Asks all listeners, on connections that were there and on new ones, and looks at the memory.
-    pub async fn serves_others(&mut self, when: &str) {
+    pub(crate) async fn serves_others(&mut self, when: &str) {
         let mut slowest = Duration::ZERO;
         for _ in 0..ATTEMPTS {
             let begun = Instant::now();
@@ -101,13 +101,13 @@ impl Site {
     }
 
     /// Asks on the connection that was there.
-    pub async fn is_served(&mut self, when: &str) {
+    pub(crate) async fn is_served(&mut self, when: &str) {
         let answer = timeout(PATIENCE, self.client.check(Bytes::new())).await;
         assert!(matches!(answer, Ok(Ok(_))), "{when}: {answer:?}");
     }
 
     /// Waits until the server has closed what others had opened, and sees whether it serves on.
-    pub async fn recovers(mut self) {
+    pub(crate) async fn recovers(mut self) {
         let most = self.descriptors + DESCRIPTORS;
         let mut tick = interval(Duration::from_millis(50));
         let closed = timeout(PATIENCE, async {
@@ -126,7 +126,7 @@ impl Site {
 }
 
 /// Opens connections that have said this.
-pub async fn many(count: usize, to: SocketAddr, said: &[u8]) -> Vec<TcpStream> {
+pub(crate) async fn many(count: usize, to: SocketAddr, said: &[u8]) -> Vec<TcpStream> {
     let mut peers = Vec::new();
     for _ in 0..count {
         let peer = TcpStream::connect(to).await;
@@ -140,7 +140,7 @@ pub async fn many(count: usize, to: SocketAddr, said: &[u8]) -> Vec<TcpStream> {
 }
 
 /// Waits until the server has closed all of them.
-pub async fn all_are_closed(peers: Vec<TcpStream>) {
+pub(crate) async fn all_are_closed(peers: Vec<TcpStream>) {
     let mut closing = JoinSet::new();
     for mut peer in peers {
         closing.spawn(async move { is_closed(&mut peer).await });
@@ -149,7 +149,7 @@ pub async fn all_are_closed(peers: Vec<TcpStream>) {
 }
 
 /// Waits until the server closes the connection, reading what it says until then.
-pub async fn is_closed(peer: &mut TcpStream) -> Vec<u8> {
+pub(crate) async fn is_closed(peer: &mut TcpStream) -> Vec<u8> {
     let mut said = Vec::new();
     // A reset is an end as well.
     let closed = timeout(PATIENCE, peer.read_to_end(&mut said)).await;
@@ -158,7 +158,7 @@ pub async fn is_closed(peer: &mut TcpStream) -> Vec<u8> {
 }
 
 /// Sends bytes one a second until the server closes the connection.
-pub async fn is_closed_on_a_byte_a_second(mut peer: TcpStream, bytes: &[u8]) {
+pub(crate) async fn is_closed_on_a_byte_a_second(mut peer: TcpStream, bytes: &[u8]) {
     let (mut read, mut write) = peer.split();
     let dripping = async {
         let mut second = interval(Duration::from_secs(1));
@@ -181,7 +181,7 @@ pub async fn is_closed_on_a_byte_a_second(mut peer: TcpStream, bytes: &[u8]) {
 }
 
 /// Sends the same over and over, reading nothing, until the server closes the connection.
-pub async fn is_closed_though_nothing_is_read(mut peer: TcpStream, bytes: &[u8]) {
+pub(crate) async fn is_closed_though_nothing_is_read(mut peer: TcpStream, bytes: &[u8]) {
     let sending = async { while peer.write_all(bytes).await.is_ok() {} };
     let closed = timeout(PATIENCE, sending).await;
     assert!(closed.is_ok(), "open after {PATIENCE:?}");
