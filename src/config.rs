@@ -9,6 +9,7 @@ mod checked;
 pub mod directory;
 pub mod files;
 mod issuing;
+mod open_files;
 mod outbound;
 pub mod raw;
 pub mod schema;
@@ -37,6 +38,7 @@ use crate::platform::settings::{Surroundings, build, with_preset};
 use crate::platform::{Platform, Platforms};
 use crate::request::ClientAddress;
 use crate::telemetry::LogFormat;
+use crate::telemetry::audit::AuditSettings;
 
 /// The longest lifetime of an outcome: 30 days, far beyond any sense.
 const MAX_TTL_SECONDS: u64 = 2_592_000;
@@ -68,6 +70,8 @@ pub struct Config {
     pub log: String,
     /// How log lines are written.
     pub log_format: LogFormat,
+    /// What of decisions is noted, and where; `None`: nothing.
+    pub audit: Option<AuditSettings>,
     /// The platforms.
     pub platforms: Platforms,
     /// What tokens that are minted here are signed with; empty where nothing was said.
@@ -232,6 +236,7 @@ impl Config {
             &mut problems,
             &mut warnings,
         );
+        open_files::warn(&resolved, base, &document, &mut warnings);
         let assertion_keys = signing::assertion_keys(
             &raw,
             base,
@@ -264,6 +269,7 @@ impl Config {
             client_address: checked.client_address,
             log: raw.telemetry.log,
             log_format: raw.telemetry.log_format,
+            audit: checked.audit.map(|it| it.beside(base)),
             platforms: Platforms::new(platforms, raw.platform_from),
             signing,
             assertion_keys,
@@ -411,6 +417,8 @@ mod tests {
             ("failures: 0", "failures"),
             ("window_seconds: 0", "window_seconds"),
             ("window_seconds: 86401", "window_seconds"),
+            ("scheme: { failures: 0 }", "scheme.failures"),
+            ("scheme: { window_seconds: 86401 }", "scheme.window_seconds"),
             ("bucket: { cost: 101 }", "bucket.cost"),
             ("bucket: { cost: 0 }", "bucket.cost"),
             ("bucket: { per_second: 0 }", "bucket.per_second"),

@@ -44,6 +44,7 @@ use crate::serve::opening::{Opened, open, read_directory};
 use crate::serve::reload::{Calls, Places, Reloader};
 use crate::store::StoreError;
 use crate::telemetry::Metrics;
+use crate::telemetry::audit::Audit;
 use crate::throttle::Throttle;
 
 /// How long open connections may take to finish after a stop.
@@ -58,6 +59,9 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 /// Why the service did not start.
 #[derive(Debug, Error)]
 pub enum StartError {
+    /// The audit has nowhere to be written.
+    #[error("the audit cannot be written: {0}; see `telemetry.audit`")]
+    Audit(io::Error),
     /// A task of the start was aborted.
     #[error("the start was aborted")]
     Aborted,
@@ -101,6 +105,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     issuing: Current<Core>,
+    audit: Option<Audit>,
     state: State,
     reloader: Option<Reloader>,
     /// Tells that the store, once reached, turned out to be another's.
@@ -116,6 +121,9 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let file = read_directory(&config)?;
     let listeners = Listeners::bind(&config).await?;
     let metrics = Arc::new(Metrics::default());
+    let audit = config.audit.as_ref();
+    let audit = audit.map(|it| Audit::start(it, clock.clone(), Arc::clone(&metrics)));
+    let audit = audit.transpose().map_err(StartError::Audit)?;
     let (deadline, on_fault) = (config.deadline, config.on_fault);
     let key_sets = KeySets::of(&config.platforms, &config.assertion_keys);
     metrics.note_config(config.hash, clock.unix_seconds());
@@ -129,13 +137,14 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         issuing,
         instance,
         lasting,
-    } = open(config, file, clock.clone(), &metrics).await?;
+    } = open(config, file, clock.clone(), &metrics, audit.clone()).await?;
     let door = Door::new(
         gate,
         Arc::clone(&metrics),
         clock,
         (deadline, on_fault),
         instance,
+        audit.clone(),
     );
     let joining = Joining {
         directory,
@@ -185,6 +194,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         stop,
         tasks,
         issuing,
+        audit,
         state,
         reloader: Some(Reloader { lasting, places }),
         refused,
@@ -251,6 +261,9 @@ impl Running {
             // Of requests that were still being answered.
             let issuing = Core::clone(&self.issuing.get());
             while issuing.write_attempts().await {}
+            if let Some(audit) = &self.audit {
+                audit.written().await;
+            }
         };
         if tokio::time::timeout(DRAIN, finished).await.is_err() {
             tracing::warn!("some connections did not finish in time and are closed");

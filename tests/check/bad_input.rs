@@ -121,6 +121,14 @@ async fn requests_that_no_reader_is_sure_of_are_refused_however_their_headers_co
         ("no path", path(""), 400, BAD_REQUEST),
         ("no path but a query", path("?a"), 400, BAD_REQUEST),
         ("an asterisk", path("*"), 403, NEUTRAL_403),
+        // CVE-2026-33186 (grpc-go): no rule that denies was about such a path.
+        ("no slash at the front", path("rest/user"), 403, NEUTRAL_403),
+        (
+            "no slash at the front, and dots",
+            path("./rest/user"),
+            403,
+            NEUTRAL_403,
+        ),
         (
             "an authority",
             path("opentact.example.com:443"),

@@ -18,6 +18,9 @@ impl Builder {
         if let Some(issue) = self.issue {
             clusters.push(issue_cluster(issue));
         }
+        for (index, (_, _, to)) in self.hosts.iter().enumerate() {
+            clusters.extend(to.map(|it| cluster(&format!("host_{index}"), &socket_address(it))));
+        }
         for (index, (_, to)) in self.routes.iter().enumerate() {
             clusters.push(cluster(&format!("route_{index}"), &socket_address(*to)));
         }
@@ -47,7 +50,11 @@ impl Builder {
             "stat_prefix": name,
             "normalize_path": self.normalize_paths,
             "merge_slashes": self.normalize_paths,
-            "route_config": { "virtual_hosts": self.virtual_hosts() },
+            "use_remote_address": self.edge,
+            "route_config": {
+                "ignore_port_in_host_matching": self.ignore_ports,
+                "virtual_hosts": self.virtual_hosts(),
+            },
             "access_log": [access_log()],
             "http_filters": [
                 self.ext_authz(encode_raw_headers),
@@ -88,15 +95,19 @@ impl Builder {
         let mut hosts: Vec<_> = self
             .hosts
             .iter()
-            .map(|(domain, context)| self.virtual_host(domain, context))
+            .enumerate()
+            .map(|(index, (domain, context, to))| {
+                let own = to.map(|_| format!("host_{index}"));
+                self.virtual_host(domain, context, own.as_deref().unwrap_or("upstream"))
+            })
             .collect();
-        if self.hosts.iter().all(|(domain, _)| domain != "*") {
-            hosts.push(self.virtual_host("*", &json!({})));
+        if self.hosts.iter().all(|it| it.0 != "*") {
+            hosts.push(self.virtual_host("*", &json!({}), "upstream"));
         }
         hosts
     }
 
-    fn virtual_host(&self, domain: &str, context_extensions: &Value) -> Value {
+    fn virtual_host(&self, domain: &str, context_extensions: &Value, cluster: &str) -> Value {
         let mut routes: Vec<_> = self
             .routes
             .iter()
@@ -109,7 +120,7 @@ impl Builder {
             issue["match"]["headers"] = json!([marked]);
             routes.insert(0, issue);
         }
-        routes.push(route("/", "upstream"));
+        routes.push(route("/", cluster));
         json!({
             "name": domain,
             "domains": [domain],
