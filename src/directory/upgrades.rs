@@ -199,12 +199,13 @@ mod tests {
             let directory = &bench.directory;
             directory.digest("p", index, &[b"a1", hash.as_bytes()])
         };
-        let argon2 = bench.directory.prover().hash_password(&secret(PASSWORD));
+        let prover = bench.directory.prover();
+        let argon2 = prover.hash_password(&secret(PASSWORD)).await.unwrap();
         let user = User {
             id: "u1".into(),
             account: Some("a1".into()),
             username: Some("John@example.com".into()),
-            password: Some(argon2.await.unwrap()).filter(|_| forms.argon2),
+            password: Some(argon2).filter(|_| forms.argon2),
             md5: forms.md5.then(|| digest(Index::Md5, MD5)),
             sha1: forms.sha1.then(|| digest(Index::Sha1, SHA1)),
             ..User::default()
@@ -404,9 +405,10 @@ mod tests {
         assert!(work.is_err());
         assert_eq!(stored(&bench).await, changed);
         // A digest beside an Argon2id proves nothing: it is of an older password.
-        let hash = bench.directory.prover().hash_password(&secret(b"new"));
+        let prover = bench.directory.prover();
+        let hash = prover.hash_password(&secret(b"new")).await;
         let newer = User {
-            password: Some(hash.await.unwrap()),
+            password: Some(hash.unwrap()),
             ..seen
         };
         bench.directory.put_user("p", &newer).await.unwrap();
