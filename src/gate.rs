@@ -16,7 +16,7 @@ use crate::identity::{Identity, Lineage};
 use crate::platform::https;
 use crate::platform::{Platform, Platforms};
 use crate::policy::path::PathSegments;
-use crate::policy::{Facts, Permit, Refusal};
+use crate::policy::{Facts, Permit, Refusal, UNCLEAR};
 use crate::request::{ClientAddress, RequestView};
 use crate::trace::{Step, Trace};
 
@@ -40,6 +40,9 @@ pub struct Decision {
     pub cache: CacheUse,
     /// The scheme whose credential counted, if one was found.
     pub scheme: Option<Arc<str>>,
+    /// Whom the rules did not admit, where a scheme vouched for somebody; those they did stand in the
+    /// permit.
+    pub refused: Option<Arc<Identity>>,
     /// What the issue listener is told, where the request goes there.
     pub context: Option<String>,
     /// What the upstream is told so that it can verify it, where the platform has that and it is
@@ -70,6 +73,12 @@ impl Gate {
         &self.platforms
     }
 
+    /// Gives the client's address, where it is known.
+    #[must_use]
+    pub fn client_address(&self, request: &RequestView<'_>) -> Option<IpAddr> {
+        request.client_address(self.client_address?)
+    }
+
     /// Decides one request, and tells `trace` every step.
     pub async fn decide(&self, request: &RequestView<'_>, trace: &impl Trace) -> Decision {
         let platform = match self.platforms.route(request) {
@@ -80,8 +89,7 @@ impl Gate {
             Ok(path) => path,
             Err(denial) => return Decision::early(Some(platform), denial),
         };
-        let client = self.client_address;
-        let client = client.and_then(|it| request.client_address(it));
+        let client = self.client_address(request);
         let found = self
             .authenticator
             .authenticate(&platform, request, client, trace)
@@ -91,12 +99,12 @@ impl Gate {
             cache,
             scheme,
         } = found;
-        let verdict = match outcome {
+        let (verdict, vouched) = match outcome {
             Ok(identity) => {
-                self.admit(&platform, request, &path, identity, client, trace)
-                    .await
+                let admitted = self.admit(&platform, request, &path, &identity, client, trace);
+                (admitted.await, identity)
             }
-            Err(failure) => Err(failure),
+            Err(failure) => (Err(failure), None),
         };
         let asserted = verdict.and_then(|it| {
             let assertion = self.assert(&platform, &it)?;
@@ -106,12 +114,14 @@ impl Gate {
             Ok((permit, assertion)) => (Ok(permit), assertion),
             Err(failure) => (Err(failure), None),
         };
+        let refused = vouched.filter(|_| verdict.is_err());
         let issues = verdict.as_ref().ok().filter(|it| it.issues());
         let context = issues.map(|it| self.context(&platform, request, client, it));
         Decision {
             verdict,
             cache,
             scheme,
+            refused,
             context,
             assertion,
             platform: Some(platform),
@@ -152,7 +162,7 @@ impl Gate {
         platform: &Platform,
         request: &RequestView<'_>,
         path: &PathSegments<'_>,
-        identity: Option<Arc<Identity>>,
+        identity: &Option<Arc<Identity>>,
         client_address: Option<IpAddr>,
         trace: &impl Trace,
     ) -> Result<Permit, Failure> {
@@ -187,19 +197,18 @@ impl Gate {
         request: &RequestView<'r>,
         trace: &impl Trace,
     ) -> Result<PathSegments<'r>, Denial> {
-        let unclear = |_| {
-            Denial::new(
-                Reason::Path,
-                "readers could take the path for different things",
-            )
-        };
         let path = PathSegments::parse(request.path);
         trace.step(|| {
             let segments = |it: &PathSegments<'_>| it.iter().map(str::to_owned).collect();
             let read = path.as_ref().map(segments);
             Step::Path(read.map_err(ToString::to_string))
         });
-        let path = path.map_err(unclear)?;
+        let path = path.or_else(|_| {
+            let front = platform.policy.front(request.path);
+            let unclear = || Denial::new(Reason::Path, UNCLEAR);
+            let settles = |it: &PathSegments<'_>| self.platforms.settled_by(request, it);
+            front.filter(settles).ok_or_else(unclear)
+        })?;
         let https = https::judge(platform, request);
         trace.step(|| Step::Https(https.clone()));
         https.map(|()| path)
@@ -215,6 +224,7 @@ impl Decision {
             verdict: Err(denial.into()),
             cache: CacheUse::None,
             scheme: None,
+            refused: None,
             context: None,
             assertion: None,
         }
@@ -228,6 +238,7 @@ impl Decision {
             verdict: Err(fault.into()),
             cache: CacheUse::None,
             scheme: None,
+            refused: None,
             context: None,
             assertion: None,
         }

@@ -7,6 +7,7 @@
 //! work, and knows no platform's words.
 
 mod answer;
+mod audited;
 mod body;
 pub mod core;
 mod crossbar;

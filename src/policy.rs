@@ -24,6 +24,9 @@ use crate::policy::tunnel::MethodOverride;
 use crate::request::RequestView;
 use crate::trace::{Fit, PassedOver, Step, Trace};
 
+/// Why a path that has several readings is refused.
+pub const UNCLEAR: &str = "readers could take the path for different things";
+
 /// What an identity may do beyond what it carries, and how requests are read for the rules.
 #[derive(Clone, Debug, Default)]
 pub struct Extras {
@@ -43,6 +46,7 @@ pub struct Policy {
     matcher: Matcher,
     rules: Vec<Rule>,
     extras: Extras,
+    token_marks: Vec<String>,
 }
 
 /// What a verdict depends on besides the request and the identity.
@@ -108,6 +112,33 @@ impl Permit {
     }
 }
 
+/// Finds the fixed segments before a part of a path that a rule calls a token, a secret or a password.
+fn token_marks(rules: &[RawRule]) -> Vec<String> {
+    let is_token = |it: &str| {
+        let name = it.strip_prefix('{').and_then(|it| it.strip_suffix('}'));
+        name.is_some_and(|it| {
+            ["token", "secret", "password"]
+                .iter()
+                .any(|end| it.ends_with(end))
+        })
+    };
+    let mut marks: Vec<String> = Vec::new();
+    for path in rules.iter().flat_map(|it| &it.paths) {
+        for (mark, _) in path
+            .split('/')
+            .zip(path.split('/').skip(1))
+            .filter(|it| is_token(it.1))
+        {
+            let mark = mark.to_ascii_lowercase();
+            let is_fixed = !mark.is_empty() && !mark.contains(['{', '*']);
+            if is_fixed && !marks.contains(&mark) {
+                marks.push(mark);
+            }
+        }
+    }
+    marks
+}
+
 impl Policy {
     /// Compiles rules, in their order.
     ///
@@ -123,12 +154,14 @@ impl Policy {
             })
         };
         let matcher = Matcher::build((0..rules.len()).flat_map(row))?;
+        let token_marks = token_marks(&rules);
         let rules = rules.into_iter().enumerate();
         let rules = rules.map(|(index, raw)| Rule::of(index, raw));
         Ok(Self {
             matcher,
             rules: rules.collect(),
             extras,
+            token_marks,
         })
     }
 
@@ -136,6 +169,19 @@ impl Policy {
     #[must_use]
     pub fn issues(&self) -> bool {
         self.extras.issuing
+    }
+
+    /// Gives the segments behind which a path holds a token, as `user_auth` in `/user_auth/{token}`; in
+    /// lower case.
+    pub fn token_marks(&self) -> impl Iterator<Item = &str> {
+        self.token_marks.iter().map(String::as_str)
+    }
+
+    /// Reads the front of a path that has several readings, where a rule may take it all the same.
+    #[must_use]
+    pub fn front<'p>(&self, path: &'p str) -> Option<PathSegments<'p>> {
+        let unclear = self.rules.iter().any(|it| it.rest_unclear);
+        unclear.then(|| PathSegments::front(path)).flatten()
     }
 
     /// Gives the header that names the account acted for, where the platform has one.
@@ -215,6 +261,9 @@ impl Policy {
             let rule = &self.rules[index];
             let verdict = if rule.issue && !self.extras.issuing {
                 Err(PassedOver::NothingIssued)
+            } else if path.is_open() && rule.has_headers(request) && !rule.takes_open(params) {
+                // It takes one reading and not another, so from here on nobody knows which rule comes first.
+                Ok(Err(Denial::new(Reason::Path, UNCLEAR).into()))
             } else if rule.matches(request, path, params) {
                 Ok(self.judge(rule, params, asking))
             } else {
@@ -243,7 +292,10 @@ impl Policy {
             });
             verdict.ok().map(|it| it.map(|()| rule))
         });
-        let no_rule = || Denial::new(Reason::NoRule, "no rule matches the request");
+        let no_rule = || match path.is_open() {
+            true => Denial::new(Reason::Path, UNCLEAR),
+            false => Denial::new(Reason::NoRule, "no rule matches the request"),
+        };
         verdict.unwrap_or_else(|| Err(no_rule().into()))
     }
 
@@ -307,6 +359,17 @@ mod tests {
     use crate::request::query::Query;
     use crate::trace::Untraced;
 
+    #[test]
+    fn what_stands_before_a_token_in_a_path_is_known() {
+        let rules = serde_json::from_value(serde_json::json!([
+            { "paths": ["/v1/User_Auth/{token}", "/v2/user_auth/{auth_token}/more", "/{account}/{token}"] },
+            { "paths": ["/reset/{reset_secret}", "/ids/{id}", "/tokens/*", "/{token}"] },
+        ]));
+        let policy = Policy::build(rules.unwrap(), Extras::default()).unwrap();
+        let marks: Vec<_> = policy.token_marks().collect();
+        assert_eq!(marks, ["user_auth", "reset"]);
+    }
+
     fn policy() -> Policy {
         let rules: Vec<RawRule> = serde_json::from_value(serde_json::json!([
             { "methods": ["OPTIONS"], "paths": ["/**"], "allow": "public", "with_headers": ["origin"] },
@@ -318,6 +381,10 @@ mod tests {
             { "paths": ["/tree/{account}/**"], "relation": "own_or_descendant_account" },
             { "paths": ["/gold"], "claims": { "tier": { "equals": "gold" } } },
             { "name": "anything", "methods": ["GET", "OPTIONS"], "paths": ["/any/**"] },
+            { "paths": ["/files/secret/**"], "methods": ["PUT"], "roles_any": ["admin"] },
+            { "name": "files", "paths": ["/files/{owner}/**"], "methods": ["GET", "PUT"], "rest_unclear": true },
+            { "name": "all files", "paths": ["/files/**"], "methods": ["GET"], "rest_unclear": true },
+            { "name": "a file", "paths": ["/docs/{name}/**"], "methods": ["GET"] },
         ]))
         .unwrap();
         let extras = Extras {
@@ -377,7 +444,8 @@ mod tests {
             headers: headers.collect(),
             ..RequestView::default()
         };
-        let path = PathSegments::parse(path).unwrap();
+        let read = PathSegments::parse(path).ok();
+        let path = read.or_else(|| policy().front(path)).expect("a front");
         let permit = policy().admit(&view, &path, identity.map(Arc::new), facts, &Untraced)?;
         Ok(permit.rule().to_owned())
     }
@@ -425,6 +493,32 @@ mod tests {
         check("GET /any/x", Some(identity()), Ok("anything"));
         check("OPTIONS /any/x\norigin: https://a", None, Ok("rules[0]"));
         check("OPTIONS /any/x", None, Err(Reason::Missing));
+    }
+
+    #[test]
+    fn what_is_unclear_falls_to_the_rule_that_takes_it_where_no_reading_falls_to_another() {
+        let known =
+            |request: &str, want: Result<&str, Reason>| check(request, Some(identity()), want);
+        known("GET /files/u/a/b", Ok("files"));
+        known("GET /files/u/a%2Fb", Ok("files"));
+        known("PUT /files/u//a;b", Ok("files"));
+        known("GET /files/u/a%2Fb?verb=PUT", Ok("files"));
+        check("GET /files/u/a%2Fb", None, Err(Reason::Missing));
+        // `a/b` would fall to another rule than `a%2Fb`.
+        known("GET /files/a%2Fb", Err(Reason::Path));
+        known("PUT /files/secret%2Fx", Err(Reason::Path));
+        known("PUT /files/secret/a%2Fb", Err(Reason::Path));
+        known("GET /files/secret/a%2Fb", Ok("files"));
+        known("GET /files/secret/a%2Fb?verb=PUT", Err(Reason::Path));
+        // Nobody says that these may be unclear.
+        known("GET /docs/x/a%2Fb", Err(Reason::Path));
+        known("GET /public/a;b", Err(Reason::Path));
+        known("GET /files%2Fu/a", Err(Reason::Path));
+        known("GET /nowhere/a%2Fb", Err(Reason::Path));
+        known(
+            "OPTIONS /files/u/a%2Fb\norigin: https://a",
+            Err(Reason::Path),
+        );
     }
 
     #[test]

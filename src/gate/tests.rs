@@ -47,7 +47,7 @@ impl Bench {
         let shared = Arc::clone(&seconds);
         let now = move || UNIX_EPOCH + Duration::from_secs(shared.load(Ordering::SeqCst));
         let metrics = Arc::new(Metrics::default());
-        let opened = open(config, Some(file), Clock::from_fn(now), &metrics).await;
+        let opened = open(config, Some(file), Clock::from_fn(now), &metrics, None).await;
         Self {
             opened: opened.unwrap(),
             metrics,

@@ -28,11 +28,12 @@ use crate::issue::core::lasting::Lasting;
 use crate::issue::notes::{Notes, Whose};
 use crate::issue::standing::digest_of;
 use crate::issue::turns::Turn;
-use crate::issue::{Asked, Signature, uuid};
+use crate::issue::{Asked, Signature, audited, uuid};
 use crate::keys::signing::SigningKeys;
 use crate::platform::refusal::{self, Circumstances, Refusal};
 use crate::platform::{Platform, Platforms};
 use crate::telemetry::Metrics;
+use crate::telemetry::audit::Audit;
 use crate::throttle::Throttle;
 
 /// What the endpoints of all platforms share. Cheap to clone.
@@ -54,6 +55,8 @@ pub struct Parts {
     pub signing: SigningKeys,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Who takes note, where somebody wants that.
+    pub audit: Option<Audit>,
     /// Names this process, in answers.
     pub instance: u64,
 }
@@ -243,10 +246,13 @@ impl Core {
         self.0.lasting.tell_of_notes(written);
     }
 
-    /// Counts what an endpoint gave or did not give.
+    /// Counts and notes what an endpoint gave or did not give.
     pub(super) fn count(&self, asked: &Asked, kind: &'static str, outcome: &'static str) {
         let metrics = &self.0.parts.metrics;
         metrics.count_issued(&asked.platform.name, kind, outcome);
+        if let Some(audit) = &self.0.parts.audit {
+            audited::note(audit, asked, kind, outcome);
+        }
     }
 
     /// Answers a failure as the platform does. A fault is logged here, and not shown.

@@ -29,6 +29,7 @@ use crate::store::embedded::Embedded;
 use crate::store::metered::Metered;
 use crate::store::redis::{self, Login, Redis, Watched};
 use crate::telemetry::Metrics;
+use crate::telemetry::audit::Audit;
 use crate::throttle::Throttle;
 
 /// How many clients and targets failed attempts are counted of; a few hundred bytes each.
@@ -76,6 +77,7 @@ pub(super) struct Base {
     pub(super) cache: Cache,
     pub(super) throttle: Throttle,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) audit: Option<Audit>,
     fingerprinter: Fingerprinter,
     instance: u64,
 }
@@ -110,6 +112,7 @@ impl Base {
             cache,
             throttle,
             metrics,
+            audit,
             fingerprinter,
             instance,
         } = self.clone();
@@ -150,6 +153,7 @@ impl Base {
             throttle,
             signing: config.signing.clone(),
             metrics,
+            audit,
             instance,
         };
         Deciders {
@@ -174,7 +178,7 @@ pub fn read_directory(config: &Config) -> Result<Option<DirectoryFile>, StartErr
 }
 
 /// Opens the store of a configuration, fills it where it begins empty, and puts the gate before it.
-/// Whether a remote store can be reached is not asked here.
+/// Whether a remote store can be reached is not asked here. `audit` takes note of what endpoints do.
 ///
 /// # Errors
 /// Why that cannot be done, here and now.
@@ -183,6 +187,7 @@ pub async fn open(
     file: Option<DirectoryFile>,
     clock: Clock,
     metrics: &Arc<Metrics>,
+    audit: Option<Audit>,
 ) -> Result<Opened, StartError> {
     let fingerprinter = Fingerprinter::random()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -204,6 +209,7 @@ pub async fn open(
         cache: Cache::new(config.cache, directory.clone()),
         throttle: Throttle::new(directory.clone(), fingerprinter.clone(), ATTEMPTS_KNOWN),
         metrics: Arc::clone(metrics),
+        audit,
         instance: getrandom::u64()?,
         fingerprinter,
         directory,
