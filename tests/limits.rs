@@ -73,7 +73,10 @@ fn constants() -> BTreeMap<String, String> {
         }
         let module = module.display().to_string().replace('/', "::");
         let text = fs::read_to_string(&file).expect("a source");
-        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let code = text
+            .split("#[cfg(test)]\nmod tests {")
+            .next()
+            .unwrap_or_default();
         for line in code.lines() {
             let Some((_, declared)) = line.split_once("const ") else {
                 continue;
