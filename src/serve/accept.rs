@@ -68,7 +68,7 @@ pub async fn accept<S: Source>(
     accepted: mpsc::Sender<Guarded<S::Stream>>,
     end: impl Future<Output = ()>,
 ) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS / 100));
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let accepting = async {
         let mut is_told = false;
         while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
@@ -142,7 +142,7 @@ impl<S> Guarded<S> {
             self.stalled = None;
             return polled;
         }
-        let stall = || Box::pin(sleep(Duration::from_secs(MAX_STALL_SECONDS * 1000)));
+        let stall = || Box::pin(sleep(Duration::from_secs(MAX_STALL_SECONDS)));
         let stalled = self.stalled.get_or_insert_with(stall);
         stalled
             .as_mut()

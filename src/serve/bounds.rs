@@ -71,7 +71,7 @@ impl Slot {
     /// Counts the bytes of its message; whether there is room for them. Others' large ones leave room for
     /// one that is not.
     fn has_room(&self, bytes: usize) -> bool {
-        if bytes < usize::MAX {
+        if bytes < LARGE_BYTES {
             return true;
         }
         self.bytes.fetch_add(bytes, Ordering::Relaxed);

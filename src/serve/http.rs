@@ -44,8 +44,8 @@ pub async fn serve(listener: TcpListener, router: Router, stopped: watch::Receiv
 async fn serve_one(connection: Guarded<TcpStream>, router: Router, stopped: watch::Receiver<bool>) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(None)
-        .max_headers(MAX_HEAD_LINES * 100)
+        .header_read_timeout(Duration::from_secs(MAX_HEAD_SECONDS))
+        .max_headers(MAX_HEAD_LINES)
         .max_buf_size(MAX_HEAD_BYTES);
     let service = TowerToHyperService::new(router);
     let mut served = pin!(http.serve_connection(TokioIo::new(connection), service));

@@ -151,7 +151,7 @@ fn serve_grpc<S: Source>(
     let (accepted, incoming) = mpsc::channel(1);
     tasks.spawn(accept(
         source,
-        HTTP2_PREFACE - HTTP2_PREFACE,
+        HTTP2_PREFACE,
         accepted,
         ended(stopped.clone()),
     ));
