@@ -9,6 +9,7 @@ mod checked;
 pub mod directory;
 pub mod files;
 mod issuing;
+mod open_files;
 mod outbound;
 pub mod raw;
 pub mod schema;
@@ -37,6 +38,7 @@ use crate::platform::settings::{Surroundings, build, with_preset};
 use crate::platform::{Platform, Platforms};
 use crate::request::ClientAddress;
 use crate::telemetry::LogFormat;
+use crate::telemetry::audit::AuditSettings;
 
 /// The longest lifetime of an outcome: 30 days, far beyond any sense.
 const MAX_TTL_SECONDS: u64 = 2_592_000;
@@ -68,6 +70,8 @@ pub struct Config {
     pub log: String,
     /// How log lines are written.
     pub log_format: LogFormat,
+    /// What of decisions is noted, and where; `None`: nothing.
+    pub audit: Option<AuditSettings>,
     /// The platforms.
     pub platforms: Platforms,
     /// What tokens that are minted here are signed with; empty where nothing was said.
@@ -232,6 +236,7 @@ impl Config {
             &mut problems,
             &mut warnings,
         );
+        open_files::warn(&resolved, base, &document, &mut warnings);
         let assertion_keys = signing::assertion_keys(
             &raw,
             base,
@@ -264,6 +269,7 @@ impl Config {
             client_address: checked.client_address,
             log: raw.telemetry.log,
             log_format: raw.telemetry.log_format,
+            audit: checked.audit.map(|it| it.beside(base)),
             platforms: Platforms::new(platforms, raw.platform_from),
             signing,
             assertion_keys,
@@ -381,6 +387,38 @@ mod tests {
     }
 
     #[test]
+    fn an_audit_goes_beside_the_configuration_and_has_a_part_of_the_allows() {
+        use crate::telemetry::audit::{Share, Target};
+        let parse = |audit: &str| {
+            let telemetry = format!("telemetry:\n  audit:\n    {audit}\n");
+            let text = format!(
+                "listen: {{ grpc: [\"127.0.0.1:0\"] }}\n{telemetry}platforms:\n  - {{ name: p, preset: opentact }}\n"
+            );
+            Config::parse("c.yaml", &text, Path::new("/etc/p"), |_| None)
+        };
+        let file = Target::File("/etc/p/audit.jsonl".into());
+        for (audit, to, allows) in [
+            ("{}", Target::Stdout, Share::of(0.01)),
+            ("allows: none", Target::Stdout, Some(Share::NONE)),
+            ("{ to: audit.jsonl, allows: all }", file, Some(Share::ALL)),
+            ("allows: 1", Target::Stdout, Some(Share::ALL)),
+            ("allows: 0.5", Target::Stdout, Share::of(0.5)),
+        ] {
+            let found = parse(audit).unwrap().audit.unwrap();
+            assert_eq!((found.to, Some(found.allows)), (to, allows), "{audit}");
+        }
+        for (wrong, want) in [
+            ("allows: 1.5", "c.yaml:4: telemetry.audit.allows: a part"),
+            ("allows: some", "c.yaml:4: telemetry.audit.allows: "),
+            ("to: \"\"", "c.yaml:4: telemetry.audit.to: write `stdout`"),
+            ("nmae: 1", "c.yaml:4: telemetry.audit.nmae: "),
+        ] {
+            let told = parse(wrong).unwrap_err();
+            assert!(told[0].to_string().starts_with(want), "{wrong}: {told:?}");
+        }
+    }
+
+    #[test]
     fn limits_are_the_usual_ones_where_a_platform_does_not_say_others() {
         let limits = |text: &str| {
             let text = format!("  - {{ name: p, preset: {text} }}\n");
@@ -411,6 +449,8 @@ mod tests {
             ("failures: 0", "failures"),
             ("window_seconds: 0", "window_seconds"),
             ("window_seconds: 86401", "window_seconds"),
+            ("scheme: { failures: 0 }", "scheme.failures"),
+            ("scheme: { window_seconds: 86401 }", "scheme.window_seconds"),
             ("bucket: { cost: 101 }", "bucket.cost"),
             ("bucket: { cost: 0 }", "bucket.cost"),
             ("bucket: { per_second: 0 }", "bucket.per_second"),

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use siphasher::sip128::{Hasher128, SipHasher24};
 use subtle::ConstantTimeEq;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The longest credential that any scheme looks at, in bytes. The longest legitimate ones are
 /// tokens of 2 to 4 KiB; whatever is longer is refused before it is parsed.
@@ -40,9 +40,10 @@ impl Secret {
         if bytes > MAX_SECRET_FILE_BYTES {
             return Err(format!("{} holds more than a secret", path.display()));
         }
-        let mut secret = std::fs::read(path).map_err(failed)?;
-        while secret.last().is_some_and(|it| matches!(it, b'\n' | b'\r')) {
-            secret.pop();
+        let read = Zeroizing::new(std::fs::read(path).map_err(failed)?);
+        let mut secret = &read[..];
+        while let [rest @ .., b'\n' | b'\r'] = secret {
+            secret = rest;
         }
         Ok(Self::new(secret))
     }

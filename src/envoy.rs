@@ -6,6 +6,7 @@
 //! and the one place where a fault is logged.
 
 pub mod answer;
+mod audited;
 pub mod codec;
 pub mod question;
 pub mod reply;
@@ -32,6 +33,7 @@ use crate::envoy::protos::authorization_server::{Authorization, AuthorizationSer
 use crate::envoy::tallies::Tallies;
 use crate::gate::{Decision, Gate};
 use crate::platform::refusal::Circumstances;
+use crate::telemetry::audit::Audit;
 use crate::telemetry::{Metrics, Outcome};
 use crate::trace::Untraced;
 
@@ -96,6 +98,7 @@ struct Inner {
     instance: u64,
     decisions: AtomicU64,
     told: Told,
+    audit: Option<Audit>,
 }
 
 /// How Checks are decided: what a reload replaces.
@@ -127,7 +130,8 @@ impl Told {
 }
 
 impl Door {
-    /// Opens the door to a gate. `instance` names this process, in answers and ids.
+    /// Opens the door to a gate. `instance` names this process, in answers and ids; `audit` takes note
+    /// of what is decided, where somebody wants that.
     #[must_use]
     pub fn new(
         gate: Gate,
@@ -135,6 +139,7 @@ impl Door {
         clock: Clock,
         settings: (Duration, OnFault),
         instance: u64,
+        audit: Option<Audit>,
     ) -> Self {
         let decisions = AtomicU64::new(0);
         Self(Arc::new(Inner {
@@ -144,6 +149,7 @@ impl Door {
             instance,
             decisions,
             told: Told::default(),
+            audit,
         }))
     }
 
@@ -166,9 +172,15 @@ impl Door {
             Ok(request) => (deciding.decide(&request, deadline).await, request),
             Err(denial) => (Decision::early(None, denial), Default::default()),
         };
-        self.observe(deciding, &decision, begun.elapsed());
+        let took = begun.elapsed();
+        self.observe(deciding, &decision, took);
         let number = self.0.decisions.fetch_add(1, Ordering::Relaxed);
         let id = DecisionId::of(self.0.instance, number);
+        if let Some(audit) = &self.0.audit
+            && (decision.verdict.is_err() || audit.wants_allow(number))
+        {
+            audited::note(audit, &deciding.gate, &decision, &request, &id, took);
+        }
         let circumstances = || Circumstances {
             decision_id: id.as_str().to_owned(),
             instance: format!("{:016x}", self.0.instance),

@@ -40,6 +40,9 @@ pub struct Decision {
     pub cache: CacheUse,
     /// The scheme whose credential counted, if one was found.
     pub scheme: Option<Arc<str>>,
+    /// Whom the rules did not admit, where a scheme vouched for somebody; those they did stand in the
+    /// permit.
+    pub refused: Option<Arc<Identity>>,
     /// What the issue listener is told, where the request goes there.
     pub context: Option<String>,
     /// What the upstream is told so that it can verify it, where the platform has that and it is
@@ -70,6 +73,12 @@ impl Gate {
         &self.platforms
     }
 
+    /// Gives the client's address, where it is known.
+    #[must_use]
+    pub fn client_address(&self, request: &RequestView<'_>) -> Option<IpAddr> {
+        request.client_address(self.client_address?)
+    }
+
     /// Decides one request, and tells `trace` every step.
     pub async fn decide(&self, request: &RequestView<'_>, trace: &impl Trace) -> Decision {
         let platform = match self.platforms.route(request) {
@@ -80,8 +89,7 @@ impl Gate {
             Ok(path) => path,
             Err(denial) => return Decision::early(Some(platform), denial),
         };
-        let client = self.client_address;
-        let client = client.and_then(|it| request.client_address(it));
+        let client = self.client_address(request);
         let found = self
             .authenticator
             .authenticate(&platform, request, client, trace)
@@ -91,12 +99,12 @@ impl Gate {
             cache,
             scheme,
         } = found;
-        let verdict = match outcome {
+        let (verdict, vouched) = match outcome {
             Ok(identity) => {
-                self.admit(&platform, request, &path, identity, client, trace)
-                    .await
+                let admitted = self.admit(&platform, request, &path, &identity, client, trace);
+                (admitted.await, identity)
             }
-            Err(failure) => Err(failure),
+            Err(failure) => (Err(failure), None),
         };
         let asserted = verdict.and_then(|it| {
             let assertion = self.assert(&platform, &it)?;
@@ -106,12 +114,14 @@ impl Gate {
             Ok((permit, assertion)) => (Ok(permit), assertion),
             Err(failure) => (Err(failure), None),
         };
+        let refused = vouched.filter(|_| verdict.is_err());
         let issues = verdict.as_ref().ok().filter(|it| it.issues());
         let context = issues.map(|it| self.context(&platform, request, client, it));
         Decision {
             verdict,
             cache,
             scheme,
+            refused,
             context,
             assertion,
             platform: Some(platform),
@@ -152,7 +162,7 @@ impl Gate {
         platform: &Platform,
         request: &RequestView<'_>,
         path: &PathSegments<'_>,
-        identity: Option<Arc<Identity>>,
+        identity: &Option<Arc<Identity>>,
         client_address: Option<IpAddr>,
         trace: &impl Trace,
     ) -> Result<Permit, Failure> {
@@ -214,6 +224,7 @@ impl Decision {
             verdict: Err(denial.into()),
             cache: CacheUse::None,
             scheme: None,
+            refused: None,
             context: None,
             assertion: None,
         }
@@ -227,8 +238,12 @@ impl Decision {
             verdict: Err(fault.into()),
             cache: CacheUse::None,
             scheme: None,
+            refused: None,
             context: None,
             assertion: None,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,6 +51,8 @@ pub struct Platform {
     pub hmac: HmacKeys,
     /// How many attempts at its logins may fail.
     pub throttle: Limits,
+    /// How many credentials of one client may be nobody's at one of its schemes; `None`: any number.
+    pub of_scheme: Option<Limits>,
     /// What it makes of plain HTTP.
     pub https: Https,
     /// What a 401 asks for, each a whole `WWW-Authenticate` value; empty where switched off.

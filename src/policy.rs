@@ -46,6 +46,7 @@ pub struct Policy {
     matcher: Matcher,
     rules: Vec<Rule>,
     extras: Extras,
+    token_marks: Vec<String>,
 }
 
 /// What a verdict depends on besides the request and the identity.
@@ -111,6 +112,33 @@ impl Permit {
     }
 }
 
+/// Finds the fixed segments before a part of a path that a rule calls a token, a secret or a password.
+fn token_marks(rules: &[RawRule]) -> Vec<String> {
+    let is_token = |it: &str| {
+        let name = it.strip_prefix('{').and_then(|it| it.strip_suffix('}'));
+        name.is_some_and(|it| {
+            ["token", "secret", "password"]
+                .iter()
+                .any(|end| it.ends_with(end))
+        })
+    };
+    let mut marks: Vec<String> = Vec::new();
+    for path in rules.iter().flat_map(|it| &it.paths) {
+        for (mark, _) in path
+            .split('/')
+            .zip(path.split('/').skip(1))
+            .filter(|it| is_token(it.1))
+        {
+            let mark = mark.to_ascii_lowercase();
+            let is_fixed = !mark.is_empty() && !mark.contains(['{', '*']);
+            if is_fixed && !marks.contains(&mark) {
+                marks.push(mark);
+            }
+        }
+    }
+    marks
+}
+
 impl Policy {
     /// Compiles rules, in their order.
     ///
@@ -126,12 +154,14 @@ impl Policy {
             })
         };
         let matcher = Matcher::build((0..rules.len()).flat_map(row))?;
+        let token_marks = token_marks(&rules);
         let rules = rules.into_iter().enumerate();
         let rules = rules.map(|(index, raw)| Rule::of(index, raw));
         Ok(Self {
             matcher,
             rules: rules.collect(),
             extras,
+            token_marks,
         })
     }
 
@@ -139,6 +169,12 @@ impl Policy {
     #[must_use]
     pub fn issues(&self) -> bool {
         self.extras.issuing
+    }
+
+    /// Gives the segments behind which a path holds a token, as `user_auth` in `/user_auth/{token}`; in
+    /// lower case.
+    pub fn token_marks(&self) -> impl Iterator<Item = &str> {
+        self.token_marks.iter().map(String::as_str)
     }
 
     /// Reads the front of a path that has several readings, where a rule may take it all the same.
@@ -322,6 +358,17 @@ mod tests {
     use super::*;
     use crate::request::query::Query;
     use crate::trace::Untraced;
+
+    #[test]
+    fn what_stands_before_a_token_in_a_path_is_known() {
+        let rules = serde_json::from_value(serde_json::json!([
+            { "paths": ["/v1/User_Auth/{token}", "/v2/user_auth/{auth_token}/more", "/{account}/{token}"] },
+            { "paths": ["/reset/{reset_secret}", "/ids/{id}", "/tokens/*", "/{token}"] },
+        ]));
+        let policy = Policy::build(rules.unwrap(), Extras::default()).unwrap();
+        let marks: Vec<_> = policy.token_marks().collect();
+        assert_eq!(marks, ["user_auth", "reset"]);
+    }
 
     fn policy() -> Policy {
         let rules: Vec<RawRule> = serde_json::from_value(serde_json::json!([

@@ -4,6 +4,11 @@
 //! that a taken port is told at once; they answer when the directory is filled, and are ready once
 //! the store was reached. On stop, health says so first, then connections are let finish.
 
+pub mod accept;
+mod attempts;
+pub mod bounds;
+pub mod grpc;
+pub mod http;
 mod joining;
 pub mod listeners;
 pub mod opening;
@@ -18,9 +23,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
 use tonic::server::NamedService;
-use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -32,33 +35,30 @@ use crate::current::Current;
 use crate::decision::Fault;
 use crate::directory::check::CheckError;
 use crate::document::Problem;
-use crate::envoy::{CheckServer, DESCRIPTORS, Door};
+use crate::envoy::{CheckServer, Door};
 use crate::issue;
 use crate::issue::core::Core;
+use crate::serve::attempts::{count_attempts, write_attempts};
 use crate::serve::joining::Joining;
 use crate::serve::listeners::{HttpRouters, Listeners};
 use crate::serve::opening::{Opened, open, read_directory};
 use crate::serve::reload::{Calls, Places, Reloader};
 use crate::store::StoreError;
 use crate::telemetry::Metrics;
-use crate::throttle::Throttle;
+use crate::telemetry::audit::Audit;
 
 /// How long open connections may take to finish after a stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// How often attempts to log in are written down.
-const NOTES_TICK: Duration = Duration::from_secs(1);
-
 /// How long to wait before an unreachable store is asked again; doubled up to 64 times.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
-
-/// Where tonic gives up on a message, in bytes. Far above what is read (`envoy::MAX_MESSAGE_BYTES`),
-/// so that too large a message is ours to deny: a gRPC error is an allow under `failure_mode_allow`.
-const MAX_FRAME_BYTES: usize = 64 * 1024 * 1024;
 
 /// Why the service did not start.
 #[derive(Debug, Error)]
 pub enum StartError {
+    /// The audit has nowhere to be written.
+    #[error("the audit cannot be written: {0}; see `telemetry.audit`")]
+    Audit(io::Error),
     /// A task of the start was aborted.
     #[error("the start was aborted")]
     Aborted,
@@ -102,6 +102,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     issuing: Current<Core>,
+    audit: Option<Audit>,
     state: State,
     reloader: Option<Reloader>,
     /// Tells that the store, once reached, turned out to be another's.
@@ -117,6 +118,9 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let file = read_directory(&config)?;
     let listeners = Listeners::bind(&config).await?;
     let metrics = Arc::new(Metrics::default());
+    let audit = config.audit.as_ref();
+    let audit = audit.map(|it| Audit::start(it, clock.clone(), Arc::clone(&metrics)));
+    let audit = audit.transpose().map_err(StartError::Audit)?;
     let (deadline, on_fault) = (config.deadline, config.on_fault);
     let key_sets = KeySets::of(&config.platforms, &config.assertion_keys);
     metrics.note_config(config.hash, clock.unix_seconds());
@@ -130,13 +134,14 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         issuing,
         instance,
         lasting,
-    } = open(config, file, clock.clone(), &metrics).await?;
+    } = open(config, file, clock.clone(), &metrics, audit.clone()).await?;
     let door = Door::new(
         gate,
         Arc::clone(&metrics),
         clock,
         (deadline, on_fault),
         instance,
+        audit.clone(),
     );
     let joining = Joining {
         directory,
@@ -155,7 +160,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     };
     let issuing = places.issuing.clone();
     let readiness = Readiness::default();
-    let (health, routes) = routes(door).await?;
+    let (health, routes) = grpc::routes(door)?;
     let control = places.control.clone();
     let http = HttpRouters {
         admin: admin::router(
@@ -186,6 +191,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         stop,
         tasks,
         issuing,
+        audit,
         state,
         reloader: Some(Reloader { lasting, places }),
         refused,
@@ -252,6 +258,9 @@ impl Running {
             // Of requests that were still being answered.
             let issuing = Core::clone(&self.issuing.get());
             while issuing.write_attempts().await {}
+            if let Some(audit) = &self.audit {
+                audit.written().await;
+            }
         };
         if tokio::time::timeout(DRAIN, finished).await.is_err() {
             tracing::warn!("some connections did not finish in time and are closed");
@@ -295,49 +304,4 @@ impl Running {
             }
         });
     }
-}
-
-/// Counts failed attempts together with other processes until the service stops, to the last.
-async fn count_attempts(throttle: Throttle, mut stopped: watch::Receiver<bool>) {
-    tokio::select! {
-        () = throttle.clone().run() => {}
-        _ = stopped.wait_for(|it| *it) => {}
-    }
-    throttle.sync().await;
-}
-
-/// Writes attempts to log in each second until the service stops, then all that wait.
-async fn write_attempts(issuing: Current<Core>, mut stopped: watch::Receiver<bool>) {
-    let mut ticks = interval(NOTES_TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        // Between writes only: what was taken is written.
-        tokio::select! {
-            _ = ticks.tick() => {}
-            _ = stopped.wait_for(|it| *it) => break,
-        }
-        let issuing = Core::clone(&issuing.get());
-        issuing.write_attempts().await;
-    }
-    let issuing = Core::clone(&issuing.get());
-    while issuing.write_attempts().await {}
-}
-
-async fn routes(door: Door) -> Result<(HealthReporter, Router), StartError> {
-    let (health, health_service) = tonic_health::server::health_reporter();
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
-    // Tools of before 2023 ask for this version only.
-    let old_reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1alpha()?;
-    let routes = tonic::transport::Server::builder()
-        .add_service(CheckServer::new(door).max_decoding_message_size(MAX_FRAME_BYTES))
-        .add_service(health_service)
-        .add_service(reflection)
-        .add_service(old_reflection);
-    Ok((health, routes))
 }

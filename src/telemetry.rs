@@ -1,9 +1,10 @@
-//! What Portcullis tells its operator: counters, durations, the log.
+//! What Portcullis tells its operator: counters, durations, the log, the audit.
 //!
 //! Labels come from closed sets only: names in the configuration, reasons, dependencies. Nothing
 //! that a client sends ever becomes a label. This room counts; it does not decide what is worth
 //! counting, and it opens no port.
 
+pub mod audit;
 mod log;
 mod tally;
 
@@ -93,6 +94,12 @@ struct IssuedLabels {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct LegacyLabels {
+    platform: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct ReloadLabels {
     outcome: &'static str,
 }
@@ -112,6 +119,8 @@ pub struct Metrics {
     faults: Family<FaultLabels, Counter>,
     issued: Family<IssuedLabels, Counter>,
     forgotten: Counter,
+    audit_dropped: Counter,
+    legacy: Family<LegacyLabels, Counter>,
     cache_entries: Family<CacheLabels, Gauge>,
     store_durations: Family<OperationLabels, Histogram, fn() -> Histogram>,
     watch_up: Gauge,
@@ -133,6 +142,8 @@ impl Default for Metrics {
             faults: Family::default(),
             issued: Family::default(),
             forgotten: Counter::default(),
+            audit_dropped: Counter::default(),
+            legacy: Family::default(),
             cache_entries: Family::default(),
             store_durations: Family::new_with_constructor(histogram),
             watch_up: Gauge::default(),
@@ -168,6 +179,16 @@ impl Default for Metrics {
             "attempts_forgotten",
             "Attempts to log in that were not written down",
             metrics.forgotten.clone(),
+        );
+        registry.register(
+            "audit_dropped",
+            "Lines of the audit that were not written",
+            metrics.audit_dropped.clone(),
+        );
+        registry.register(
+            "legacy_credentials",
+            "Weaker forms of passwords that were met as the password came by",
+            metrics.legacy.clone(),
         );
         registry.register(
             "cache_entries",
@@ -254,6 +275,21 @@ impl Metrics {
         self.forgotten.inc_by(attempts);
     }
 
+    /// Counts lines of the audit that are not written.
+    pub fn count_audit_dropped(&self, lines: u64) {
+        self.audit_dropped.inc_by(lines);
+    }
+
+    /// Counts a user with a weaker form of a password, met as the password came by, and whether that was
+    /// `replaced` or `left`.
+    pub fn count_legacy(&self, platform: &str, outcome: &'static str) {
+        let labels = LegacyLabels {
+            platform: platform.to_owned(),
+            outcome,
+        };
+        self.legacy.get_or_create(&labels).inc();
+    }
+
     /// Notes how long an operation of the store took.
     pub fn note_store_operation(&self, operation: &'static str, took: Duration) {
         let labels = OperationLabels { operation };
@@ -325,6 +361,7 @@ mod tests {
         metrics.count_denial("mine", &Denial::new(Reason::Wrong, "wrong password"));
         metrics.count_fault(&Fault::new(Dependency::Store, "down"));
         metrics.count_forgotten(3);
+        metrics.count_audit_dropped(2);
         metrics.count_reload(true);
         metrics.count_reload(false);
         metrics.note_config(u64::MAX, 1_700_000_000);
@@ -339,6 +376,7 @@ mod tests {
             r#"portcullis_denials_total{platform="mine",reason="wrong"} 1"#,
             r#"portcullis_faults_total{dependency="store"} 1"#,
             "portcullis_attempts_forgotten_total 3",
+            "portcullis_audit_dropped_total 2",
             r#"portcullis_cache_entries{kind="identity"} 7"#,
             r#"portcullis_store_duration_seconds_count{operation="get"} 1"#,
             "portcullis_store_watch_up 1",

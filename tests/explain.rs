@@ -612,7 +612,7 @@ platforms:
     let clock =
         Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(told.load(Ordering::Relaxed)));
     let file = read_directory(&config).expect("a directory file");
-    let opened = open(config, file, clock, &Arc::default()).await;
+    let opened = open(config, file, clock, &Arc::default(), None).await;
     let opened = opened.expect("a store in memory");
     let new = NewSession {
         user: "ada",

@@ -173,7 +173,7 @@ async fn explain(mut config: Config, message: Bytes) -> Result<Report, CommandEr
     let file = read_directory(&config).map_err(start_error)?;
     config.store.watch_grace = None;
     let metrics = Arc::new(Metrics::default());
-    let opened = open(config, file, Clock::system(), &metrics).await;
+    let opened = open(config, file, Clock::system(), &metrics, None).await;
     let opened = opened.map_err(start_error)?;
     let checked = opened.directory.check_peppers().await;
     checked.map_err(CommandError::failed)?;

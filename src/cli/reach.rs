@@ -180,7 +180,7 @@ async fn open_shared(mut config: Config, operation: &Operation) -> Result<Opened
     }
     config.store.watch_grace = None;
     let metrics = Arc::new(Metrics::default());
-    let opened = open(config, None, Clock::system(), &metrics).await;
+    let opened = open(config, None, Clock::system(), &metrics, None).await;
     let opened = opened.map_err(start_error)?;
     let directory = &opened.directory;
     // An emptied store stays as it is but for what fills it; an import confirms them when it is done.

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::raw::{From, RawClientAddress, RawConfig};
+use crate::config::raw::{AllOrNone, From, RawAllows, RawAudit, RawClientAddress, RawConfig};
 use crate::config::{ListenAddress, MAX_TTL_SECONDS};
 use crate::document::{Document, Problem};
 use crate::platform::https::Mode;
 use crate::platform::{NamedScheme, Platform};
 use crate::request::ClientAddress;
 use crate::scheme::Budget;
+use crate::telemetry::audit::{AuditSettings, Share, Target};
 use crate::telemetry::check_filter;
 
 /// What is checked across keys.
@@ -20,6 +21,7 @@ pub(super) struct Checked {
     pub(super) issue: Option<SocketAddr>,
     pub(super) control: Option<PathBuf>,
     pub(super) client_address: Option<ClientAddress>,
+    pub(super) audit: Option<AuditSettings>,
 }
 
 impl Checked {
@@ -110,6 +112,8 @@ impl Checked {
                 complain(pointer, "at most 2592000 (30 days)");
             }
         }
+        let audit = raw.telemetry.audit.as_ref();
+        let audit = audit.and_then(|it| read_audit(it, &mut complain));
         let client_address = client_address(raw.client_address.as_ref(), &mut complain);
         let by_address = |it: &NamedScheme| {
             it.scheme.binds_addresses() || matches!(it.scheme.budget(), Some(Budget::Scheme(_)))
@@ -144,8 +148,35 @@ impl Checked {
             issue,
             control,
             client_address,
+            audit,
         }
     }
+}
+
+fn read_audit(raw: &RawAudit, complain: &mut impl FnMut(&str, &str)) -> Option<AuditSettings> {
+    let allows = match raw.allows {
+        RawAllows::Word(AllOrNone::All) => Some(Share::ALL),
+        RawAllows::Word(AllOrNone::None) => Some(Share::NONE),
+        RawAllows::Part(part) => Share::of(part),
+    };
+    if allows.is_none() {
+        complain("/telemetry/audit/allows", "a part of all is from 0 to 1");
+    }
+    let to = match raw.to.as_str() {
+        "" => {
+            complain(
+                "/telemetry/audit/to",
+                "write `stdout`, or the path of a file",
+            );
+            return None;
+        }
+        "stdout" => Target::Stdout,
+        file => Target::File(file.into()),
+    };
+    Some(AuditSettings {
+        to,
+        allows: allows?,
+    })
 }
 
 fn client_address(

@@ -64,8 +64,7 @@ impl Files {
         if let Ok(mut document) = Document::parse("", &text) {
             // What cannot be replaced names no file that there is.
             let _ = document.expand_env(|it| std::env::var(it).ok());
-            let mut found = Vec::new();
-            find(&document.value("").unwrap_or_default(), "", &mut found);
+            let found = named(&document.value("").unwrap_or_default());
             let look = |(setting, file)| Named::look(setting, base.join::<String>(file));
             files.extend(found.into_iter().map(look));
         }
@@ -130,7 +129,13 @@ fn contents(path: &Path) -> Option<Zeroizing<Vec<u8>>> {
     Some(contents)
 }
 
-/// Finds the settings that name files.
+/// Finds the settings that name files, as JSON pointers, and the files as they are named there.
+pub(super) fn named(config: &Value) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    find(config, "", &mut found);
+    found
+}
+
 fn find(value: &Value, at: &str, found: &mut Vec<(String, String)>) {
     match value {
         Value::Object(entries) => {

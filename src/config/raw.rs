@@ -9,6 +9,9 @@ use crate::outbound::IN_FLIGHT;
 use crate::platform::PlatformFrom;
 use crate::telemetry::LogFormat;
 
+/// Which part of the allows has a line in the audit, unless settings say else.
+const AUDITED_ALLOWS: f64 = 0.01;
+
 /// The configuration file of Portcullis.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -173,6 +176,50 @@ pub struct RawTelemetry {
     pub log: String,
     /// How log lines are written.
     pub log_format: LogFormat,
+    /// Who is told what was decided; absent: nobody.
+    pub audit: Option<RawAudit>,
+}
+
+/// The audit: a line of JSON for each denial, fault and credential that is issued, and for some allows.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawAudit {
+    /// `stdout`, or a file, which SIGHUP has opened anew.
+    pub to: String,
+    /// Which allows have a line.
+    pub allows: RawAllows,
+}
+
+impl Default for RawAudit {
+    fn default() -> Self {
+        Self {
+            to: "stdout".to_owned(),
+            allows: RawAllows::Part(AUDITED_ALLOWS),
+        }
+    }
+}
+
+/// Which allows have a line in the audit.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq)]
+#[serde(
+    untagged,
+    expecting = "expected `all`, `none`, or a part from 0 to 1 such as 0.01"
+)]
+pub enum RawAllows {
+    /// All of them or none.
+    Word(AllOrNone),
+    /// This part of them, from 0 to 1, spread evenly.
+    Part(#[schemars(range(min = 0, max = 1))] f64),
+}
+
+/// All or none.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum AllOrNone {
+    /// All.
+    All,
+    /// None.
+    None,
 }
 
 impl Default for RawTelemetry {
@@ -180,6 +227,7 @@ impl Default for RawTelemetry {
         Self {
             log: "info".to_owned(),
             log_format: LogFormat::Json,
+            audit: None,
         }
     }
 }

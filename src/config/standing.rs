@@ -44,6 +44,7 @@ pub(super) fn changed(old: &Config, new: &Config) -> Vec<Problem> {
         ),
         ("/telemetry/log", old.log != new.log),
         ("/telemetry/log_format", old.log_format != new.log_format),
+        ("/telemetry/audit", old.audit != new.audit),
     ];
     let message =
         "cannot change without a restart, so nothing of this configuration is put in force";

@@ -2,6 +2,7 @@
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use zeroize::Zeroize;
 
 /// What is wrong with a body.
 #[derive(Debug, Eq, PartialEq)]
@@ -15,13 +16,38 @@ pub(super) enum Wrong {
 
 const WRONG_TYPE: &str = "a value of the wrong type";
 
+/// A body with passwords in it: every text is wiped when it is dropped.
+struct Wiped(Value);
+
+impl Wiped {
+    fn read(body: &[u8]) -> Result<Self, Wrong> {
+        let whole = serde_json::from_slice(body);
+        whole.map(Self).map_err(|_| Wrong::NotJson)
+    }
+}
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(members) => members.values_mut().for_each(wipe),
+        Value::String(text) => text.zeroize(),
+        Value::Bool(_) | Value::Null | Value::Number(_) => {}
+    }
+}
+
 /// Refuses lists where a dialect knows none, by the path of the first.
 ///
 /// # Errors
 /// Where it stands.
 pub(super) fn without_lists(body: &[u8]) -> Result<(), Wrong> {
-    let whole: Value = serde_json::from_slice(body).map_err(|_| Wrong::NotJson)?;
-    match first_list(&whole) {
+    let whole = Wiped::read(body)?;
+    match first_list(&whole.0) {
         None => Ok(()),
         Some(path) => Err(Wrong::Field(path.join("."), WRONG_TYPE)),
     }
@@ -46,8 +72,7 @@ fn first_list(value: &Value) -> Option<Vec<String>> {
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Wrong> {
     // Whole first, so that what is no JSON and what is JSON of another shape are told apart; and
     // because a list would be read as an object whose fields come in their order.
-    let whole: Value = serde_json::from_slice(body).map_err(|_| Wrong::NotJson)?;
-    if !whole.is_object() {
+    if !Wiped::read(body)?.0.is_object() {
         return Err(Wrong::Field(String::new(), WRONG_TYPE));
     }
     let mut reader = serde_json::Deserializer::from_slice(body);

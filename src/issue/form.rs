@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 use crate::credential::Secret;
 use crate::request::query::{Query, decode_parameter};
 
@@ -25,7 +27,7 @@ impl Form {
         let query = Query::parse(std::str::from_utf8(body).ok()?);
         let mut fields = BTreeMap::new();
         for (index, (name, value)) in query.pairs().enumerate() {
-            let value = decode_parameter(value)?;
+            let value = Zeroizing::new(decode_parameter(value)?.into_owned());
             let value = Secret::new(value.as_bytes());
             let name = decode_parameter(name)?.into_owned();
             if index == MAX_FIELDS || fields.insert(name, value).is_some() {

@@ -189,6 +189,7 @@ async fn core_over_store() -> (Core, Arc<Counted>) {
         platforms: config.platforms,
         signing: config.signing,
         metrics: Arc::new(Metrics::default()),
+        audit: None,
         instance: 1,
         directory,
     });

@@ -40,7 +40,7 @@ async fn opened_with(metrics: &Arc<Metrics>) -> Opened {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli");
     let config = Config::parse("c.yaml", CONFIG, &folder, |_| None).expect("a configuration");
     let file = read_directory(&config).expect("the sample directory");
-    let opened = open(config, file, Clock::system(), metrics).await;
+    let opened = open(config, file, Clock::system(), metrics, None).await;
     opened.expect("a store in memory")
 }
 

@@ -12,6 +12,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use futures_core::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use crate::credential::{Credential, Place, Secret};
 use crate::decision::{Denial, Failure, Reason};
@@ -22,7 +23,7 @@ use crate::document::{Document, Problem};
 use crate::request::RequestView;
 use crate::scheme::{
     Base64, Budget, Challenge, Context, Kind, Reading, Scheme, StoredForm, Verified, by_password,
-    find, is_lower_hex, open_user,
+    find, is_lower_hex, open_user, read_nobody,
 };
 
 /// The row of [`crate::scheme::ALL`].
@@ -87,10 +88,9 @@ impl Scheme for Basic {
         let Some((place, text)) = find(request, &self.places, self.reading)? else {
             return Ok(None);
         };
-        let decoded = Secret::new(decode_base64(&text, self.reading.base64)?);
-        let text = decoded
-            .expose_str()
-            .ok_or_else(|| malformed("the user-pass is not UTF-8"))?;
+        let decoded = Zeroizing::new(decode_base64(&text, self.reading.base64)?);
+        let text =
+            std::str::from_utf8(&decoded).map_err(|_| malformed("the user-pass is not UTF-8"))?;
         if text.chars().any(char::is_control) {
             return Err(malformed("the user-pass holds control characters"));
         }
@@ -174,6 +174,8 @@ async fn by_hash(index: Index, credential: &Credential, reads: &Reads) -> Result
             Err(Denial::new(Reason::Conflict, "several users have this hash").into())
         }
         (None, _) => {
+            // A user who may not get in is found, and answered alike after the same reads.
+            read_nobody(reads).await?;
             Err(Denial::new(Reason::Unknown, "no user of the account has this hash").into())
         }
     }
@@ -185,9 +187,9 @@ fn decode_base64(text: &str, which: Base64) -> Result<Vec<u8>, Denial> {
         Base64::Lenient => {
             let config = GeneralPurposeConfig::new()
                 .with_decode_padding_mode(DecodePaddingMode::Indifferent);
-            let packed: String = text.chars().filter(|it| *it != ' ').collect();
+            let packed = Zeroizing::new(text.replace(' ', ""));
             GeneralPurpose::new(&STANDARD, config)
-                .decode(packed)
+                .decode(packed.as_bytes())
                 .map_err(refused)
         }
         Base64::Strict => base64::prelude::BASE64_STANDARD

@@ -14,6 +14,7 @@ use crate::credential::Fingerprinter;
 use crate::directory::file::replace::Filled;
 use crate::directory::file::{DirectoryFile, Forms};
 use crate::directory::operations::Operations;
+use crate::directory::upgrades::Upgrades;
 use crate::directory::{self, Directory, spread};
 use crate::explain::Explainer;
 use crate::gate::Gate;
@@ -28,6 +29,7 @@ use crate::store::embedded::Embedded;
 use crate::store::metered::Metered;
 use crate::store::redis::{self, Login, Redis, Watched};
 use crate::telemetry::Metrics;
+use crate::telemetry::audit::Audit;
 use crate::throttle::Throttle;
 
 /// How many clients and targets failed attempts are counted of; a few hundred bytes each.
@@ -75,6 +77,7 @@ pub(super) struct Base {
     pub(super) cache: Cache,
     pub(super) throttle: Throttle,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) audit: Option<Audit>,
     fingerprinter: Fingerprinter,
     instance: u64,
 }
@@ -93,6 +96,7 @@ impl Base {
     #[must_use]
     pub(super) fn under(&self, config: &Config) -> Self {
         let directory = self.directory.under(config.store.peppers.clone());
+        let directory = directory.upgrading(upgrades(config, &self.metrics));
         Self {
             cache: self.cache.before(directory.clone()),
             throttle: self.throttle.before(directory.clone()),
@@ -108,6 +112,7 @@ impl Base {
             cache,
             throttle,
             metrics,
+            audit,
             fingerprinter,
             instance,
         } = self.clone();
@@ -148,6 +153,7 @@ impl Base {
             throttle,
             signing: config.signing.clone(),
             metrics,
+            audit,
             instance,
         };
         Deciders {
@@ -172,7 +178,7 @@ pub fn read_directory(config: &Config) -> Result<Option<DirectoryFile>, StartErr
 }
 
 /// Opens the store of a configuration, fills it where it begins empty, and puts the gate before it.
-/// Whether a remote store can be reached is not asked here.
+/// Whether a remote store can be reached is not asked here. `audit` takes note of what endpoints do.
 ///
 /// # Errors
 /// Why that cannot be done, here and now.
@@ -181,6 +187,7 @@ pub async fn open(
     file: Option<DirectoryFile>,
     clock: Clock,
     metrics: &Arc<Metrics>,
+    audit: Option<Audit>,
 ) -> Result<Opened, StartError> {
     let fingerprinter = Fingerprinter::random()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -197,10 +204,12 @@ pub async fn open(
         let records = file.replace(&directory, &mut filled, forms).await?.records;
         tracing::info!(records, "the directory is filled");
     }
+    let directory = directory.upgrading(upgrades(&config, metrics));
     let base = Base {
         cache: Cache::new(config.cache, directory.clone()),
         throttle: Throttle::new(directory.clone(), fingerprinter.clone(), ATTEMPTS_KNOWN),
         metrics: Arc::clone(metrics),
+        audit,
         instance: getrandom::u64()?,
         fingerprinter,
         directory,
@@ -267,6 +276,15 @@ async fn open_store(
             (Arc::new(redis), Some(login))
         }
     })
+}
+
+fn upgrades(config: &Config, metrics: &Arc<Metrics>) -> Upgrades {
+    let names = config.platforms.iter().map(|it| it.name.to_string());
+    let needed = names.map(|it| {
+        let forms = forms(&config.platforms, &it);
+        (it, forms)
+    });
+    Upgrades::new(needed.collect(), Arc::clone(metrics))
 }
 
 /// The forms of passwords that a platform's schemes and logins verify against; others are not stored.

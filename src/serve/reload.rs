@@ -91,6 +91,9 @@ impl Reloader {
                 _ = ticks.tick() => "a changed file",
                 _ = stopped.wait_for(|it| *it) => return,
             };
+            if let ("SIGHUP", Some(audit)) = (why, &self.lasting.base.audit) {
+                audit.reopen();
+            }
             let files = calls.files.clone();
             let now = spawn_blocking(move || files.again()).await;
             let changed = now.ok().filter(|it| *it != calls.files);

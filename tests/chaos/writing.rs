@@ -59,7 +59,14 @@ impl Writer {
         if let StoreKind::Redis(settings) = &mut config.store.kind {
             settings.timeout = PATIENCE;
         }
-        let opened = open(config, None, Clock::system(), &Arc::new(Metrics::default())).await;
+        let opened = open(
+            config,
+            None,
+            Clock::system(),
+            &Arc::new(Metrics::default()),
+            None,
+        )
+        .await;
         let writer = Self {
             opened: Arc::new(opened.expect("a directory")),
             begun,

@@ -218,7 +218,7 @@ impl Clocked {
         let clock =
             Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(told.load(Ordering::Relaxed)));
         let file = read_directory(&config).expect("a directory file");
-        let opened = open(config, file, clock.clone(), &Arc::default()).await;
+        let opened = open(config, file, clock.clone(), &Arc::default(), None).await;
         let opened = opened.expect("a store in memory");
         let deadline = Duration::from_secs(20);
         let door = Door::new(
@@ -227,6 +227,7 @@ impl Clocked {
             clock,
             (deadline, OnFault::Deny),
             0,
+            None,
         );
         Self {
             door,

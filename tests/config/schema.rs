@@ -12,7 +12,7 @@ signing: { key_files: [], assertion_key_files: [] }
 cache: { capacity: 100000, ttl_seconds: 60, denial_capacity: 20000, denial_ttl_seconds: 5, proof_capacity: 100000 }
 check: { deadline_ms: 150, on_fault: deny }
 client_address: { from: x-forwarded-for, trusted_hops: 1 }
-telemetry: { log: info, log_format: json }
+telemetry: { log: info, log_format: json, audit: { to: audit.jsonl, allows: 0.01 } }
 platform_from: host
 platforms:
   - name: mine
@@ -26,7 +26,8 @@ platforms:
     challenge: false
     account_header: x-account
     issue: { dialect: crossbar }
-    throttle: { failures: 20, window_seconds: 300, bucket: { size: 100, per_second: 10, cost: 35 } }
+    throttle:
+      { failures: 20, window_seconds: 300, bucket: { size: 100, per_second: 10, cost: 35 }, scheme: { failures: 300, window_seconds: 60 } }
     method_override: { headers: [x-verb], query: [verb] }
     role_scopes: { admin: ["a:b"] }
     identity_headers: { user: x-caller }
@@ -54,6 +55,7 @@ fn the_schema_knows_every_key_and_no_other() {
         "/listen/nmae",
         "/signing/nmae",
         "/client_address/nmae",
+        "/telemetry/audit/nmae",
         "/platforms/0/nmae",
         "/platforms/0/schemes/key/nmae",
         "/platforms/0/rules/0/nmae",
@@ -61,6 +63,7 @@ fn the_schema_knows_every_key_and_no_other() {
         "/platforms/0/issue/nmae",
         "/platforms/0/throttle/nmae",
         "/platforms/0/throttle/bucket/nmae",
+        "/platforms/0/throttle/scheme/nmae",
         "/platforms/0/identity_headers/nmae",
         "/platforms/0/assertion/nmae",
     ] {
@@ -83,6 +86,7 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> bool {
         "boolean" => value.is_boolean(),
         "integer" => value.is_u64(),
         "null" => value.is_null(),
+        "number" => value.is_number(),
         "object" => value.is_object(),
         "string" => value.is_string(),
         other => panic!("a type of its own: {other}"),

@@ -166,6 +166,12 @@ impl Server {
         line.expect("a line of this name").trim().to_owned()
     }
 
+    /// Gives the arguments that it was started with, as anybody on the machine sees them.
+    pub fn arguments(&self) -> String {
+        let arguments = fs::read(format!("/proc/{}/cmdline", self.process.id()));
+        String::from_utf8_lossy(&arguments.expect("a process that runs")).into_owned()
+    }
+
     /// Gives all that it has written to standard output and error.
     pub fn log(&self) -> String {
         self.process.log()

@@ -45,7 +45,14 @@ async fn opened() -> Opened {
     let document = Document::parse("d.yaml", DIRECTORY).unwrap();
     let file = DirectoryFile::parse(&document, &["infobip"]).unwrap();
     let clock = Clock::from_fn(|| UNIX_EPOCH + Duration::from_secs(1_800_000_000));
-    let opened = open(config, Some(file), clock, &Arc::new(Metrics::default())).await;
+    let opened = open(
+        config,
+        Some(file),
+        clock,
+        &Arc::new(Metrics::default()),
+        None,
+    )
+    .await;
     opened.unwrap()
 }
 

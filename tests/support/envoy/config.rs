@@ -16,7 +16,7 @@ impl Builder {
             cluster("upstream", &socket_address(self.upstream)),
         ];
         if let Some(issue) = self.issue {
-            clusters.push(cluster("issue", &socket_address(issue)));
+            clusters.push(issue_cluster(issue));
         }
         for (index, (_, _, to)) in self.hosts.iter().enumerate() {
             clusters.extend(to.map(|it| cluster(&format!("host_{index}"), &socket_address(it))));
@@ -171,6 +171,19 @@ fn transport_socket(tls: &Tls, require_client_certificate: bool) -> Value {
 
 fn route(prefix: &str, cluster: &str) -> Value {
     json!({ "match": { "prefix": prefix }, "route": { "cluster": cluster } })
+}
+
+/// Where idle connections are closed before the server does it.
+fn issue_cluster(address: SocketAddr) -> Value {
+    let mut cluster = cluster("issue", &socket_address(address));
+    cluster["typed_extension_protocol_options"] = json!({
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "common_http_protocol_options": { "idle_timeout": "5s" },
+            "explicit_http_config": { "http_protocol_options": {} },
+        },
+    });
+    cluster
 }
 
 fn cluster(name: &str, address: &Value) -> Value {

@@ -63,7 +63,7 @@ impl Desk {
         let document = Document::parse("d.yaml", DIRECTORY).unwrap();
         let file = DirectoryFile::parse(&document, &["infobip"]).unwrap();
         let metrics = Arc::new(Metrics::default());
-        let opened = open(config, Some(file), Clock::from_fn(now), &metrics).await;
+        let opened = open(config, Some(file), Clock::from_fn(now), &metrics, None).await;
         Self {
             opened: opened.unwrap(),
             seconds,

@@ -1,0 +1,61 @@
+//! What the audit says of a Check.
+
+use std::time::Duration;
+
+use crate::decision::Failure;
+use crate::envoy::answer::DecisionId;
+use crate::gate::{Decision, Gate};
+use crate::request::RequestView;
+use crate::telemetry::Outcome;
+use crate::telemetry::audit::{Audit, Entry, trace_id, without_tokens};
+
+/// Takes note of a decision.
+pub(super) fn note(
+    audit: &Audit,
+    gate: &Gate,
+    decision: &Decision,
+    request: &RequestView<'_>,
+    id: &DecisionId,
+    took: Duration,
+) {
+    let platforms = gate.platforms().iter();
+    // Whoever answers: the path of one API may have been sent to another.
+    let marks: Vec<_> = platforms.flat_map(|it| it.policy.token_marks()).collect();
+    let path = without_tokens(request.path, &marks);
+    let permit = decision.verdict.as_ref().ok();
+    let identity = match permit {
+        Some(permit) => permit.identity(),
+        None => decision.refused.as_deref(),
+    };
+    let (outcome, reason, fault) = match &decision.verdict {
+        Ok(_) => (Outcome::Allow, "", ""),
+        Err(Failure::Denied(denial)) => (Outcome::Deny, denial.reason().name(), ""),
+        Err(Failure::Fault(fault)) => (Outcome::Fault, "", fault.dependency().name()),
+    };
+    let first = |name: &str| request.headers.all(name).next().unwrap_or_default();
+    audit.note(&Entry {
+        event: "check",
+        outcome: outcome.name(),
+        reason,
+        fault,
+        decision_id: id.as_str(),
+        platform: decision.platform.as_ref().map_or("", |it| &it.name),
+        scheme: decision.scheme.as_deref().unwrap_or_default(),
+        rule: permit.map_or("", |it| it.rule()),
+        account: identity
+            .and_then(|it| it.account.as_deref())
+            .unwrap_or_default()
+            .into(),
+        user: identity
+            .and_then(|it| it.user.as_deref())
+            .unwrap_or_default()
+            .into(),
+        method: request.method.into(),
+        path: path.as_str().into(),
+        client: gate.client_address(request),
+        request_id: first("x-request-id").into(),
+        trace_id: trace_id(first("traceparent")).unwrap_or_default(),
+        cache: decision.cache.name(),
+        took_us: Some(u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
+    });
+}

@@ -1,0 +1,39 @@
+//! What is counted and noted of attempts, shared or written down while the service runs.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::current::Current;
+use crate::issue::core::Core;
+use crate::throttle::Throttle;
+
+/// How often attempts to log in are written down.
+const NOTES_TICK: Duration = Duration::from_secs(1);
+
+/// Counts failed attempts together with other processes until the service stops, to the last.
+pub(super) async fn count_attempts(throttle: Throttle, mut stopped: watch::Receiver<bool>) {
+    tokio::select! {
+        () = throttle.clone().run() => {}
+        _ = stopped.wait_for(|it| *it) => {}
+    }
+    throttle.sync().await;
+}
+
+/// Writes attempts to log in each second until the service stops, then all that wait.
+pub(super) async fn write_attempts(issuing: Current<Core>, mut stopped: watch::Receiver<bool>) {
+    let mut ticks = interval(NOTES_TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        // Between writes only: what was taken is written.
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = stopped.wait_for(|it| *it) => break,
+        }
+        let issuing = Core::clone(&issuing.get());
+        issuing.write_attempts().await;
+    }
+    let issuing = Core::clone(&issuing.get());
+    while issuing.write_attempts().await {}
+}
