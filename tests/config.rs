@@ -13,6 +13,7 @@ mod config {
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -40,7 +41,11 @@ struct Site {
 impl Site {
     fn new() -> Self {
         Self {
-            dir: tempfile::tempdir().expect("a temporary directory"),
+            // Where nobody else gets in, no file is warned of for being open to everyone.
+            dir: tempfile::Builder::new()
+                .permissions(fs::Permissions::from_mode(0o700))
+                .tempdir()
+                .expect("a temporary directory"),
             taken: TcpListener::bind("127.0.0.1:0").expect("a loopback port"),
         }
     }

@@ -27,7 +27,8 @@ fn audited(allows: &str) -> String {
     format!("{CONFIG}\ntelemetry: {{ audit: {{ to: audit.jsonl, allows: {allows} }} }}\n")
 }
 
-#[tokio::test]
+// Connections end while the test waits for the server to.
+#[tokio::test(flavor = "multi_thread")]
 async fn each_denial_and_fault_has_a_line_and_allows_have_a_part() {
     let mut server = sample::start(&audited("0.25"));
     let mut asker = Asker::of(&server).await;
@@ -98,6 +99,7 @@ async fn each_denial_and_fault_has_a_line_and_allows_have_a_part() {
     assert!(metrics.text().contains("portcullis_audit_dropped_total 0"));
     let path = server.path("audit.jsonl");
     // What was noted is written before the end.
+    drop(asker);
     assert!(server.stop().success());
     let text = fs::read_to_string(&path).expect("an audit");
     assert!(

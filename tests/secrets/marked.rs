@@ -181,7 +181,7 @@ async fn log_in_everywhere(asker: &mut Asker, marks: &mut Marks, out: &mut Out) 
         ),
         (
             &api_auth,
-            data(json!({ "api_key": ACMES_KEY, ACMES_KEY: ACMES_KEY })),
+            data(json!({ "api_key": ACMES_KEY, "more": ACMES_KEY })),
         ),
         (
             &api_auth,
@@ -209,7 +209,7 @@ fn command(server: &Server, out: &mut Out) {
         "user show 8e248327b85591955749e53ea45b6baa --platform crossbar",
         "account show 4b8f0e2c1d3a4f5e6a7b8c9d0e1f2a3b --platform crossbar",
         "session list --platform infobip",
-        "throttle list",
+        "throttle list --platform infobip",
         "store verify",
         "export",
     ] {

@@ -186,6 +186,7 @@ pub(super) fn presented(wrong: &str) -> Vec<Presented> {
     let john = format!("john@example.com:{JOHN}{wrong}");
     let cut = |token: String| format!("{token}{}", wrong.replace(['-', '!'], "A"));
     let johns = cut(issuers::CROSSBAR.token(&johns()));
+    let callifys = cut(OPENTACT.token(&callifys()));
     let users = format!("/v2/accounts/{ACME}/users");
     let bearer = |token: &str| vec![("authorization", format!("Bearer {token}"))];
     let sms = || "/sms/3/messages".to_owned();
@@ -245,6 +246,12 @@ pub(super) fn presented(wrong: &str) -> Vec<Presented> {
         (
             OPENTACT_HOST,
             "GET",
+            format!("/rest/user?jwt={callifys}"),
+            vec![],
+        ),
+        (
+            OPENTACT_HOST,
+            "GET",
             format!("/rest/user?ha1b={ha1b}"),
             vec![],
         ),
@@ -252,7 +259,7 @@ pub(super) fn presented(wrong: &str) -> Vec<Presented> {
             OPENTACT_HOST,
             "GET",
             "/rest/user".into(),
-            bearer(&cut(OPENTACT.token(&callifys()))),
+            vec![("x-auth-token", callifys.clone())],
         ),
         (
             OPENTACT_HOST,
