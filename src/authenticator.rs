@@ -2,24 +2,25 @@
 //!
 //! Absent is not wrong: a request without credentials gives no identity and no denial, and only
 //! the policy makes something of that. A credential that is there and bad is denied, on a public
-//! path too. What several credentials mean is the platform's rule. Where a scheme wants failed
-//! attempts counted, the throttle is asked before a credential is verified that is not known yet.
+//! path too. What several credentials mean is the platform's rule. The throttle is asked before a
+//! credential is verified that is not known yet.
+
+mod counters;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::cache::{Begin, Cache, Outcome, Unverified};
+use crate::authenticator::counters::{begin, counters};
+use crate::cache::{Cache, Outcome, Unverified};
 use crate::credential::{Credential, Fingerprinter, Place};
 use crate::decision::{CacheUse, Denial, Failure, Fault, Reason};
 use crate::directory::Directory;
-use crate::directory::names::attempted_login;
 use crate::directory::pepper::Peppers;
 use crate::identity::{Identity, Lineage};
 use crate::platform::{NamedScheme, Platform};
 use crate::request::RequestView;
-use crate::scheme::{Budget, Conflict};
-use crate::throttle::settings::Limits;
-use crate::throttle::{Attempt, Throttle};
+use crate::scheme::Conflict;
+use crate::throttle::Throttle;
 use crate::trace::{Found, Step, Trace};
 
 /// Finds out who is calling.
@@ -172,7 +173,11 @@ impl Authenticator {
             return done(Ok(known.outcome), CacheUse::Hit);
         }
         let mut unverified = unverified();
-        unverified.begin = self.begin(platform, named, &unverified.credential, client);
+        if let Some(throttle) = &self.throttle {
+            let known = self.cache.was_good(key);
+            let counters = counters(platform, named, &unverified.credential, client, known);
+            unverified.begin = begin(throttle, &platform.name, client, counters);
+        }
         match self.cache.load(&unverified).await {
             refused @ Err(Failure::Denied(_)) => done(refused, CacheUse::None),
             Err(Failure::Fault(fault)) => match self.cache.stale(key, &fault) {
@@ -181,68 +186,6 @@ impl Authenticator {
             },
             loaded => done(loaded, CacheUse::Miss),
         }
-    }
-
-    /// Gives what asks whether a client may have a credential verified, and counts what comes of it;
-    /// `None` where nothing is to be asked.
-    fn begin(
-        &self,
-        platform: &Arc<Platform>,
-        named: &NamedScheme,
-        credential: &Credential,
-        client: Option<IpAddr>,
-    ) -> Option<Begin> {
-        let (throttle, budget) = (self.throttle.clone()?, named.scheme.budget()?);
-        let (target, limits) = match budget {
-            // Without an address, one client's failures would be everybody's.
-            Budget::Name if client.is_none() => return None,
-            // As a login names it, so that both count together. A bucket is for logins: here every
-            // first use of a good credential would take from it.
-            Budget::Name => {
-                let bucket = None;
-                let limits = Limits {
-                    bucket,
-                    ..platform.throttle
-                };
-                (attempted_login(credential.name()), limits)
-            }
-            Budget::Scheme(allowed) => {
-                let limits = Limits {
-                    failures: allowed.failures,
-                    window: allowed.window,
-                    bucket: None,
-                    under_way: Some(allowed.under_way),
-                };
-                (format!("scheme {}", named.name), limits)
-            }
-        };
-        let platform = Arc::clone(&platform.name);
-        Some(Arc::new(move || {
-            let attempt = Attempt {
-                platform: &platform,
-                address: client,
-                target: &target,
-            };
-            let trying = throttle.ask(&limits, &attempt)?;
-            Ok(Box::new(move |denial: Option<&Denial>| {
-                if denial.is_some_and(|it| is_failure(budget, it)) {
-                    trying.failed();
-                }
-            }))
-        }))
-    }
-}
-
-/// Tells whether a denial counts as a failed attempt.
-fn is_failure(budget: Budget, denial: &Denial) -> bool {
-    match budget {
-        // What is shut was named by whoever may name it.
-        Budget::Name => denial.status() == 401,
-        // What an issuer has issued once is not made up, and nobody has many of it.
-        Budget::Scheme(_) => matches!(
-            denial.reason(),
-            Reason::Malformed | Reason::Unknown | Reason::Wrong
-        ),
     }
 }
 

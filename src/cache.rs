@@ -86,6 +86,8 @@ struct Inner {
     clock: Clock,
     identities: Moka<u128, Arc<Entry>>,
     denials: Moka<u128, Arc<Entry>>,
+    /// What came to an identity when it was verified last.
+    good: Moka<u128, ()>,
     lineages: Moka<u128, Arc<Known>>,
     /// Those of accounts that stand below nobody: a client may name any number of them.
     strangers: Moka<u128, Arc<Known>>,
@@ -127,6 +129,7 @@ impl Cache {
                 limits.ttl.saturating_add(limits.stale_if_fault),
             ),
             denials: kept(limits.denial_capacity, limits.denial_ttl),
+            good: trust::kept_good(limits.capacity),
             lineages: facts::kept(limits.capacity, limits.ttl),
             strangers: facts::kept(limits.denial_capacity, limits.denial_ttl),
             flights: Arc::default(),
@@ -286,6 +289,10 @@ impl Cache {
             };
             other.invalidate(&key);
             into.insert(key, Arc::clone(&entry));
+            match &entry.outcome {
+                Ok(_) => self.0.good.insert(key, ()),
+                Err(_) => self.0.good.invalidate(&key),
+            }
         }
         Ok(entry)
     }

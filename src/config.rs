@@ -449,6 +449,8 @@ mod tests {
             ("failures: 0", "failures"),
             ("window_seconds: 0", "window_seconds"),
             ("window_seconds: 86401", "window_seconds"),
+            ("scheme: { failures: 0 }", "scheme.failures"),
+            ("scheme: { window_seconds: 86401 }", "scheme.window_seconds"),
             ("bucket: { cost: 101 }", "bucket.cost"),
             ("bucket: { cost: 0 }", "bucket.cost"),
             ("bucket: { per_second: 0 }", "bucket.per_second"),

@@ -227,6 +227,16 @@ impl Denial {
         }
     }
 
+    /// Tells whether nobody has issued what was presented: what was issued once is not made up, and
+    /// nobody has many of it.
+    #[must_use]
+    pub fn is_made_up(&self) -> bool {
+        matches!(
+            self.reason,
+            Reason::Malformed | Reason::Unknown | Reason::Wrong
+        )
+    }
+
     /// Sends the client to the same resource over HTTPS, with a 3xx status.
     #[must_use]
     pub fn redirect(status: u16, location: String) -> Self {

@@ -52,6 +52,7 @@ pub mod security;
 pub mod sessions;
 pub mod spread;
 pub mod totp;
+pub mod upgrades;
 pub mod uses;
 pub mod walk;
 pub mod writing;
@@ -71,6 +72,7 @@ use crate::directory::generations::Generations;
 use crate::directory::names::{account_names, with_parts};
 use crate::directory::pepper::{Digest, Peppers};
 use crate::directory::records::{Account, RecordKind, User};
+use crate::directory::upgrades::Upgrades;
 use crate::directory::uses::Uses;
 use crate::proof::Prover;
 use crate::store::lease::Lease;
@@ -94,6 +96,8 @@ struct Inner {
     clock: Clock,
     generations: Arc<Generations>,
     uses: Arc<Uses>,
+    /// `None`: weaker forms of passwords are let be.
+    upgrades: Option<Arc<Upgrades>>,
     lease: Lease,
     /// Whether the store was seen to be one that is filled; see [`check`].
     was_filled: Arc<AtomicBool>,
@@ -116,6 +120,7 @@ impl Directory {
             clock,
             generations,
             uses: Arc::default(),
+            upgrades: None,
             was_filled: Arc::default(),
             compared: Arc::default(),
         }))
@@ -132,6 +137,7 @@ impl Directory {
             clock,
             generations,
             uses,
+            upgrades: _,
             lease,
             was_filled,
             compared,
@@ -143,6 +149,7 @@ impl Directory {
             clock: clock.clone(),
             generations: Arc::clone(generations),
             uses: Arc::clone(uses),
+            upgrades: None,
             lease: lease.clone(),
             was_filled: Arc::clone(was_filled),
             compared: Arc::clone(compared),
@@ -156,6 +163,16 @@ impl Directory {
         Self(Arc::new(Inner {
             peppers,
             compared: Arc::default(),
+            ..Arc::into_inner(over.0).expect("its only owner")
+        }))
+    }
+
+    /// Gives this directory, where passwords that come by take the place of weaker forms of them.
+    #[must_use]
+    pub fn upgrading(&self, upgrades: Upgrades) -> Self {
+        let over = self.over(self.shared_store());
+        Self(Arc::new(Inner {
+            upgrades: Some(Arc::new(upgrades)),
             ..Arc::into_inner(over.0).expect("its only owner")
         }))
     }

@@ -16,7 +16,7 @@ use crate::identity::{Identity, Lineage};
 use crate::platform::https;
 use crate::platform::{Platform, Platforms};
 use crate::policy::path::PathSegments;
-use crate::policy::{Facts, Permit, Refusal};
+use crate::policy::{Facts, Permit, Refusal, UNCLEAR};
 use crate::request::{ClientAddress, RequestView};
 use crate::trace::{Step, Trace};
 
@@ -197,19 +197,18 @@ impl Gate {
         request: &RequestView<'r>,
         trace: &impl Trace,
     ) -> Result<PathSegments<'r>, Denial> {
-        let unclear = |_| {
-            Denial::new(
-                Reason::Path,
-                "readers could take the path for different things",
-            )
-        };
         let path = PathSegments::parse(request.path);
         trace.step(|| {
             let segments = |it: &PathSegments<'_>| it.iter().map(str::to_owned).collect();
             let read = path.as_ref().map(segments);
             Step::Path(read.map_err(ToString::to_string))
         });
-        let path = path.map_err(unclear)?;
+        let path = path.or_else(|_| {
+            let front = platform.policy.front(request.path);
+            let unclear = || Denial::new(Reason::Path, UNCLEAR);
+            let settles = |it: &PathSegments<'_>| self.platforms.settled_by(request, it);
+            front.filter(settles).ok_or_else(unclear)
+        })?;
         let https = https::judge(platform, request);
         trace.step(|| Step::Https(https.clone()));
         https.map(|()| path)
@@ -245,3 +244,6 @@ impl Decision {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -163,7 +163,7 @@ pub fn router(core: impl Into<Current<Core>>) -> Router {
     Router::new().fallback(answer).with_state(core.into())
 }
 
-async fn answer(State(core): State<Current<Core>>, request: Request) -> Response {
+pub(crate) async fn answer(State(core): State<Current<Core>>, request: Request) -> Response {
     let core = Core::clone(&core.get());
     let (parts, body) = request.into_parts();
     let mut asked = match admitted(&core, &parts) {

@@ -21,6 +21,7 @@ use crate::platform::errors::ErrorTable;
 use crate::platform::https::Https;
 use crate::platform::settings::{AssertionSettings, IdentityHeaders, IssueSettings};
 use crate::policy::Policy;
+use crate::policy::path::PathSegments;
 use crate::request::RequestView;
 use crate::scheme::{Conflict, Scheme};
 use crate::throttle::settings::Limits;
@@ -50,6 +51,8 @@ pub struct Platform {
     pub hmac: HmacKeys,
     /// How many attempts at its logins may fail.
     pub throttle: Limits,
+    /// How many credentials of one client may be nobody's at one of its schemes; `None`: any number.
+    pub of_scheme: Option<Limits>,
     /// What it makes of plain HTTP.
     pub https: Https,
     /// What a 401 asks for, each a whole `WWW-Authenticate` value; empty where switched off.
@@ -94,6 +97,13 @@ impl Site {
         let whole = rest.is_empty() || rest.starts_with('/');
         let host = self.best(host)?.0;
         whole.then_some((host, prefix.len()))
+    }
+
+    /// Tells whether the site is one of the host's, further down than these segments lead.
+    fn is_below(&self, host: &str, front: &PathSegments<'_>) -> bool {
+        let prefix = self.prefix.trim_end_matches('/').split('/').skip(1);
+        let further = prefix.clone().count() > front.len();
+        further && front.iter().zip(prefix).all(|it| it.0 == it.1) && self.best(host).is_some()
     }
 
     fn best(&self, host: &str) -> Option<(usize, &str)> {
@@ -164,6 +174,16 @@ impl Platforms {
     /// Gives all of them, in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Platform>> {
         self.all.iter()
+    }
+
+    /// Tells whether these segments settle which platform the request belongs to, however what follows them is read.
+    #[must_use]
+    pub fn settled_by(&self, request: &RequestView<'_>, front: &PathSegments<'_>) -> bool {
+        request.route_platform.is_some()
+            || request.host().is_ok_and(|host| {
+                let mut all = self.all.iter();
+                !all.any(|it| it.site.is_below(&host, front))
+            })
     }
 
     /// Finds the platform that the request belongs to.

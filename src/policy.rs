@@ -24,6 +24,9 @@ use crate::policy::tunnel::MethodOverride;
 use crate::request::RequestView;
 use crate::trace::{Fit, PassedOver, Step, Trace};
 
+/// Why a path that has several readings is refused.
+pub const UNCLEAR: &str = "readers could take the path for different things";
+
 /// What an identity may do beyond what it carries, and how requests are read for the rules.
 #[derive(Clone, Debug, Default)]
 pub struct Extras {
@@ -174,6 +177,13 @@ impl Policy {
         self.token_marks.iter().map(String::as_str)
     }
 
+    /// Reads the front of a path that has several readings, where a rule may take it all the same.
+    #[must_use]
+    pub fn front<'p>(&self, path: &'p str) -> Option<PathSegments<'p>> {
+        let unclear = self.rules.iter().any(|it| it.rest_unclear);
+        unclear.then(|| PathSegments::front(path)).flatten()
+    }
+
     /// Gives the header that names the account acted for, where the platform has one.
     #[must_use]
     pub fn account_header(&self) -> Option<&str> {
@@ -251,6 +261,9 @@ impl Policy {
             let rule = &self.rules[index];
             let verdict = if rule.issue && !self.extras.issuing {
                 Err(PassedOver::NothingIssued)
+            } else if path.is_open() && rule.has_headers(request) && !rule.takes_open(params) {
+                // It takes one reading and not another, so from here on nobody knows which rule comes first.
+                Ok(Err(Denial::new(Reason::Path, UNCLEAR).into()))
             } else if rule.matches(request, path, params) {
                 Ok(self.judge(rule, params, asking))
             } else {
@@ -279,7 +292,10 @@ impl Policy {
             });
             verdict.ok().map(|it| it.map(|()| rule))
         });
-        let no_rule = || Denial::new(Reason::NoRule, "no rule matches the request");
+        let no_rule = || match path.is_open() {
+            true => Denial::new(Reason::Path, UNCLEAR),
+            false => Denial::new(Reason::NoRule, "no rule matches the request"),
+        };
         verdict.unwrap_or_else(|| Err(no_rule().into()))
     }
 
@@ -365,6 +381,10 @@ mod tests {
             { "paths": ["/tree/{account}/**"], "relation": "own_or_descendant_account" },
             { "paths": ["/gold"], "claims": { "tier": { "equals": "gold" } } },
             { "name": "anything", "methods": ["GET", "OPTIONS"], "paths": ["/any/**"] },
+            { "paths": ["/files/secret/**"], "methods": ["PUT"], "roles_any": ["admin"] },
+            { "name": "files", "paths": ["/files/{owner}/**"], "methods": ["GET", "PUT"], "rest_unclear": true },
+            { "name": "all files", "paths": ["/files/**"], "methods": ["GET"], "rest_unclear": true },
+            { "name": "a file", "paths": ["/docs/{name}/**"], "methods": ["GET"] },
         ]))
         .unwrap();
         let extras = Extras {
@@ -424,7 +444,8 @@ mod tests {
             headers: headers.collect(),
             ..RequestView::default()
         };
-        let path = PathSegments::parse(path).unwrap();
+        let read = PathSegments::parse(path).ok();
+        let path = read.or_else(|| policy().front(path)).expect("a front");
         let permit = policy().admit(&view, &path, identity.map(Arc::new), facts, &Untraced)?;
         Ok(permit.rule().to_owned())
     }
@@ -472,6 +493,32 @@ mod tests {
         check("GET /any/x", Some(identity()), Ok("anything"));
         check("OPTIONS /any/x\norigin: https://a", None, Ok("rules[0]"));
         check("OPTIONS /any/x", None, Err(Reason::Missing));
+    }
+
+    #[test]
+    fn what_is_unclear_falls_to_the_rule_that_takes_it_where_no_reading_falls_to_another() {
+        let known =
+            |request: &str, want: Result<&str, Reason>| check(request, Some(identity()), want);
+        known("GET /files/u/a/b", Ok("files"));
+        known("GET /files/u/a%2Fb", Ok("files"));
+        known("PUT /files/u//a;b", Ok("files"));
+        known("GET /files/u/a%2Fb?verb=PUT", Ok("files"));
+        check("GET /files/u/a%2Fb", None, Err(Reason::Missing));
+        // `a/b` would fall to another rule than `a%2Fb`.
+        known("GET /files/a%2Fb", Err(Reason::Path));
+        known("PUT /files/secret%2Fx", Err(Reason::Path));
+        known("PUT /files/secret/a%2Fb", Err(Reason::Path));
+        known("GET /files/secret/a%2Fb", Ok("files"));
+        known("GET /files/secret/a%2Fb?verb=PUT", Err(Reason::Path));
+        // Nobody says that these may be unclear.
+        known("GET /docs/x/a%2Fb", Err(Reason::Path));
+        known("GET /public/a;b", Err(Reason::Path));
+        known("GET /files%2Fu/a", Err(Reason::Path));
+        known("GET /nowhere/a%2Fb", Err(Reason::Path));
+        known(
+            "OPTIONS /files/u/a%2Fb\norigin: https://a",
+            Err(Reason::Path),
+        );
     }
 
     #[test]

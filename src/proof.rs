@@ -37,6 +37,8 @@ struct Inner {
     queue: Semaphore,
     /// What an unknown user's password is compared with, so that it takes as long as a known one's.
     decoy: String,
+    #[cfg(test)]
+    computed: std::sync::atomic::AtomicU64,
 }
 
 /// What to do where the queue is full.
@@ -70,6 +72,8 @@ impl Prover {
             cores: Semaphore::new(at_once),
             queue: Semaphore::new(at_once * (QUEUE_PER_CORE + 1)),
             decoy: hash(&unguessable)?,
+            #[cfg(test)]
+            computed: Default::default(),
         })))
     }
 
@@ -90,6 +94,20 @@ impl Prover {
         Ok(self.prove(password, phc, Patience::Refuse).await? && known)
     }
 
+    /// Tells the same without memory: it is computed each time, and not remembered.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn password_afresh(
+        &self,
+        password: &Secret,
+        phc: Option<&str>,
+    ) -> Result<bool, Fault> {
+        let known = phc.is_some();
+        let phc = phc.unwrap_or(&self.0.decoy).to_owned();
+        Ok(self.compute(password, phc, Patience::Refuse).await? && known)
+    }
+
     /// Tells the same for provisioning, which waits for its turn however long.
     ///
     /// # Errors
@@ -104,23 +122,43 @@ impl Prover {
         if self.0.proofs.contains_key(&key.as_u128()) {
             return Ok(true);
         }
-        let password = password.clone();
-        let proven = self
-            .on_the_pool(patience, move || {
-                let parsed =
-                    PasswordHash::new(&phc).map_err(|_| pool("a stored hash is not PHC"))?;
-                match Argon2::default().verify_password(password.expose(), &parsed) {
-                    Ok(()) => Ok(true),
-                    Err(password_hash::Error::PasswordInvalid) => Ok(false),
-                    Err(_) => Err(pool("a stored hash cannot be computed")),
-                }
-            })
-            .await?;
+        let proven = self.compute(password, phc, patience).await?;
         // What did not match is not remembered: guesses would push out what did.
         if proven {
             self.0.proofs.insert(key.as_u128(), ());
         }
         Ok(proven)
+    }
+
+    async fn compute(
+        &self,
+        password: &Secret,
+        phc: String,
+        patience: Patience,
+    ) -> Result<bool, Fault> {
+        let password = password.clone();
+        let verify = move || {
+            let parsed = PasswordHash::new(&phc).map_err(|_| pool("a stored hash is not PHC"))?;
+            match Argon2::default().verify_password(password.expose(), &parsed) {
+                Ok(()) => Ok(true),
+                Err(password_hash::Error::PasswordInvalid) => Ok(false),
+                Err(_) => Err(pool("a stored hash cannot be computed")),
+            }
+        };
+        self.on_the_pool(patience, verify).await
+    }
+
+    /// How many hashes were computed.
+    #[cfg(test)]
+    pub(crate) fn computed(&self) -> u64 {
+        self.0.computed.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    /// Leaves no place for anybody to wait in, as long as what it gives is held.
+    #[cfg(test)]
+    pub(crate) fn fill(&self) -> impl Drop + '_ {
+        let all = u32::try_from(self.0.queue.available_permits()).unwrap();
+        self.0.queue.try_acquire_many(all).unwrap()
     }
 
     /// Hashes a password for the store: Argon2id with the OWASP minimum (19 MiB, 2 passes), as PHC.
@@ -175,6 +213,10 @@ impl Prover {
             .acquire()
             .await
             .map_err(|_| pool("the pool is closed"))?;
+        #[cfg(test)]
+        self.0
+            .computed
+            .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         tokio::task::spawn_blocking(work)
             .await
             .map_err(|_| pool("a hash was aborted"))?

@@ -49,11 +49,12 @@ impl fmt::Debug for RequestView<'_> {
 }
 
 impl<'a> RequestView<'a> {
-    /// Gives the host in lower case, without port and trailing dot.
+    /// Gives the host in lower case, without port.
     ///
     /// # Errors
     /// A denial (400) for an authority that readers could take for different hosts: a list, user
-    /// information, spaces, several ports.
+    /// information, spaces, several ports, a dot at the end (Envoy takes `a.example.` for another
+    /// virtual host than `a.example`, and resolvers do not).
     pub fn host(&self) -> Result<Cow<'a, str>, Denial> {
         let refused = || Denial::bad_request("the host is not one host name");
         let name = match self.authority.strip_prefix('[') {
@@ -73,7 +74,6 @@ impl<'a> RequestView<'a> {
                 None => self.authority,
             },
         };
-        let name = name.strip_suffix('.').unwrap_or(name);
         let plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'-' | b'_' | b':');
         if !name.bytes().all(plain) || name.split('.').any(str::is_empty) && !name.is_empty() {
             return Err(refused());
@@ -293,7 +293,6 @@ mod tests {
     fn a_host_is_read_one_way_or_refused() {
         host("API.example.com", Some("api.example.com"));
         host("api.example.com:8443", Some("api.example.com"));
-        host("api.example.com.", Some("api.example.com"));
         host("[::1]:80", Some("::1"));
         host("", Some(""));
         for bad in [
@@ -306,6 +305,9 @@ mod tests {
             "[::1",
             "[x]",
             "a..b",
+            "api.example.com.",
+            "api.example.com.:443",
+            ".",
             "a/b",
         ] {
             host(bad, None);

@@ -45,7 +45,7 @@ use crate::request::RequestView;
 
 pub use asking::Allowance;
 pub(crate) use asking::{Asker, RawAllowance};
-pub(crate) use login::by_password;
+pub(crate) use login::{by_password, read_nobody};
 pub(crate) use open::{earlier, generations, open_account, open_linked, open_user};
 pub use places::{Source, parse_places};
 pub(crate) use places::{challenge_of, find, is_lower_hex};

@@ -4,7 +4,11 @@
 //! that a taken port is told at once; they answer when the directory is filled, and are ready once
 //! the store was reached. On stop, health says so first, then connections are let finish.
 
+pub mod accept;
 mod attempts;
+pub mod bounds;
+pub mod grpc;
+pub mod http;
 mod joining;
 pub mod listeners;
 pub mod opening;
@@ -20,7 +24,6 @@ use thiserror::Error;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tonic::server::NamedService;
-use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -32,7 +35,7 @@ use crate::current::Current;
 use crate::decision::Fault;
 use crate::directory::check::CheckError;
 use crate::document::Problem;
-use crate::envoy::{CheckServer, DESCRIPTORS, Door};
+use crate::envoy::{CheckServer, Door};
 use crate::issue;
 use crate::issue::core::Core;
 use crate::serve::attempts::{count_attempts, write_attempts};
@@ -49,10 +52,6 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// How long to wait before an unreachable store is asked again; doubled up to 64 times.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
-
-/// Where tonic gives up on a message, in bytes. Far above what is read (`envoy::MAX_MESSAGE_BYTES`),
-/// so that too large a message is ours to deny: a gRPC error is an allow under `failure_mode_allow`.
-const MAX_FRAME_BYTES: usize = 64 * 1024 * 1024;
 
 /// Why the service did not start.
 #[derive(Debug, Error)]
@@ -161,7 +160,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     };
     let issuing = places.issuing.clone();
     let readiness = Readiness::default();
-    let (health, routes) = routes(door).await?;
+    let (health, routes) = grpc::routes(door)?;
     let control = places.control.clone();
     let http = HttpRouters {
         admin: admin::router(
@@ -305,23 +304,4 @@ impl Running {
             }
         });
     }
-}
-
-async fn routes(door: Door) -> Result<(HealthReporter, Router), StartError> {
-    let (health, health_service) = tonic_health::server::health_reporter();
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
-    // Tools of before 2023 ask for this version only.
-    let old_reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1alpha()?;
-    let routes = tonic::transport::Server::builder()
-        .add_service(CheckServer::new(door).max_decoding_message_size(MAX_FRAME_BYTES))
-        .add_service(health_service)
-        .add_service(reflection)
-        .add_service(old_reflection);
-    Ok((health, routes))
 }

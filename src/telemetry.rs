@@ -94,6 +94,12 @@ struct IssuedLabels {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct LegacyLabels {
+    platform: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct ReloadLabels {
     outcome: &'static str,
 }
@@ -114,6 +120,7 @@ pub struct Metrics {
     issued: Family<IssuedLabels, Counter>,
     forgotten: Counter,
     audit_dropped: Counter,
+    legacy: Family<LegacyLabels, Counter>,
     cache_entries: Family<CacheLabels, Gauge>,
     store_durations: Family<OperationLabels, Histogram, fn() -> Histogram>,
     watch_up: Gauge,
@@ -136,6 +143,7 @@ impl Default for Metrics {
             issued: Family::default(),
             forgotten: Counter::default(),
             audit_dropped: Counter::default(),
+            legacy: Family::default(),
             cache_entries: Family::default(),
             store_durations: Family::new_with_constructor(histogram),
             watch_up: Gauge::default(),
@@ -176,6 +184,11 @@ impl Default for Metrics {
             "audit_dropped",
             "Lines of the audit that were not written",
             metrics.audit_dropped.clone(),
+        );
+        registry.register(
+            "legacy_credentials",
+            "Weaker forms of passwords that were met as the password came by",
+            metrics.legacy.clone(),
         );
         registry.register(
             "cache_entries",
@@ -265,6 +278,16 @@ impl Metrics {
     /// Counts lines of the audit that are not written.
     pub fn count_audit_dropped(&self, lines: u64) {
         self.audit_dropped.inc_by(lines);
+    }
+
+    /// Counts a user with a weaker form of a password, met as the password came by, and whether that was
+    /// `replaced` or `left`.
+    pub fn count_legacy(&self, platform: &str, outcome: &'static str) {
+        let labels = LegacyLabels {
+            platform: platform.to_owned(),
+            outcome,
+        };
+        self.legacy.get_or_create(&labels).inc();
     }
 
     /// Notes how long an operation of the store took.

@@ -8,7 +8,8 @@
 //!
 //! A platform may also have a token bucket, which every attempt takes from, failed or not. It
 //! belongs to this process alone, as it is full again within seconds. Attempts under way may yet fail,
-//! so of each process no more are let begin than may still fail: many at once are no way round.
+//! so of each process no more guesses are let begin than may still fail: many at once are no way
+//! round. Where an attempt is limited for what it costs, so many may be under way.
 
 mod bucket;
 pub mod settings;
@@ -102,14 +103,14 @@ impl Known {
         if let Some(left) = self.left(limits, now) {
             return Err(left);
         }
-        let limit = u64::from(limits.failures);
         let failed = self.failed.as_ref();
         let failed = failed.filter(|it| it.counter.ends().saturating_mul(1000) > now);
         let sum = failed.map_or(0, Failed::sum);
-        let crowded = limits
-            .under_way
-            .is_some_and(|it| self.trying >= u64::from(it));
-        if crowded || sum.saturating_add(self.trying) >= limit {
+        let most = match limits.under_way {
+            Some(most) => u64::from(most),
+            None => u64::from(limits.failures).saturating_sub(sum),
+        };
+        if self.trying >= most {
             return Err(MOMENT);
         }
         if let Some(bucket) = limits.bucket {

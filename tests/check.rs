@@ -19,6 +19,7 @@ mod check {
     mod key_sets;
     mod neighbours;
     mod operations;
+    mod pitfalls;
     mod reload;
     mod spoofs;
 }

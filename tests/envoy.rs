@@ -9,6 +9,7 @@ mod support;
 
 /// In `tests/envoy/`.
 mod envoy {
+    mod advisories;
     mod assertions;
     mod attacks;
     mod bad_logins;
@@ -33,6 +34,7 @@ mod envoy {
     mod opentact;
     mod opentact_auth;
     mod paths;
+    mod readings;
     mod redis;
     mod security;
     mod sessions;

@@ -329,29 +329,3 @@ fn the_readme_names_every_reason_with_its_status() {
         assert!(row.contains(&format!("`{name}`")), "{name} is not in {row}");
     }
 }
-
-#[test]
-fn the_readme_tells_the_limits_that_hold() {
-    let readme = read("README.md");
-    for (name, value) in [
-        (
-            "credential::MAX_CREDENTIAL_BYTES",
-            portcullis::credential::MAX_CREDENTIAL_BYTES,
-        ),
-        ("directory::MAX_HINTS", portcullis::directory::MAX_HINTS),
-        ("document::MAX_BYTES", portcullis::document::MAX_BYTES),
-        (
-            "policy::path::MAX_PATH_BYTES",
-            portcullis::policy::path::MAX_PATH_BYTES,
-        ),
-        (
-            "policy::path::MAX_SEGMENTS",
-            portcullis::policy::path::MAX_SEGMENTS,
-        ),
-        ("issue::MAX_BODY_BYTES", portcullis::issue::MAX_BODY_BYTES),
-        ("store::VALUE_BYTES_MAX", portcullis::store::VALUE_BYTES_MAX),
-    ] {
-        let row = format!("| `{name}` | {value} |");
-        assert!(readme.contains(&row), "README.md has no row {row}");
-    }
-}

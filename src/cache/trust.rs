@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use moka::sync::Cache as Moka;
+
 use crate::cache::ahead::Renewal;
 use crate::cache::{Cache, Inner, Outcome, milliseconds};
 use crate::credential::Fingerprint;
@@ -22,7 +24,24 @@ fn is_new(begun: u64, now: u64) -> bool {
     now.checked_sub(begun).is_some_and(|it| it < UNTOLD)
 }
 
+/// For how long after it was verified a credential is known to be nobody's invention.
+const GOOD: Duration = Duration::from_hours(1);
+
+pub(super) fn kept_good(capacity: u64) -> Moka<u128, ()> {
+    Moka::builder()
+        .max_capacity(capacity)
+        .time_to_live(GOOD)
+        .build()
+}
+
 impl Cache {
+    /// Tells whether the credential was good when it was verified last, within an hour: whoever presents
+    /// it has not made it up. It may be good no more, and admits nobody.
+    #[must_use]
+    pub fn was_good(&self, key: Fingerprint) -> bool {
+        self.0.good.contains_key(&key.as_u128())
+    }
+
     /// Gives whose the credential was, although that is known no more: where the store fails, word of changes
     /// may be lost for a while longer than it is relied on otherwise. Never what has expired or is known to have
     /// changed, and never what another server is asked about.

@@ -26,8 +26,18 @@ pub fn login_key(name: &[u8]) -> Cow<'_, [u8]> {
 /// `login@domain:domain:password`.
 #[must_use]
 pub fn ha1b(login: &str, domain: &str, password: &Secret) -> Secret {
-    let mut hash = Md5::new();
-    hash.update(format!("{login}@{domain}:{domain}:"));
+    hex_hash::<Md5>(&format!("{login}@{domain}:{domain}:"), password)
+}
+
+/// Gives the hexadecimal hash of `username:password` with the name in lower case, as KAZOO makes
+/// it (`kzd_module_utils:pass_hashes/2`).
+pub(crate) fn user_hash<H: Digest>(login: &str, password: &Secret) -> Secret {
+    hex_hash::<H>(&format!("{}:", login.to_lowercase()), password)
+}
+
+fn hex_hash<H: Digest>(before: &str, password: &Secret) -> Secret {
+    let mut hash = H::new();
+    hash.update(before);
     hash.update(password.expose());
     let mut hex = String::new();
     for byte in hash.finalize() {

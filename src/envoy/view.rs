@@ -32,7 +32,9 @@ pub fn view(message: &[u8]) -> Result<RequestView<'_>, Denial> {
         return Err(Denial::bad_request(detail));
     };
     // RFC 9110 §9.1. A rule without methods takes any, so this is where one that is none is refused.
-    if http.method.is_empty() || !http.method.bytes().all(is_token_byte) {
+    // So is one in lower case, since many upstreams read `delete` as `DELETE`, which a rule does not.
+    let is_method = |it: u8| is_token_byte(it) && !it.is_ascii_lowercase();
+    if http.method.is_empty() || !http.method.bytes().all(is_method) {
         return Err(Denial::bad_request("the CheckRequest names no method"));
     }
     let (path, query) = http.path.split_once('?').unwrap_or((http.path, ""));

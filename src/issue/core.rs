@@ -5,8 +5,8 @@
 //! token only under the generations of the records that it was read from, is said here once.
 
 mod lasting;
+mod limits;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -34,7 +34,7 @@ use crate::platform::refusal::{self, Circumstances, Refusal};
 use crate::platform::{Platform, Platforms};
 use crate::telemetry::Metrics;
 use crate::telemetry::audit::Audit;
-use crate::throttle::{Attempt, Throttle, Trying};
+use crate::throttle::Throttle;
 
 /// What the endpoints of all platforms share. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -155,71 +155,6 @@ impl Core {
     /// Begins to read for one answer.
     pub(super) fn reads(&self, asked: &Asked) -> Reads {
         Reads::begin(self.directory(), &asked.platform.name)
-    }
-
-    /// Lets `verify` judge a login at `targets`, unless too many have failed at one of them from the
-    /// same address, or may yet fail. One that it denies counts as failed at each.
-    ///
-    /// # Errors
-    /// The throttle's denial, or why `verify` gives none.
-    pub(super) async fn log_in<T>(
-        &self,
-        asked: &Asked,
-        targets: &[String],
-        verify: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
-        let address = asked.context.client_address;
-        self.limited(asked, address, targets, verify).await
-    }
-
-    /// The same from all addresses together, for what only whoever has the first factor can try.
-    ///
-    /// # Errors
-    /// As there.
-    pub(super) async fn try_second_factor<T>(
-        &self,
-        asked: &Asked,
-        user: &str,
-        verify: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
-        let target = format!("second factor of {user}");
-        self.limited(asked, None, &[target], verify).await
-    }
-
-    async fn limited<T>(
-        &self,
-        asked: &Asked,
-        address: Option<IpAddr>,
-        targets: &[String],
-        verify: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
-        let (platform, throttle) = (&*asked.platform, &self.0.parts.throttle);
-        let attempts = targets.iter().map(|target| Attempt {
-            platform: &platform.name,
-            address,
-            target,
-        });
-        // Where one is refused, those before it end here.
-        let asked = attempts.map(|it| throttle.ask(&platform.throttle, &it));
-        let trying = asked.collect::<Result<Vec<_>, _>>()?;
-        let verdict = verify.await;
-        // What is shut was named by whoever may name it.
-        let failed = |it: &Failure| matches!(it, Failure::Denied(it) if it.status() == 401);
-        if verdict.as_ref().is_err_and(failed) {
-            trying.into_iter().for_each(Trying::failed);
-        }
-        verdict
-    }
-
-    /// Tells what the last login at `target` has cost its client, and what is left: KAZOO's `tokens`.
-    pub(super) fn tokens(&self, asked: &Asked, target: &str) -> (u32, u32) {
-        let attempt = Attempt {
-            platform: &asked.platform.name,
-            address: asked.context.client_address,
-            target,
-        };
-        let limits = &asked.platform.throttle;
-        self.0.parts.throttle.tokens(limits, &attempt)
     }
 
     /// Mints a token (RFC 7519).

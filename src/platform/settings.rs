@@ -89,7 +89,7 @@ pub struct RawPlatform {
     /// from the peppers.
     #[serde(default)]
     hmac_key_files: Vec<String>,
-    /// How many attempts at the platform's logins may fail.
+    /// How many attempts at the platform's logins and schemes may fail.
     #[serde(default)]
     throttle: Option<RawLimits>,
     /// Where a client may name another method.
@@ -255,6 +255,7 @@ pub fn build(
         assertion: raw.assertion,
         issue: raw.issue,
         hmac,
+        of_scheme: throttle.of_scheme(),
         throttle: throttle.into(),
         https,
         site: Site {

@@ -72,7 +72,8 @@ impl Matcher {
 
     /// Offers every row that takes `method` and `path` to `accept`, with the rule's place, until it gives something.
     ///
-    /// The smallest rule comes first; the rows of one rule come in the order in which they were built.
+    /// The smallest rule comes first; the rows of one rule come in the order in which they were built. Of an open path
+    /// ([`PathSegments::is_open`]) every row is offered that takes some path which begins so.
     pub fn first<'a, T>(
         &'a self,
         method: &str,
@@ -80,7 +81,8 @@ impl Matcher {
         mut accept: impl FnMut(usize, &Params<'a>) -> Option<T>,
     ) -> Option<T> {
         let mut candidates = Vec::new();
-        self.root.walk(path.as_slice(), &mut |node, at_end| {
+        let (segments, open) = (path.as_slice(), path.is_open());
+        self.root.walk(segments, open, &mut |node, at_end| {
             candidates.extend(&node.tails);
             if at_end {
                 candidates.extend(&node.ends);
@@ -114,6 +116,13 @@ impl<'a> Params<'a> {
         let Self { entry, path } = *self;
         let captures = entry.captures.iter();
         captures.filter_map(|(name, depth)| Some((name.as_ref(), path.get(*depth)?)))
+    }
+
+    /// Tells whether the segments that were read settle the pattern, whatever follows them.
+    #[must_use]
+    pub fn takes_any_rest(&self) -> bool {
+        let front = self.entry.pattern.strip_suffix("/**");
+        front.is_some_and(|it| it.matches('/').count() <= self.path.len())
     }
 
     /// Gives the pattern that matched, as it was written.
@@ -178,14 +187,34 @@ impl Node {
         }
     }
 
-    /// Shows `visit` every node that the front of `path` leads to, and whether the path ends there.
-    fn walk<'n>(&'n self, path: &[Cow<'_, str>], visit: &mut impl FnMut(&'n Self, bool)) {
+    /// Shows `visit` every node that the front of `path` leads to, and whether the path ends there; of an open path also
+    /// those where it could end.
+    fn walk<'n>(
+        &'n self,
+        path: &[Cow<'_, str>],
+        open: bool,
+        visit: &mut impl FnMut(&'n Self, bool),
+    ) {
         visit(self, path.is_empty());
-        if let Some((segment, rest)) = path.split_first() {
-            for child in self.children(segment) {
-                child.walk(rest, visit);
+        match path.split_first() {
+            Some((segment, rest)) => {
+                for child in self.children(segment) {
+                    child.walk(rest, open, visit);
+                }
             }
+            None if open => {
+                for child in self.all_children() {
+                    child.walk(path, open, visit);
+                }
+            }
+            None => {}
         }
+    }
+
+    fn all_children(&self) -> impl Iterator<Item = &Self> {
+        let prefixes = self.prefixes.values().flat_map(HashMap::values);
+        let literals = self.literals.values();
+        literals.chain(prefixes).chain(self.any.as_deref())
     }
 
     fn children(&self, segment: &str) -> impl Iterator<Item = &Self> {
@@ -448,7 +477,9 @@ mod tests {
     fn visited(matcher: &Matcher, path: &str) -> usize {
         let path = PathSegments::parse(path).expect("one reading");
         let mut visited = 0;
-        matcher.root.walk(path.as_slice(), &mut |_, _| visited += 1);
+        matcher
+            .root
+            .walk(path.as_slice(), false, &mut |_, _| visited += 1);
         visited
     }
 

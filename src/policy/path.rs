@@ -5,8 +5,12 @@
 //! comparable servers were of this kind. So a path of more than one reading is refused, and what is left has
 //! exactly one: a list of decoded segments.
 //!
+//! Only where a rule says that the rest is the upstream's own is the front of another path read (`front.rs`).
+//!
 //! Nothing is repaired here, save that one trailing slash is dropped. Query strings are not read here: the caller
 //! cuts the path at the first `?`.
+
+mod front;
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -26,8 +30,8 @@ const ESCAPED_DOTS: [&str; 4] = ["%2e", "%2e%2e", "%2e.", ".%2e"];
 
 /// The decoded segments of a path that has only one reading.
 ///
-/// `/` has none; `/a/` has the same one as `/a`. No segment is empty, `.` or `..`, and none holds `/`, `\`, `%`, `;`
-/// or an ASCII control character.
+/// `/` has none; `/a/` has the same one as `/a`. No segment is empty, none ends in a dot, begins or ends in a space,
+/// or holds `/`, `\`, `%`, `;`, `?`, `#` or an ASCII control character.
 ///
 /// ```
 /// use portcullis::policy::path::{PathProblem, PathSegments};
@@ -38,7 +42,11 @@ const ESCAPED_DOTS: [&str; 4] = ["%2e", "%2e%2e", "%2e.", ".%2e"];
 /// # Ok::<(), PathProblem>(())
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct PathSegments<'p>(Vec<Cow<'p, str>>);
+pub struct PathSegments<'p> {
+    segments: Vec<Cow<'p, str>>,
+    /// Whether more follows, which is not read.
+    open: bool,
+}
 
 impl<'p> PathSegments<'p> {
     /// Reads `path`: Envoy's `:path` up to the first `?`, as it came, of any content.
@@ -51,7 +59,7 @@ impl<'p> PathSegments<'p> {
         }
         let rest = path.strip_prefix('/').ok_or(PathProblem::NotAbsolute)?;
         if rest.is_empty() {
-            return Ok(Self(Vec::new()));
+            return Ok(Self::whole(Vec::new()));
         }
         let mut segments = Vec::with_capacity(USUAL_SEGMENTS);
         let mut unread = Some(rest.strip_suffix('/').unwrap_or(rest));
@@ -63,36 +71,49 @@ impl<'p> PathSegments<'p> {
             segments.push(segment);
             unread = after;
         }
-        Ok(Self(segments))
+        Ok(Self::whole(segments))
+    }
+
+    fn whole(segments: Vec<Cow<'p, str>>) -> Self {
+        Self {
+            segments,
+            open: false,
+        }
+    }
+
+    /// Tells whether this is only the front of a path, whose rest readers could take for different things.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open
     }
 
     /// Gives the segments as a slice.
     #[must_use]
     pub fn as_slice(&self) -> &[Cow<'p, str>] {
-        &self.0
+        &self.segments
     }
 
     /// Gives the segment at `index`, counted from 0; `None` past the end.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&str> {
-        self.0.get(index).map(Cow::as_ref)
+        self.segments.get(index).map(Cow::as_ref)
     }
 
     /// Tells whether the path is `/`.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.segments.is_empty()
     }
 
     /// Walks the segments from left to right.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(Cow::as_ref)
+        self.segments.iter().map(Cow::as_ref)
     }
 
     /// Counts the segments.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.segments.len()
     }
 }
 
@@ -116,7 +137,16 @@ fn read_segment(text: &str) -> Result<(Cow<'_, str>, Option<&str>), PathProblem>
         raw if escaped => Cow::Owned(decode(raw)?),
         raw => Cow::Borrowed(raw),
     };
+    if is_trimmed(&segment) {
+        return Err(PathProblem::Trimmed);
+    }
     Ok((segment, text.get(end + 1..)))
+}
+
+/// Tells whether readers could drop something at an end of a decoded segment: file systems of Windows drop dots and
+/// spaces behind a name, and many readers trim.
+pub(crate) fn is_trimmed(segment: &str) -> bool {
+    segment.ends_with(['.', ' ']) || segment.starts_with(' ')
 }
 
 /// Accepts the bytes that may stand in a path as they are. Wider than `pchar` (RFC 3986 §3.3) by `"<>[]^{|}` and the
@@ -164,8 +194,10 @@ fn unescape(high: u8, low: u8) -> Result<u8, PathProblem> {
         _ => return Err(PathProblem::BadEscape),
     };
     match byte {
+        b'#' => Err(PathProblem::Fragment),
         b'%' => Err(PathProblem::EscapedPercent),
         b'/' => Err(PathProblem::EscapedSlash),
+        b'?' => Err(PathProblem::Query),
         b';' => Err(PathProblem::Semicolon),
         b'\\' => Err(PathProblem::Backslash),
         // Unreserved, RFC 3986 §2.3.
@@ -196,7 +228,7 @@ pub enum PathProblem {
     EscapedSlash,
     /// An escape that RFC 3986 §2.3 has no need of, such as `%61`: another path to readers that do not decode.
     EscapedUnreserved,
-    /// `#`: some readers cut the path there.
+    /// `#` or `%23`: some readers cut the path there, some of them once they have decoded it.
     Fragment,
     /// A byte above 127 as it is: its encoding is anyone's guess.
     NonAscii,
@@ -204,7 +236,7 @@ pub enum PathProblem {
     NotAbsolute,
     /// Escapes that are not UTF-8 once decoded.
     NotUtf8,
-    /// `?`: the caller did not cut the query off.
+    /// `%3f`: a reader that decodes first cuts the path there. Or `?`, where the caller did not cut the query off.
     Query,
     /// `;` or `%3b`: some readers drop what follows in the segment.
     Semicolon,
@@ -214,6 +246,8 @@ pub enum PathProblem {
     TooLong,
     /// More than [`MAX_SEGMENTS`].
     TooManySegments,
+    /// A segment that ends in a dot, or has a space at an end: some readers drop it.
+    Trimmed,
 }
 
 impl PathProblem {
@@ -237,15 +271,22 @@ impl PathProblem {
             Self::EscapedUnreserved => {
                 "the path escapes a letter, digit or one of -._~: send it as it is"
             }
-            Self::Fragment => "the path holds a #: leave the fragment out",
+            Self::Fragment => {
+                "the path holds a #, or one escaped: leave the fragment out, and avoid it in names"
+            }
             Self::NonAscii => "the path holds bytes beyond ascii: send their utf-8 percent-encoded",
             Self::NotAbsolute => "the path does not start with /: send an absolute path",
             Self::NotUtf8 => "the path holds escapes that are not utf-8: encode names as utf-8",
-            Self::Query => "the path holds a ?: send the query after the path",
+            Self::Query => {
+                "the path holds a ?, or one escaped: send the query after the path, and avoid it in names"
+            }
             Self::Semicolon => "the path holds a semicolon: send parameters in the query",
             Self::Space => "the path holds a space: send %20",
             Self::TooLong => "the path is too long: send at most 8192 bytes",
             Self::TooManySegments => "the path has too many segments: send at most 64",
+            Self::Trimmed => {
+                "the path holds a segment with a dot or a space at its end: avoid them in names"
+            }
         }
     }
 }
@@ -284,9 +325,8 @@ mod tests {
             ("/a/b", &["a", "b"]),
             ("/v2/accounts/4b8f/", &["v2", "accounts", "4b8f"]),
             ("/A/a", &["A", "a"]),
-            ("/...", &["..."]),
             ("/.well-known/jwks.json", &[".well-known", "jwks.json"]),
-            ("/..a/b..", &["..a", "b.."]),
+            ("/..a/b..c", &["..a", "b..c"]),
             ("/a:b@c+d,e=f&g!h$i'(j)*", &["a:b@c+d,e=f&g!h$i'(j)*"]),
             ("/{id}/[1]/a|b/\"<>^`", &["{id}", "[1]", "a|b", "\"<>^`"]),
             ("/a%20b", &["a b"]),
@@ -295,7 +335,6 @@ mod tests {
             ("/%2b14155550100", &["+14155550100"]),
             ("/caf%C3%A9/caf%c3%a9", &["café", "café"]),
             ("/%F0%9F%94%91", &["🔑"]),
-            ("/%20.", &[" ."]),
         ];
         for (path, want) in table {
             check(path, Ok(want));
@@ -345,6 +384,16 @@ mod tests {
             ("/..;/a", PathProblem::Semicolon),
             ("/a#b", PathProblem::Fragment),
             ("/a?b", PathProblem::Query),
+            ("/a%3Fb", PathProblem::Query),
+            ("/a%3f/../b", PathProblem::Query),
+            ("/a%23b", PathProblem::Fragment),
+            ("/...", PathProblem::Trimmed),
+            ("/a./b", PathProblem::Trimmed),
+            ("/a/b..", PathProblem::Trimmed),
+            ("/a%20/b", PathProblem::Trimmed),
+            ("/%20a", PathProblem::Trimmed),
+            ("/%20", PathProblem::Trimmed),
+            ("/%20.", PathProblem::Trimmed),
             ("/%", PathProblem::BadEscape),
             ("/a%", PathProblem::BadEscape),
             ("/a%2", PathProblem::BadEscape),

@@ -31,6 +31,9 @@ pub struct RawRule {
     /// Segments of which none may stand in what `**` takes, for it to match: names that an
     /// upstream understands wherever they stand.
     pub rest_without: Vec<String>,
+    /// What `**` takes is the upstream's own, and may be what readers could take for different things
+    /// (`a%2Fb`, `a;b`, `100%25`); else such a path is a 400. Nothing may lead out of what stands before `**`.
+    pub rest_unclear: bool,
     /// `public`: no credential is needed; a bad one is denied all the same.
     pub allow: Option<Allow>,
     /// Schemes it accepts, by their names in the platform; absent: any of the platform.
@@ -107,6 +110,7 @@ pub(super) struct Rule {
     pub(super) claims: Conditions,
     pub(super) with_headers: Vec<String>,
     pub(super) rest_without: Vec<String>,
+    pub(super) rest_unclear: bool,
     pub(super) relation: Option<Relation>,
     pub(super) issue: bool,
 }
@@ -123,6 +127,7 @@ impl Rule {
             claims: raw.claims,
             with_headers: raw.with_headers,
             rest_without: raw.rest_without,
+            rest_unclear: raw.rest_unclear,
             relation: raw.relation,
             issue: raw.issue,
         }
@@ -140,11 +145,18 @@ impl Rule {
         let mut rest = path.iter().skip(before_rest);
         let unwanted = !self.rest_without.is_empty()
             && rest.any(|it| self.rest_without.iter().any(|name| name == it));
-        !unwanted
-            && self
-                .with_headers
-                .iter()
-                .all(|it| request.headers.contains(it))
+        !unwanted && self.has_headers(request)
+    }
+
+    /// Tells whether the headers are there without which the rule does not match.
+    pub(super) fn has_headers(&self, request: &RequestView<'_>) -> bool {
+        let mut named = self.with_headers.iter();
+        named.all(|it| request.headers.contains(it))
+    }
+
+    /// Tells whether the rule takes an open path ([`PathSegments::is_open`]) however the rest is read.
+    pub(super) fn takes_open(&self, params: &Params<'_>) -> bool {
+        self.rest_unclear && params.takes_any_rest()
     }
 
     pub(super) fn demands(&self) -> Demands {

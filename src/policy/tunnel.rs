@@ -36,7 +36,10 @@ impl MethodOverride {
             .headers
             .iter()
             .map(|it| Ok(request.headers.single_unmistakable(it)?.map(Cow::Borrowed)));
-        let query = self.query.iter().map(|it| request.query.single(it));
+        let query = self
+            .query
+            .iter()
+            .map(|it| request.query.single_unmistakable(it));
         for found in headers.chain(query) {
             let Some(method) = found.map_err(|_: Denial| unclear_method())? else {
                 continue;

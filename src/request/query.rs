@@ -50,6 +50,32 @@ impl<'a> Query<'a> {
             .filter(move |it| decodes_to(it, name))
     }
 
+    /// As [`Query::single`], for a parameter that a verdict depends on beyond who is calling, and that upstreams
+    /// may find where it is not: in another letter case, behind a `;` or a second `?`, or as a member of a list (`name[]`).
+    ///
+    /// # Errors
+    /// As there, and for a look-alike.
+    pub fn single_unmistakable(&self, name: &str) -> Result<Option<Cow<'a, str>>, Denial> {
+        let pieces = self.0.iter().flat_map(|(key, value)| {
+            let behind = value.split([';', '?']).skip(1);
+            let before = key.split([';', '?']);
+            // The whole key is what `single` looks at.
+            before.map(|it| (it, *key)).chain(behind.map(|it| (it, "")))
+        });
+        let alike = |(piece, whole): (&str, &str)| {
+            let spelling = piece.split(['=', '[']).next().unwrap_or_default();
+            let decoded = decode_parameter(spelling).unwrap_or_default();
+            let decoded = decoded.split(['[', '\0']).next().unwrap_or_default().trim();
+            decoded.eq_ignore_ascii_case(name) && !decodes_to(whole, name)
+        };
+        if pieces.into_iter().any(alike) {
+            return Err(malformed(
+                "a query parameter's name can be taken for another's",
+            ));
+        }
+        self.single(name)
+    }
+
     /// Gives the parameter's one value, decoded; `None` where it is absent or empty.
     ///
     /// # Errors
@@ -139,6 +165,38 @@ mod tests {
         parameter("jwt=%zz", Err(Reason::Malformed));
         parameter("jwt=%00", Err(Reason::Malformed));
         parameter("jwt=%ff", Err(Reason::Malformed));
+    }
+
+    #[test]
+    fn a_parameter_that_decides_has_no_look_alike() {
+        for unmistakable in [
+            "",
+            "verb=PUT",
+            "a=1&%76erb=PUT&b",
+            "verbs=1&a=verb",
+            "a;b=verb",
+        ] {
+            let query = Query::parse(unmistakable);
+            assert!(query.single_unmistakable("verb").is_ok(), "{unmistakable}");
+        }
+        for alike in [
+            "VERB=PUT",
+            "v%45rb=PUT",
+            "a=1;verb=PUT",
+            "a;verb=PUT",
+            "verb=GET;verb=PUT",
+            "verb;a=1",
+            "verb[]=PUT",
+            "verb%5B0%5D=PUT",
+            "+verb=PUT",
+            "verb%00=PUT",
+            "a=1?verb=PUT",
+            "?verb=PUT",
+            "verb=GET&Verb=PUT",
+        ] {
+            let query = Query::parse(alike);
+            assert!(query.single_unmistakable("verb").is_err(), "{alike}");
+        }
     }
 
     #[test]

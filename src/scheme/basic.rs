@@ -23,7 +23,7 @@ use crate::document::{Document, Problem};
 use crate::request::RequestView;
 use crate::scheme::{
     Base64, Budget, Challenge, Context, Kind, Reading, Scheme, StoredForm, Verified, by_password,
-    find, is_lower_hex, open_user,
+    find, is_lower_hex, open_user, read_nobody,
 };
 
 /// The row of [`crate::scheme::ALL`].
@@ -174,6 +174,8 @@ async fn by_hash(index: Index, credential: &Credential, reads: &Reads) -> Result
             Err(Denial::new(Reason::Conflict, "several users have this hash").into())
         }
         (None, _) => {
+            // A user who may not get in is found, and answered alike after the same reads.
+            read_nobody(reads).await?;
             Err(Denial::new(Reason::Unknown, "no user of the account has this hash").into())
         }
     }

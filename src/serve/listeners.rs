@@ -1,19 +1,23 @@
 //! The listeners: bound first, served later, ended together.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio_stream::wrappers::UnixListenerStream;
-use tonic::transport::server::{Router, TcpIncoming};
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::Router;
 
 use crate::config::{Config, ListenAddress};
 use crate::control::{ControlSocket, Served};
 use crate::current::Current;
 use crate::serve::StartError;
+use crate::serve::accept::{HTTP2_PREFACE, Source, accept};
+use crate::serve::http::{self, ended};
 
 /// Bound sockets, not yet served.
 #[derive(Debug)]
@@ -104,34 +108,23 @@ impl Listeners {
     pub fn serve(
         self,
         routes: &Router,
-        http: HttpRouters,
+        routers: HttpRouters,
         served: Current<Served>,
         stopped: &watch::Receiver<bool>,
     ) -> JoinSet<()> {
-        let end = || {
-            let mut stopped = stopped.clone();
-            async move {
-                let _ = stopped.wait_for(|it| *it).await;
-            }
-        };
+        let end = || ended(stopped.clone());
         let mut tasks = JoinSet::new();
         for listener in self.tcp {
-            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-            let served = routes.clone().serve_with_incoming_shutdown(incoming, end());
-            tasks.spawn(async { tell_end(served.await) });
+            serve_grpc(&mut tasks, listener, routes, stopped);
         }
         for listener in self.unix {
-            let incoming = UnixListenerStream::new(listener);
-            let served = routes.clone().serve_with_incoming_shutdown(incoming, end());
-            tasks.spawn(async { tell_end(served.await) });
+            serve_grpc(&mut tasks, listener, routes, stopped);
         }
         if let Some(listener) = self.admin {
-            let served = axum::serve(listener, http.admin).with_graceful_shutdown(end());
-            tasks.spawn(async { tell_end(served.await) });
+            tasks.spawn(http::serve(listener, routers.admin, stopped.clone()));
         }
         if let Some(listener) = self.issue {
-            let served = axum::serve(listener, http.issue).with_graceful_shutdown(end());
-            tasks.spawn(async { tell_end(served.await) });
+            tasks.spawn(http::serve(listener, routers.issue, stopped.clone()));
         }
         if let Some(control) = self.control {
             tasks.spawn(control.serve(served, end()));
@@ -149,10 +142,27 @@ pub struct HttpRouters {
     pub issue: axum::Router,
 }
 
-fn tell_end<E: std::fmt::Display>(result: Result<(), E>) {
-    if let Err(error) = result {
-        tracing::error!("a listener ended: {error}");
-    }
+fn serve_grpc<S: Source>(
+    tasks: &mut JoinSet<()>,
+    source: S,
+    routes: &Router,
+    stopped: &watch::Receiver<bool>,
+) {
+    let (accepted, incoming) = mpsc::channel(1);
+    tasks.spawn(accept(
+        source,
+        HTTP2_PREFACE,
+        accepted,
+        ended(stopped.clone()),
+    ));
+    let incoming = ReceiverStream::new(incoming).map(Ok::<_, Infallible>);
+    let end = ended(stopped.clone());
+    let served = routes.clone().serve_with_incoming_shutdown(incoming, end);
+    tasks.spawn(async {
+        if let Err(error) = served.await {
+            tracing::error!("a listener ended: {error}");
+        }
+    });
 }
 
 async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -14,6 +14,7 @@ use crate::credential::Fingerprinter;
 use crate::directory::file::replace::Filled;
 use crate::directory::file::{DirectoryFile, Forms};
 use crate::directory::operations::Operations;
+use crate::directory::upgrades::Upgrades;
 use crate::directory::{self, Directory, spread};
 use crate::explain::Explainer;
 use crate::gate::Gate;
@@ -95,6 +96,7 @@ impl Base {
     #[must_use]
     pub(super) fn under(&self, config: &Config) -> Self {
         let directory = self.directory.under(config.store.peppers.clone());
+        let directory = directory.upgrading(upgrades(config, &self.metrics));
         Self {
             cache: self.cache.before(directory.clone()),
             throttle: self.throttle.before(directory.clone()),
@@ -202,6 +204,7 @@ pub async fn open(
         let records = file.replace(&directory, &mut filled, forms).await?.records;
         tracing::info!(records, "the directory is filled");
     }
+    let directory = directory.upgrading(upgrades(&config, metrics));
     let base = Base {
         cache: Cache::new(config.cache, directory.clone()),
         throttle: Throttle::new(directory.clone(), fingerprinter.clone(), ATTEMPTS_KNOWN),
@@ -273,6 +276,15 @@ async fn open_store(
             (Arc::new(redis), Some(login))
         }
     })
+}
+
+fn upgrades(config: &Config, metrics: &Arc<Metrics>) -> Upgrades {
+    let names = config.platforms.iter().map(|it| it.name.to_string());
+    let needed = names.map(|it| {
+        let forms = forms(&config.platforms, &it);
+        (it, forms)
+    });
+    Upgrades::new(needed.collect(), Arc::clone(metrics))
 }
 
 /// The forms of passwords that a platform's schemes and logins verify against; others are not stored.

@@ -14,12 +14,24 @@ use crate::store::{Cursor, DeleteIf, Page, PutIf, Sink, Store, StoreError};
 pub(crate) struct Cut {
     inner: Arc<dyn Store>,
     writes_left: AtomicUsize,
+    then: fn() -> StoreError,
 }
 
 impl Cut {
     pub(crate) fn after(writes: usize, inner: Arc<dyn Store>) -> Self {
-        let writes_left = AtomicUsize::new(writes);
-        Self { inner, writes_left }
+        Self {
+            inner,
+            writes_left: AtomicUsize::new(writes),
+            then: dead,
+        }
+    }
+
+    /// Passes none on, since that is forbidden.
+    pub(crate) fn forbidding(inner: Arc<dyn Store>) -> Self {
+        Self {
+            then: || StoreError::Forbidden("no permissions".to_owned()),
+            ..Self::after(0, inner)
+        }
     }
 
     fn write(&self) -> Result<(), StoreError> {
@@ -27,7 +39,7 @@ impl Cut {
         let left = self
             .writes_left
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
-        left.map(|_| ()).map_err(|_| dead())
+        left.map(|_| ()).map_err(|_| (self.then)())
     }
 }
 

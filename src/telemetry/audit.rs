@@ -80,7 +80,7 @@ impl Share {
         let whole = Self::ALL.0 as f64;
         (0.0..=1.0)
             .contains(&part)
-            .then(|| Self((part * whole) as u128))
+            .then_some(Self((part * whole) as u128))
     }
 
     /// Tells whether it takes the decision of this number.

@@ -8,6 +8,14 @@ use serde::Deserialize;
 /// The longest window: a day, after which nobody remembers why they wait.
 const MAX_WINDOW_SECONDS: u64 = 86_400;
 
+/// How many credentials of one client may be under way at once at one scheme: a quarter of all that are
+/// verified at once.
+const UNDER_WAY: u32 = 1024;
+
+/// How many passwords of one client are hashed or wait for that at once: less than half of those that
+/// may where there are two cores.
+const HASHED_AT_ONCE: u32 = 8;
+
 /// How much a platform lets be tried.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
@@ -17,7 +25,8 @@ pub struct Limits {
     pub window: Duration,
     /// What attempts take from, whether they fail or not; `None`: nothing.
     pub bucket: Option<Bucket>,
-    /// How many attempts may be under way at once in this process; `None`: as many as may still fail.
+    /// How many attempts may be under way at once in this process, whatever comes of them; `None`: as
+    /// many as may still fail.
     pub under_way: Option<u32>,
 }
 
@@ -43,6 +52,15 @@ impl Default for Bucket {
     }
 }
 
+impl Limits {
+    /// Gives the same where each attempt has a password hashed.
+    #[must_use]
+    pub fn hashing(self) -> Self {
+        let under_way = Some(HASHED_AT_ONCE);
+        Self { under_way, ..self }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         RawLimits::default().into()
@@ -61,6 +79,31 @@ pub struct RawLimits {
     pub window_seconds: u64,
     /// What attempts take from, whether they fail or not; `null`: nothing.
     pub bucket: Option<Bucket>,
+    /// How many credentials from one client may turn out to be nobody's at one scheme; `null`: any
+    /// number. What is known to be good is not touched.
+    pub scheme: Option<RawOfScheme>,
+}
+
+/// How many credentials from one client (an IPv4 address, a /64 of IPv6) may turn out to be nobody's at
+/// one scheme.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawOfScheme {
+    /// How many in a window before the others of that window are refused, unless they were good lately.
+    pub failures: u32,
+    /// How long a window is, 86400 at most.
+    pub window_seconds: u64,
+}
+
+impl Default for RawOfScheme {
+    /// Some devices with a key that is good no more, behind one address, do not reach it: each is looked
+    /// up twelve times a minute at most.
+    fn default() -> Self {
+        Self {
+            failures: 300,
+            window_seconds: 60,
+        }
+    }
 }
 
 impl Default for RawLimits {
@@ -69,6 +112,7 @@ impl Default for RawLimits {
             failures: 20,
             window_seconds: 300,
             bucket: None,
+            scheme: Some(RawOfScheme::default()),
         }
     }
 }
@@ -85,6 +129,17 @@ impl From<RawLimits> for Limits {
 }
 
 impl RawLimits {
+    /// Gives how many credentials of one client may be nobody's at one scheme; `None`: any number.
+    #[must_use]
+    pub fn of_scheme(&self) -> Option<Limits> {
+        self.scheme.map(|it| Limits {
+            failures: it.failures,
+            window: Duration::from_secs(it.window_seconds),
+            bucket: None,
+            under_way: Some(UNDER_WAY),
+        })
+    }
+
     /// Tells of limits that could not be meant, each at its key.
     pub fn check(&self, complain: &mut impl FnMut(&str, &str)) {
         if self.failures == 0 {
@@ -92,6 +147,14 @@ impl RawLimits {
         }
         if !(1..=MAX_WINDOW_SECONDS).contains(&self.window_seconds) {
             complain("/window_seconds", "from 1 to 86400 (a day)");
+        }
+        if let Some(it) = self.scheme {
+            if it.failures == 0 {
+                complain("/scheme/failures", "must be above 0: nobody could get in");
+            }
+            if !(1..=MAX_WINDOW_SECONDS).contains(&it.window_seconds) {
+                complain("/scheme/window_seconds", "from 1 to 86400 (a day)");
+            }
         }
         let Some(bucket) = self.bucket else { return };
         if bucket.cost == 0 || bucket.cost > bucket.size {

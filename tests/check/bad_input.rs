@@ -121,6 +121,14 @@ async fn requests_that_no_reader_is_sure_of_are_refused_however_their_headers_co
         ("no path", path(""), 400, BAD_REQUEST),
         ("no path but a query", path("?a"), 400, BAD_REQUEST),
         ("an asterisk", path("*"), 403, NEUTRAL_403),
+        // CVE-2026-33186 (grpc-go): no rule that denies was about such a path.
+        ("no slash at the front", path("rest/user"), 403, NEUTRAL_403),
+        (
+            "no slash at the front, and dots",
+            path("./rest/user"),
+            403,
+            NEUTRAL_403,
+        ),
         (
             "an authority",
             path("opentact.example.com:443"),
@@ -177,6 +185,13 @@ async fn requests_that_no_reader_is_sure_of_are_refused_however_their_headers_co
         ),
         ("a host of 64 KiB", host(&long), 403, NEUTRAL_403),
         ("no method", method(""), 400, NEUTRAL_400),
+        (
+            "a method in lower case, which some upstreams read in upper case",
+            method("get"),
+            400,
+            NEUTRAL_400,
+        ),
+        ("a method in mixed case", method("Get"), 400, NEUTRAL_400),
         ("a NUL in the method", method("GET\0"), 400, NEUTRAL_400),
         (
             "a line break in the method",

@@ -187,6 +187,7 @@ async fn hang(server: &Server, endpoint: &Endpoint, peers: &[&str]) -> (usize, V
     (reached, statuses)
 }
 
+/// CVE-2025-25207, CVE-2025-25208 (Authorino): the many callbacks of one starved all.
 #[tokio::test]
 async fn an_endpoint_that_hangs_is_asked_about_so_many_at_once_and_no_more() {
     let endpoint = Endpoint::start();
@@ -198,6 +199,7 @@ async fn an_endpoint_that_hangs_is_asked_about_so_many_at_once_and_no_more() {
     assert!((1..=32).contains(&reached), "{reached} at once");
 }
 
+/// CVE-2025-25207, CVE-2025-25208 (Authorino), by one client instead of one configuration.
 #[tokio::test]
 async fn one_address_has_a_quarter_of_the_places_and_leaves_the_others_to_the_others() {
     let endpoint = Endpoint::start();

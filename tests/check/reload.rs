@@ -50,7 +50,7 @@ store: {{ directory_file: directory.yaml }}
 check: {{ deadline_ms: 20000 }}
 client_address: {{ from: peer }}
 platforms:
-  - {{ name: a, hosts: [a], schemes: {{ {} }}, rules: [{rules}], throttle: {{ failures: 1000 }} }}
+  - {{ name: a, hosts: [a], schemes: {{ {} }}, rules: [{rules}], throttle: {{ failures: 1000, scheme: null }} }}
   - {{ name: b, hosts: [b], schemes: {{ {KEY} }}, rules: [{RULE}] }}
 "#,
         schemes.join(", ")

@@ -26,7 +26,8 @@ platforms:
     challenge: false
     account_header: x-account
     issue: { dialect: crossbar }
-    throttle: { failures: 20, window_seconds: 300, bucket: { size: 100, per_second: 10, cost: 35 } }
+    throttle:
+      { failures: 20, window_seconds: 300, bucket: { size: 100, per_second: 10, cost: 35 }, scheme: { failures: 300, window_seconds: 60 } }
     method_override: { headers: [x-verb], query: [verb] }
     role_scopes: { admin: ["a:b"] }
     identity_headers: { user: x-caller }
@@ -62,6 +63,7 @@ fn the_schema_knows_every_key_and_no_other() {
         "/platforms/0/issue/nmae",
         "/platforms/0/throttle/nmae",
         "/platforms/0/throttle/bucket/nmae",
+        "/platforms/0/throttle/scheme/nmae",
         "/platforms/0/identity_headers/nmae",
         "/platforms/0/assertion/nmae",
     ] {

@@ -20,6 +20,7 @@ fn public() -> Request {
     Request::new("GET", "/public/a").header("host", MINE)
 }
 
+/// Authorino #649: a timeout in the pipeline was an allow.
 #[tokio::test]
 async fn a_server_that_cannot_decide_in_time_denies_even_where_envoy_would_let_failures_pass() {
     // No password is verified within a millisecond.

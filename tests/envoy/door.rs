@@ -41,6 +41,7 @@ async fn ask(listener: SocketAddr, method: &str, target: &str, contexts: &[&str]
     answer.status
 }
 
+/// CVE-2024-47616 (Pomerium): an internal token was taken without its purpose being looked at.
 pub(crate) async fn a_context_opens_the_request_that_it_was_made_for_and_no_other(world: &World) {
     // Its marked requests go to an upstream, where they are seen.
     let upstream = Upstream::start();

@@ -70,6 +70,8 @@ impl Envoy {
             check_timeout: Duration::from_secs(1),
             failure_mode_allow: false,
             normalize_paths: false,
+            edge: false,
+            ignore_ports: false,
             hosts: Vec::new(),
             routes: Vec::new(),
             issue: None,
@@ -131,7 +133,9 @@ pub struct Builder {
     check_timeout: Duration,
     failure_mode_allow: bool,
     normalize_paths: bool,
-    hosts: Vec<(String, Value)>,
+    edge: bool,
+    ignore_ports: bool,
+    hosts: Vec<(String, Value, Option<SocketAddr>)>,
     routes: Vec<(String, SocketAddr)>,
     issue: Option<SocketAddr>,
     tls: Option<Tls>,
@@ -198,8 +202,35 @@ impl Builder {
             .iter()
             .map(|(key, value)| ((*key).to_owned(), json!(value)));
         self.hosts
-            .push((domain.to_owned(), Value::Object(extensions.collect())));
+            .push((domain.to_owned(), Value::Object(extensions.collect()), None));
         self
+    }
+
+    /// As [`Builder::host`], and its requests go elsewhere than to the upstream.
+    pub fn host_at(
+        self,
+        domain: &str,
+        context_extensions: &[(&str, &str)],
+        to: SocketAddr,
+    ) -> Self {
+        let mut builder = self.host(domain, context_extensions);
+        if let Some(host) = builder.hosts.last_mut() {
+            host.2 = Some(to);
+        }
+        builder
+    }
+
+    /// Makes Envoy believe nothing that a client says about its address and scheme, as at the edge.
+    pub fn edge(self) -> Self {
+        Self { edge: true, ..self }
+    }
+
+    /// Makes Envoy look for a host's virtual host without the port that the client named.
+    pub fn ignore_ports(self) -> Self {
+        Self {
+            ignore_ports: true,
+            ..self
+        }
     }
 
     /// Routes a path prefix elsewhere than to the upstream, on every host: to the issuing listener, for one.

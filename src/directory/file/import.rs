@@ -7,7 +7,6 @@
 //! key that is replaced takes along what was got with it, as in KAZOO
 //! (`reset_identity_secret_on_rehash`).
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use md5::Md5;
@@ -18,6 +17,7 @@ use crate::credential::Secret;
 use crate::decision::{Dependency, Fault};
 use crate::directory::file::entries::{AccountEntry, KeyEntry, UserEntry};
 use crate::directory::file::{DirectoryFile, Existing, Forms, Imported};
+use crate::directory::names::user_hash;
 use crate::directory::pepper::Digest;
 use crate::directory::records::{Account, ApiKey, User};
 use crate::directory::writing::{Record, Written};
@@ -324,20 +324,6 @@ async fn password_hash(
         return Ok(old);
     }
     prover.hash_password(password).await
-}
-
-/// Gives the hexadecimal hash of `username:password` with the name in lower case, as KAZOO makes
-/// it (`kzd_module_utils:pass_hashes/2`).
-fn user_hash<H: sha1::Digest>(login: &str, password: &Secret) -> Secret {
-    let mut hash = H::new();
-    hash.update(login.to_lowercase());
-    hash.update(b":");
-    hash.update(password.expose());
-    let mut hex = String::new();
-    for byte in hash.finalize() {
-        write!(hex, "{byte:02x}").expect("a string takes everything");
-    }
-    Secret::new(hex.into_bytes())
 }
 
 #[cfg(test)]

@@ -67,7 +67,8 @@ pub(super) async fn by_user(core: &Core, asked: &Asked) -> Result<Answer, Failur
     let targets = form.targets();
     let reads = core.reads(asked);
     let verdict = core.log_in(asked, &targets, form.verify(core, asked, &reads));
-    finish(core, asked, &targets, &reads, verdict.await).await
+    let verdict = core.at_anybody(asked, false, verdict).await;
+    finish(core, asked, &targets, &reads, verdict).await
 }
 
 /// Logs an account in.
@@ -92,7 +93,8 @@ pub(super) async fn by_key(core: &Core, asked: &Asked) -> Result<Answer, Failure
     let targets = ["an account's key".to_owned()];
     let reads = core.reads(asked);
     let verify = verify_key(core, asked, &key, &reads);
-    let verdict = core.log_in(asked, &targets, verify).await;
+    let verdict = core.log_in(asked, &targets, verify);
+    let verdict = core.at_anybody(asked, false, verdict).await;
     finish(core, asked, &targets, &reads, verdict).await
 }
 

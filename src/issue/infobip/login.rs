@@ -61,7 +61,8 @@ async fn try_in(
         let opened = open_user(&asked.platform.name, "", user, &reads).await?;
         Ok(opened.identity)
     };
-    core.log_in(asked, &targets, verify).await
+    let verdict = core.log_in(asked, &targets, verify);
+    core.at_anybody(asked, true, verdict).await
 }
 
 /// Counts a login that failed.

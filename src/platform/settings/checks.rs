@@ -28,10 +28,14 @@ pub(super) fn check_names(settings: &Document, raw: &RawPlatform, problems: &mut
         if host.parse::<std::net::Ipv6Addr>().is_ok() {
             continue;
         }
-        if name.is_empty() || !name.bytes().all(plain) || name.starts_with('.') {
+        if name.is_empty()
+            || !name.bytes().all(plain)
+            || name.starts_with('.')
+            || name.ends_with('.')
+        {
             complain(
                 &format!("/hosts/{index}"),
-                "a host is a name, `*.suffix` or `*`, without port",
+                "a host is a name, `*.suffix` or `*`, without port and without a dot at its end",
             );
         }
     }
@@ -124,6 +128,18 @@ pub(super) fn check_rules(
             complain(
                 "/rest_without",
                 "every path of the rule needs to end in `/**`",
+            );
+        }
+        if rule.rest_unclear && !rule.paths.iter().all(|it| it.ends_with("/**")) {
+            complain(
+                "/rest_unclear",
+                "every path of the rule needs to end in `/**`",
+            );
+        }
+        if rule.rest_unclear && (rule.issue || !rule.rest_without.is_empty()) {
+            complain(
+                "/rest_unclear",
+                "what may be unclear is read by nobody here: leave out `issue` and `rest_without`",
             );
         }
         let names_account = |it: &String| it.split('/').any(|segment| segment == "{account}");

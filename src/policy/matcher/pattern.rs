@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::policy::path::MAX_SEGMENTS;
+use crate::policy::path::{MAX_SEGMENTS, is_trimmed};
 
 /// A pattern taken apart.
 #[derive(Debug, Default)]
@@ -74,6 +74,8 @@ impl<'a> Pattern<'a> {
             _ if literal.contains('*') => Err(PatternProblem::MisplacedStar),
             _ if literal.contains(['{', '}']) => Err(PatternProblem::MisplacedBrace),
             ("", _) => Ok(Step::Any),
+            (_, true) if literal.starts_with(' ') => Err(PatternProblem::Trimmed),
+            (_, false) if is_trimmed(literal) => Err(PatternProblem::Trimmed),
             (_, true) => Ok(Step::Prefix(literal)),
             (_, false) => Ok(Step::Literal(literal)),
         }
@@ -130,6 +132,8 @@ pub enum PatternProblem {
     ParamName(String),
     /// More segments than a path may have ([`MAX_SEGMENTS`]).
     TooManySegments,
+    /// A dot at the end of a segment, or a space at an end of it.
+    Trimmed,
 }
 
 impl fmt::Display for PatternProblem {
@@ -161,6 +165,9 @@ impl fmt::Display for PatternProblem {
                 )
             }
             Self::TooManySegments => write!(f, "use at most {MAX_SEGMENTS} segments"),
+            Self::Trimmed => f.write_str(
+                "a segment with a dot or a space at its end never matches: leave it out",
+            ),
         }
     }
 }
@@ -184,7 +191,8 @@ mod tests {
             "/a/{id}/b/{other-id}/*",
             "/openapi*",
             "/.well-known/*",
-            "/...",
+            "/..a*",
+            "/v1.*",
             "/café/a b",
             "/a:b@c+d",
             &deepest,
@@ -215,6 +223,10 @@ mod tests {
             ("/a?b=c", PatternProblem::Character('?')),
             ("/a#b", PatternProblem::Character('#')),
             ("/a\\b", PatternProblem::Character('\\')),
+            ("/...", PatternProblem::Trimmed),
+            ("/a./b", PatternProblem::Trimmed),
+            ("/a /b", PatternProblem::Trimmed),
+            ("/ a*", PatternProblem::Trimmed),
             ("/a\nb", PatternProblem::Character('\n')),
             ("/{a;b}", PatternProblem::Character(';')),
             ("/**/a", PatternProblem::MisplacedTail),

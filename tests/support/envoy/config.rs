@@ -16,7 +16,10 @@ impl Builder {
             cluster("upstream", &socket_address(self.upstream)),
         ];
         if let Some(issue) = self.issue {
-            clusters.push(cluster("issue", &socket_address(issue)));
+            clusters.push(issue_cluster(issue));
+        }
+        for (index, (_, _, to)) in self.hosts.iter().enumerate() {
+            clusters.extend(to.map(|it| cluster(&format!("host_{index}"), &socket_address(it))));
         }
         for (index, (_, to)) in self.routes.iter().enumerate() {
             clusters.push(cluster(&format!("route_{index}"), &socket_address(*to)));
@@ -47,7 +50,11 @@ impl Builder {
             "stat_prefix": name,
             "normalize_path": self.normalize_paths,
             "merge_slashes": self.normalize_paths,
-            "route_config": { "virtual_hosts": self.virtual_hosts() },
+            "use_remote_address": self.edge,
+            "route_config": {
+                "ignore_port_in_host_matching": self.ignore_ports,
+                "virtual_hosts": self.virtual_hosts(),
+            },
             "access_log": [access_log()],
             "http_filters": [
                 self.ext_authz(encode_raw_headers),
@@ -88,15 +95,19 @@ impl Builder {
         let mut hosts: Vec<_> = self
             .hosts
             .iter()
-            .map(|(domain, context)| self.virtual_host(domain, context))
+            .enumerate()
+            .map(|(index, (domain, context, to))| {
+                let own = to.map(|_| format!("host_{index}"));
+                self.virtual_host(domain, context, own.as_deref().unwrap_or("upstream"))
+            })
             .collect();
-        if self.hosts.iter().all(|(domain, _)| domain != "*") {
-            hosts.push(self.virtual_host("*", &json!({})));
+        if self.hosts.iter().all(|it| it.0 != "*") {
+            hosts.push(self.virtual_host("*", &json!({}), "upstream"));
         }
         hosts
     }
 
-    fn virtual_host(&self, domain: &str, context_extensions: &Value) -> Value {
+    fn virtual_host(&self, domain: &str, context_extensions: &Value, cluster: &str) -> Value {
         let mut routes: Vec<_> = self
             .routes
             .iter()
@@ -109,7 +120,7 @@ impl Builder {
             issue["match"]["headers"] = json!([marked]);
             routes.insert(0, issue);
         }
-        routes.push(route("/", "upstream"));
+        routes.push(route("/", cluster));
         json!({
             "name": domain,
             "domains": [domain],
@@ -160,6 +171,19 @@ fn transport_socket(tls: &Tls, require_client_certificate: bool) -> Value {
 
 fn route(prefix: &str, cluster: &str) -> Value {
     json!({ "match": { "prefix": prefix }, "route": { "cluster": cluster } })
+}
+
+/// Where idle connections are closed before the server does it.
+fn issue_cluster(address: SocketAddr) -> Value {
+    let mut cluster = cluster("issue", &socket_address(address));
+    cluster["typed_extension_protocol_options"] = json!({
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "common_http_protocol_options": { "idle_timeout": "5s" },
+            "explicit_http_config": { "http_protocol_options": {} },
+        },
+    });
+    cluster
 }
 
 fn cluster(name: &str, address: &Value) -> Value {

@@ -1,0 +1,215 @@
+//! Accepted connections: how many there are at once, and how long a peer may do nothing where it is
+//! waited for.
+//!
+//! It knows no protocol. A peer that is gone without a word is found by the protocols: by pings on
+//! gRPC, by the time that a head may take on HTTP.
+
+use std::future::Future;
+use std::io::{self, ErrorKind, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Sleep, sleep};
+use tonic::transport::server::Connected;
+
+/// How many connections a listener has at once. An Envoy opens one for each of its workers over gRPC.
+/// Further ones wait to be accepted, so that whoever is connected is served on.
+pub const MAX_CONNECTIONS: usize = 1024;
+
+/// How long a peer may take to say what it speaks, where that is fixed (HTTP/2).
+pub const MAX_GREETING_SECONDS: u64 = 5;
+
+/// How long a peer may take nothing of what is written to it.
+pub const MAX_STALL_SECONDS: u64 = 10;
+
+/// What an HTTP/2 client says first, in bytes (RFC 9113 §3.4).
+pub const HTTP2_PREFACE: usize = 24;
+
+/// How long to wait where nothing can be accepted: out of file descriptors, for one. It would spin.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where connections come from.
+pub trait Source: Send + Sync + 'static {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Connected + Send + Unpin + 'static;
+
+    /// Gives the next one.
+    fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Source for TcpListener {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<TcpStream> {
+        let (stream, _) = self.accept().await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}
+
+impl Source for UnixListener {
+    type Stream = UnixStream;
+
+    async fn next(&self) -> io::Result<UnixStream> {
+        Ok(self.accept().await?.0)
+    }
+}
+
+/// Accepts until `end` is over or nobody takes what is accepted, then closes the listener. `greeting` is
+/// how many bytes each peer must send within [`MAX_GREETING_SECONDS`].
+pub async fn accept<S: Source>(
+    source: S,
+    greeting: usize,
+    accepted: mpsc::Sender<Guarded<S::Stream>>,
+    end: impl Future<Output = ()>,
+) {
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let accepting = async {
+        let mut is_told = false;
+        while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+            let stream = match source.next().await {
+                Ok(stream) => {
+                    is_told = false;
+                    stream
+                }
+                Err(error) if is_of_the_peer(&error) => continue,
+                Err(error) => {
+                    if !is_told {
+                        tracing::warn!("a listener cannot accept, and tries on: {error}");
+                    }
+                    is_told = true;
+                    sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            let guarded = Guarded::new(stream, greeting, slot);
+            if accepted.send(guarded).await.is_err() {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        () = end => {}
+        () = accepting => {}
+    }
+}
+
+/// Whether a connection could not be accepted because its peer was gone already.
+fn is_of_the_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::InvalidInput
+            | ErrorKind::NotConnected
+    )
+}
+
+/// A connection that ends where its peer does nothing for too long, and counts until it is dropped.
+#[derive(Debug)]
+pub struct Guarded<S> {
+    stream: S,
+    /// How many bytes of the greeting are to come, and until when.
+    greeting: Option<(usize, Pin<Box<Sleep>>)>,
+    /// Since when nothing is taken of what is written, if so.
+    stalled: Option<Pin<Box<Sleep>>>,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl<S> Guarded<S> {
+    fn new(stream: S, greeting: usize, slot: OwnedSemaphorePermit) -> Self {
+        let patience = || Box::pin(sleep(Duration::from_secs(MAX_GREETING_SECONDS)));
+        Self {
+            stream,
+            greeting: (greeting > 0).then(|| (greeting, patience())),
+            stalled: None,
+            _slot: slot,
+        }
+    }
+
+    /// Passes on what came of writing, unless nothing has come of it for too long.
+    fn written<T>(
+        &mut self,
+        polled: Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.stalled = None;
+            return polled;
+        }
+        let stall = || Box::pin(sleep(Duration::from_secs(MAX_STALL_SECONDS)));
+        let stalled = self.stalled.get_or_insert_with(stall);
+        stalled
+            .as_mut()
+            .poll(context)
+            .map(|()| Err(ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let Some((missing, until)) = &mut self.greeting else {
+            return polled;
+        };
+        if polled.is_pending() {
+            let over = until.as_mut().poll(context);
+            return over.map(|()| Err(ErrorKind::TimedOut.into()));
+        }
+        *missing = missing.saturating_sub(buffer.filled().len() - before);
+        if *missing == 0 {
+            self.greeting = None;
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.written(polled, context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.written(polled, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl<S: Connected> Connected for Guarded<S> {
+    type ConnectInfo = S::ConnectInfo;
+
+    fn connect_info(&self) -> Self::ConnectInfo {
+        self.stream.connect_info()
+    }
+}

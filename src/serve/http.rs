@@ -1,0 +1,67 @@
+//! Plain HTTP/1.1 for the admin and the issue listener, within bounds.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::serve::accept::{Guarded, accept};
+
+/// How long a head may take to arrive; also how long a connection may stand idle before it.
+pub const MAX_HEAD_SECONDS: u64 = 10;
+
+/// The largest head, in bytes: twice what an Envoy lets pass by default, since it brings the context.
+pub const MAX_HEAD_BYTES: usize = 128 * 1024;
+
+/// How many header lines a head may have: an Envoy lets 100 pass by default, and adds some.
+pub const MAX_HEAD_LINES: usize = 256;
+
+/// Serves until `stopped` says so; answers under way are finished.
+pub async fn serve(listener: TcpListener, router: Router, stopped: watch::Receiver<bool>) {
+    let (accepted, mut incoming) = mpsc::channel(1);
+    let mut connections = JoinSet::new();
+    connections.spawn(accept(listener, 0, accepted, ended(stopped.clone())));
+    loop {
+        tokio::select! {
+            connection = incoming.recv() => match connection {
+                Some(connection) => {
+                    connections.spawn(serve_one(connection, router.clone(), stopped.clone()));
+                }
+                None => break,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+async fn serve_one(connection: Guarded<TcpStream>, router: Router, stopped: watch::Receiver<bool>) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(MAX_HEAD_SECONDS))
+        .max_headers(MAX_HEAD_LINES)
+        .max_buf_size(MAX_HEAD_BYTES);
+    let service = TowerToHyperService::new(router);
+    let mut served = pin!(http.serve_connection(TokioIo::new(connection), service));
+    let result = tokio::select! {
+        result = &mut served => result,
+        () = ended(stopped) => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!("a connection ended: {error}");
+    }
+}
+
+/// Waits until it is to end.
+pub async fn ended(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|it| *it).await;
+}
