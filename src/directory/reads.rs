@@ -21,6 +21,7 @@ use crate::directory::records::{Account, ApiKey, User};
 use crate::directory::writing::Record;
 use crate::directory::{Directory, Index, store_fault};
 use crate::proof::Prover;
+use crate::store::KEY_BYTES_MAX;
 
 /// How many accounts may stand in one line, the lowest included.
 pub const MAX_LINEAGE: usize = 16;
@@ -223,6 +224,10 @@ impl Reads {
         &self,
         key: String,
     ) -> Result<Option<T>, Fault> {
+        // Nothing has so long a name, and what a client calls so is no fault of ours.
+        if key.len() > KEY_BYTES_MAX {
+            return Ok(None);
+        }
         Ok(self.records(vec![key]).await?.pop().flatten())
     }
 
@@ -386,5 +391,14 @@ mod tests {
                 "{changes}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn who_is_called_by_more_than_any_record_is_nobody_and_no_fault() {
+        let bench = Bench::new();
+        let reads = Reads::begin(&bench.directory, "p");
+        let id = "4".repeat(KEY_BYTES_MAX);
+        assert_eq!(reads.lineage(&id).await, Ok(Vec::new()));
+        assert_eq!(reads.user(&id).await, Ok(None));
     }
 }

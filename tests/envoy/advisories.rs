@@ -32,8 +32,8 @@ use crate::support::client::{Request, exchange};
 use crate::support::envoy::Envoy;
 use crate::support::introspection::{CLIENT_ID, CLIENT_SECRET};
 use crate::support::sample::{
-    AS_MY_ADMIN, AS_MY_KEY, AS_SENDER, CALLIFY, INFOBIP, MINE, MY_ADMIN, MY_BARE_KEY, MY_KEY,
-    OPENTACT, SENDER_KEY,
+    AS_MY_ADMIN, AS_MY_KEY, AS_SENDER, INFOBIP, MINE, MY_ADMIN, MY_BARE_KEY, MY_KEY, OPENTACT,
+    SENDER_KEY,
 };
 use crate::support::server::Server;
 use crate::support::standin::{Reply, StandIn};
