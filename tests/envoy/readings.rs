@@ -425,8 +425,13 @@ async fn what_a_rule_takes_unclear_leads_no_reader_out_of_it() {
                 continue;
             };
             passed += 1;
+            // An Envoy that repairs paths may lead one out before it asks: then it was judged as it came.
+            let judged = match seen.path.starts_with(b"/?") {
+                true => Zone::Rest,
+                false => Zone::Files,
+            };
             for (reader, zone) in zones(&seen.path) {
-                if zone != Zone::Files {
+                if zone != judged {
                     let (sent, came) = (visible(&target), visible(&seen.path));
                     wrong += &format!("{sent} came as {came}: {reader}, {zone:?}\n");
                 }
