@@ -7,6 +7,7 @@
 pub mod claims;
 pub mod matcher;
 pub mod path;
+mod refusal;
 mod rule;
 pub mod tunnel;
 
@@ -18,6 +19,7 @@ use crate::decision::{Denial, Reason};
 use crate::identity::{Identity, Lineage};
 use crate::policy::matcher::{Matcher, Params, PatternError, Row};
 use crate::policy::path::PathSegments;
+pub use crate::policy::refusal::Refusal;
 use crate::policy::rule::Rule;
 pub use crate::policy::rule::{Allow, RawRule, Relation};
 use crate::policy::tunnel::MethodOverride;
@@ -58,21 +60,6 @@ pub struct Facts<'f> {
     pub now: u64,
     /// Where accounts that the path names stand, once a rule has asked.
     pub lineages: &'f [Arc<Lineage>],
-}
-
-/// Why a request is not admitted, or not yet.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Refusal {
-    /// It is denied.
-    Denied(Denial),
-    /// It cannot be judged without the [`Lineage`] of this account: load it, and ask again.
-    NeedsLineage(String),
-}
-
-impl From<Denial> for Refusal {
-    fn from(denial: Denial) -> Self {
-        Self::Denied(denial)
-    }
 }
 
 /// What the rules are asked about.

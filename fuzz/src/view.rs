@@ -58,10 +58,11 @@ fn path_of(segments: &[&str]) {
 
 /// What a segment may hold, by the documentation of `PathSegments`.
 fn is_plain(segment: &str) -> bool {
-    !matches!(segment, "" | "." | "..")
-        && !segment
-            .chars()
-            .any(|it| it.is_ascii_control() || matches!(it, '/' | '\\' | '%' | ';'))
+    let is_special = |it: char| it.is_ascii_control() || "/\\%;?#".contains(it);
+    !segment.is_empty()
+        && !segment.ends_with(['.', ' '])
+        && !segment.starts_with(' ')
+        && !segment.contains(is_special)
 }
 
 /// Writes a path as RFC 3986 §2.3 has it: escapes for all that is not unreserved.

@@ -2,6 +2,8 @@
 
 mod abuse;
 mod budgets;
+// Stands with the dialects whose endpoints it asks.
+#[path = "../issue/likeness.rs"]
 mod likeness;
 
 use std::net::{IpAddr, Ipv4Addr};
