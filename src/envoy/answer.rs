@@ -1,7 +1,7 @@
 //! From a decision to a `CheckResponse`, written as it goes over the wire.
 //!
 //! Envoy takes an unset status for an allow, appends to what the client sent unless told to
-//! overwrite, and writes CR and LF through. So an allow is built from a [`Permit`] and nothing
+//! overwrite, and writes CR and LF through. So an allow is built from a [`Permit`](crate::policy::Permit) and nothing
 //! else, every denial carries a non-zero status and an HTTP code, every header mutation
 //! overwrites, and nothing leaves that has not been checked.
 
