@@ -220,7 +220,7 @@ pub(super) fn presented(wrong: &str) -> Vec<Presented> {
             CROSSBAR,
             "GET",
             format!("/v2/user_auth/{johns}"),
-            vec![("x-auth-token", johns.clone())],
+            vec![("x-auth-token", johns)],
         ),
         (
             SHA,
@@ -259,7 +259,7 @@ pub(super) fn presented(wrong: &str) -> Vec<Presented> {
             OPENTACT_HOST,
             "GET",
             "/rest/user".into(),
-            vec![("x-auth-token", callifys.clone())],
+            vec![("x-auth-token", callifys)],
         ),
         (
             OPENTACT_HOST,
