@@ -112,7 +112,14 @@ async fn opened(redis: &RedisServer, watches: bool) -> Opened {
     if !watches {
         config.store.watch_grace = None;
     }
-    let opened = open(config, None, Clock::system(), &Arc::new(Metrics::default())).await;
+    let opened = open(
+        config,
+        None,
+        Clock::system(),
+        &Arc::new(Metrics::default()),
+        None,
+    )
+    .await;
     let opened = opened.expect("a directory");
     let confirmed = opened.directory.confirm_peppers().await;
     confirmed.expect("a store under the same pepper");

@@ -199,13 +199,10 @@ fn is_clean(plain: &Plain, allowed: &OkHttpResponse, platform: &str) {
         let is_set = header(allowed, name).is_some();
         let is_alike = |it: &&str| folds_to(name.as_bytes(), it);
         assert!(
-            is_removed(name) || is_set || !IDENTITY.iter().any(|it| is_alike(it)),
+            is_removed(name) || is_set || !IDENTITY.iter().any(&is_alike),
             "{name}"
         );
-        assert!(
-            is_removed(name) || !headers.iter().any(|it| is_alike(it)),
-            "{name}"
-        );
+        assert!(is_removed(name) || !headers.iter().any(is_alike), "{name}");
     }
     let query = plain.target.split_once('?').map_or("", |it| it.1);
     for (name, _) in Query::parse(query).pairs() {
