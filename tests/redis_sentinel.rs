@@ -113,6 +113,19 @@ impl Following {
         poll("a write", async || self.write(value).await.ok()).await;
     }
 
+    /// Waits until the replica has what was written. One that was made a replica a moment ago may
+    /// be told so twice, and is not asked for longer than a revocation may wait.
+    async fn await_confirmed(&self) {
+        let want = Replicas {
+            connected: 1,
+            confirmed: 1,
+        };
+        poll("a replica that has it", async || {
+            (self.store.confirm("pc:n:1").await == Ok(want)).then_some(())
+        })
+        .await;
+    }
+
     /// Demands that it reads, writes and is told what anybody changes at this server.
     async fn is_at(&mut self, group: &Sentinels, number: usize) {
         let server = &mut group.connect(number).await;
@@ -160,16 +173,7 @@ async fn a_primary_that_gives_its_place_away_is_left_and_what_was_written_before
         following.await_word(None).await;
         for from in [0, 1] {
             assert_eq!(following.write("before").await, Ok(true));
-            let want = Replicas {
-                connected: 1,
-                confirmed: 1,
-            };
-            // One that was made a replica a moment ago may be told so twice.
-            poll("a replica that has it", async || {
-                let confirmed = following.store.confirm("pc:n:1").await;
-                (confirmed == Ok(want)).then_some(())
-            })
-            .await;
+            following.await_confirmed().await;
             let (to, ()) = tokio::join!(group.failover(), following.await_lease(false));
             assert_eq!(to, 1 - from);
             following.await_lease(true).await;
@@ -189,8 +193,7 @@ async fn a_primary_that_is_killed_is_replaced_and_not_read_when_it_comes_back_em
     let mut following = Following::start(&group.url(), Duration::from_millis(300)).await;
     following.await_word(None).await;
     following.await_written("before").await;
-    let confirmed = following.store.confirm("pc:n:1").await;
-    assert_eq!(confirmed.map(|it| it.confirmed), Ok(1));
+    following.await_confirmed().await;
     let old = group.kill_primary().await;
     following.await_lease(false).await;
     let new = group.await_takeover(old).await;
