@@ -85,6 +85,19 @@ impl Cache {
         self.0.directory.store().evicts()
     }
 
+    /// What the store has to do without, although nothing fails, in words for operators; `None` where that is nothing.
+    #[must_use]
+    pub fn lacks(&self) -> Option<String> {
+        self.0.directory.store().lacks()
+    }
+
+    /// Tells whether what was read counts for a grace after the last word of changes: not where there was never one, or
+    /// where it cannot be relied on.
+    #[must_use]
+    pub fn has_grace(&self) -> bool {
+        self.0.directory.lease().end() > 0
+    }
+
     /// How long an outcome is good, in milliseconds, and when it is verified anew before. What was
     /// learnt together must not end together, so an identity's lifetime is spread over a tenth
     /// either side, by its key.
