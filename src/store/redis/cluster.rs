@@ -16,8 +16,8 @@ mod route;
 mod scan;
 mod slot;
 mod view;
+mod views;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -29,6 +29,7 @@ use tokio::time;
 
 pub(super) use self::slot::{share, shares};
 use self::view::{Layout, Place, View};
+use self::views::Views;
 use super::login::Login;
 use super::node::{AbortOnDrop, Follow, Node};
 use super::policy::Evictions;
@@ -67,12 +68,6 @@ pub(super) struct Cluster {
     next: AtomicUsize,
     keeper: OnceLock<AbortOnDrop>,
     own: Weak<Self>,
-}
-
-#[derive(Default)]
-struct Views {
-    by_place: BTreeMap<Place, View>,
-    heard: Option<Instant>,
 }
 
 /// How things stand.
@@ -162,18 +157,11 @@ impl Cluster {
             return false;
         };
         let mut views = self.views();
-        views.heard = Some(Instant::now());
-        if views.by_place.get(from) == Some(&view) {
-            return true;
-        }
-        views.by_place.insert(from.clone(), view);
-        let layout = Layout::of(views.by_place.values(), self.parts.by_name);
-        views
-            .by_place
-            .retain(|place, _| layout.places.contains(place));
-        let before = self.status.borrow().map.clone();
-        if before.as_ref().is_none_or(|it| it.layout != layout) {
-            self.adopt(layout, before.as_deref());
+        if let Some(layout) = views.note(from, view, Instant::now(), self.parts.by_name) {
+            let before = self.status.borrow().map.clone();
+            if before.as_ref().is_none_or(|it| it.layout != layout) {
+                self.adopt(layout, before.as_deref());
+            }
         }
         true
     }
