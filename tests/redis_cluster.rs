@@ -432,7 +432,9 @@ async fn a_primary_that_was_taken_out_of_the_cluster_is_waited_for_no_more() {
     let options = ["--cluster-enabled", "yes", "--cluster-port", &bus];
     let mut another = RedisServer::start_at(Product::Redis, free_port(), &options);
     let client = redis::Client::open(another.url()).expect("a client");
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+    let connection = client.get_multiplexed_async_connection_with_config(&config);
+    let mut connection = connection.await.expect("a connection");
     let mut ask = async |words: &str| {
         let mut command = redis::cmd("");
         command.clear();

@@ -328,6 +328,8 @@ async fn a_replica_is_left_although_another_server_tells_of_changes(product: Pro
     let mut following = follow_at(proxy.url(), None);
     following.await_word(EVERYTHING).await;
     following.await_lease(true).await;
+    let read = async || following.store.get(&["pc:a".to_owned()]).await;
+    assert_eq!(read().await.expect("well")[0].as_deref(), Some(&b"old"[..]));
     proxy.lead_new_to(new.address());
     let clients: String = ask(on_old, "CLIENT LIST").await;
     let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
@@ -347,8 +349,10 @@ async fn a_replica_is_left_although_another_server_tells_of_changes(product: Pro
     let mut tick = interval(Duration::from_millis(5));
     let comes = timeout(PATIENCE, async {
         loop {
-            let read = following.store.get(&["pc:a".to_owned()]).await;
-            if read.is_ok_and(|it| it[0].as_deref() == Some(b"new")) {
+            if read()
+                .await
+                .is_ok_and(|it| it[0].as_deref() == Some(b"new"))
+            {
                 break;
             }
             tick.tick().await;

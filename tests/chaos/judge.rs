@@ -10,7 +10,7 @@ use super::times::{Span, Times};
 /// a debug build of three processes, a Redis and whoever asks, and perhaps another build.
 const HEARD: Duration = Duration::from_millis(50 + 250);
 /// How long what is remembered counts where nothing is told of changes, after the grace.
-pub(crate) const UNTOLD: Duration = Duration::from_secs(1);
+const UNTOLD: Duration = Duration::from_secs(1);
 /// What is added to bounds that are measured through a busy machine.
 pub(crate) const SLACK: Duration = Duration::from_millis(250);
 /// Where the machine held one of ours up for so much of the half second before an answer (the store is given up for a quarter
