@@ -15,6 +15,7 @@ mod keeper;
 mod route;
 mod scan;
 mod slot;
+mod turns;
 mod view;
 mod views;
 
@@ -24,10 +25,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use redis::Value;
-use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time;
 
 pub(super) use self::slot::{share, shares};
+use self::turns::Turns;
 use self::view::{Layout, Place, View};
 use self::views::Views;
 use super::login::Login;
@@ -60,8 +62,8 @@ pub(super) struct Cluster {
     /// What each primary said last.
     views: Mutex<Views>,
     status: watch::Sender<Status>,
-    /// Asked of one at a time, so that many commands that are sent elsewhere ask it once.
-    learning: AsyncMutex<()>,
+    /// So that many commands that are sent elsewhere have the server that says so asked once.
+    learning: Turns,
     /// Has those asked that the URL names.
     wake: Arc<Notify>,
     /// The first to be asked next time.
@@ -107,7 +109,7 @@ impl Cluster {
             lease: JointLease::ended("the store was not reached yet"),
             views: Mutex::default(),
             status: watch::Sender::default(),
-            learning: AsyncMutex::default(),
+            learning: Turns::default(),
             wake: Arc::default(),
             next: AtomicUsize::default(),
             keeper: OnceLock::new(),
