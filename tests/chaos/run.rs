@@ -25,7 +25,7 @@ use crate::support::check::CheckClient;
 use crate::support::server::Server;
 
 /// How long all is well at the end, which is long enough to be judged by what is promised where nothing is wrong.
-const WELL: Duration = Duration::from_secs(4);
+const WELL: Duration = Duration::from_secs(8);
 
 /// When a run ends, which is known once all is over that was planned.
 pub(crate) type Until = watch::Receiver<Duration>;
@@ -227,10 +227,10 @@ fn a_run_lasts_until_all_is_to_be_recovered_from_and_seen_to_be() {
     for (troubles, want) in [
         (vec![], seconds(30)),
         (vec![trouble(Fault::Cut, 2)], seconds(30)),
-        (vec![trouble(Fault::Cut, 29)], seconds(39)),
+        (vec![trouble(Fault::Cut, 29)], seconds(43)),
         (
             vec![trouble(Fault::NoRights, 3), trouble(Fault::Cut, 20)],
-            Duration::from_millis(38_500),
+            Duration::from_millis(42_500),
         ),
     ] {
         assert_eq!(end(seconds(30), &troubles), want);
