@@ -6,6 +6,7 @@
 //! and the one place where a fault is logged.
 
 pub mod answer;
+mod aside;
 mod audited;
 pub mod codec;
 pub mod question;
@@ -29,10 +30,12 @@ use crate::clock::Clock;
 use crate::current::Current;
 use crate::decision::{Dependency, Failure, Fault};
 use crate::envoy::answer::{Answers, DecisionId};
+use crate::envoy::aside::Aside;
 use crate::envoy::protos::authorization_server::{Authorization, AuthorizationServer};
 use crate::envoy::tallies::Tallies;
 use crate::gate::{Decision, Gate};
 use crate::platform::refusal::Circumstances;
+use crate::request::RequestView;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::{Metrics, Outcome};
 use crate::trace::Untraced;
@@ -99,6 +102,7 @@ struct Inner {
     decisions: AtomicU64,
     told: Told,
     audit: Option<Audit>,
+    aside: Aside,
 }
 
 /// How Checks are decided: what a reload replaces.
@@ -131,7 +135,11 @@ impl Told {
 
 impl Door {
     /// Opens the door to a gate. `instance` names this process, in answers and ids; `audit` takes note
-    /// of what is decided, where somebody wants that.
+    /// of what is decided, where somebody wants that. What must be waited for is waited for on the
+    /// runtime that this is called on.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
     #[must_use]
     pub fn new(
         gate: Gate,
@@ -150,6 +158,7 @@ impl Door {
             decisions,
             told: Told::default(),
             audit,
+            aside: Aside::here(),
         }))
     }
 
@@ -172,14 +181,24 @@ impl Door {
             Ok(request) => (deciding.decide(&request, deadline).await, request),
             Err(denial) => (Decision::early(None, denial), Default::default()),
         };
-        let took = begun.elapsed();
-        self.observe(deciding, &decision, took);
+        self.conclude(deciding, &decision, &request, begun.elapsed())
+    }
+
+    /// Takes note of what was decided, and writes it.
+    fn conclude(
+        &self,
+        deciding: &Deciding,
+        decision: &Decision,
+        request: &RequestView<'_>,
+        took: Duration,
+    ) -> Result<Bytes, Status> {
+        self.observe(deciding, decision, took);
         let number = self.0.decisions.fetch_add(1, Ordering::Relaxed);
         let id = DecisionId::of(self.0.instance, number);
         if let Some(audit) = &self.0.audit
             && (decision.verdict.is_err() || audit.wants_allow(number))
         {
-            audited::note(audit, &deciding.gate, &decision, &request, &id, took);
+            audited::note(audit, &deciding.gate, decision, request, &id, took);
         }
         let circumstances = || Circumstances {
             decision_id: id.as_str().to_owned(),
@@ -188,7 +207,7 @@ impl Door {
             number,
         };
         if let Err(Failure::Fault(fault)) = &decision.verdict {
-            self.tell(fault, &decision, id.as_str());
+            self.tell(fault, decision, id.as_str());
             if deciding.on_fault == OnFault::GrpcError {
                 return Err(Status::unavailable(
                     "the authorization service cannot decide now",
@@ -196,7 +215,14 @@ impl Door {
             }
         }
         let answers = &deciding.answers;
-        Ok(answers.write(&decision, &request, &id, circumstances))
+        Ok(answers.write(decision, request, &id, circumstances))
+    }
+
+    /// Answers a Check whose decision broke off.
+    fn broken(&self) -> Result<Bytes, Status> {
+        let broken = Fault::new(Dependency::Internal, "a task died");
+        let decision = Decision::late(None, broken);
+        self.conclude(&self.0.deciding.get(), &decision, &Default::default(), Duration::ZERO)
     }
 
     /// Logs a fault: the first of each second and dependency, with how many were left out since.
@@ -252,7 +278,7 @@ impl Deciding {
 
     async fn decide(
         &self,
-        request: &crate::request::RequestView<'_>,
+        request: &RequestView<'_>,
         deadline: Duration,
     ) -> Decision {
         let mut decision = pin!(self.gate.decide(request, &Untraced));
@@ -283,9 +309,12 @@ impl Authorization for Door {
             .map(|it| it.saturating_sub(HEADROOM));
         let deciding = self.0.deciding.get();
         let deadline = allowed.map_or(deciding.deadline, |it| it.min(deciding.deadline));
-        self.answer(&deciding, request.into_inner(), deadline)
-            .await
-            .map(Response::new)
+        let (door, message) = (self.clone(), request.into_inner());
+        let answer = async move { door.answer(&deciding, message, deadline).await };
+        match self.0.aside.run(answer).await {
+            Ok(answer) => answer.map(Response::new),
+            Err(_) => self.broken().map(Response::new),
+        }
     }
 }
 

@@ -38,44 +38,93 @@ pub trait Source: Send + Sync + 'static {
     /// A connection.
     type Stream: AsyncRead + AsyncWrite + Connected + Send + Unpin + 'static;
 
+    /// One that no runtime has yet.
+    type Socket: Send + 'static;
+
     /// Gives the next one.
-    fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    fn next(&self) -> impl Future<Output = io::Result<Self::Socket>> + Send;
+
+    /// Has it on the runtime that this is called on.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn adopt(socket: Self::Socket) -> io::Result<Self::Stream>;
 }
 
 impl Source for TcpListener {
     type Stream = TcpStream;
+    type Socket = std::net::TcpStream;
 
-    async fn next(&self) -> io::Result<TcpStream> {
+    async fn next(&self) -> io::Result<Self::Socket> {
         let (stream, _) = self.accept().await?;
         stream.set_nodelay(true)?;
-        Ok(stream)
+        stream.into_std()
+    }
+
+    fn adopt(socket: Self::Socket) -> io::Result<TcpStream> {
+        TcpStream::from_std(socket)
     }
 }
 
 impl Source for UnixListener {
     type Stream = UnixStream;
+    type Socket = std::os::unix::net::UnixStream;
 
-    async fn next(&self) -> io::Result<UnixStream> {
-        Ok(self.accept().await?.0)
+    async fn next(&self) -> io::Result<Self::Socket> {
+        self.accept().await?.0.into_std()
+    }
+
+    fn adopt(socket: Self::Socket) -> io::Result<UnixStream> {
+        UnixStream::from_std(socket)
     }
 }
 
-/// Accepts until `end` is over or nobody takes what is accepted, then closes the listener. `greeting` is
-/// how many bytes each peer must send within [`MAX_GREETING_SECONDS`].
+/// A connection that somebody is to serve.
+#[derive(Debug)]
+pub struct Accepted<S: Source> {
+    socket: S::Socket,
+    held: Held,
+}
+
+/// What a connection holds until it is dropped.
+#[derive(Debug)]
+struct Held {
+    _slot: OwnedSemaphorePermit,
+    /// Whoever holds it too counts what lives on a core.
+    load: Option<Arc<()>>,
+}
+
+impl<S: Source> Accepted<S> {
+    /// Holds this too for as long as it lives.
+    pub fn hold(&mut self, load: Arc<()>) {
+        self.held.load = Some(load);
+    }
+
+    /// Has it on the runtime that this is called on. `greeting` is how many bytes its peer must send within
+    /// [`MAX_GREETING_SECONDS`].
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn adopt(self, greeting: usize) -> io::Result<Guarded<S::Stream>> {
+        let stream = S::adopt(self.socket)?;
+        Ok(Guarded::new(stream, greeting, self.held))
+    }
+}
+
+/// Accepts until `end` is over or nobody takes what is accepted, then closes the listener.
 pub async fn accept<S: Source>(
     source: S,
-    greeting: usize,
-    accepted: mpsc::Sender<Guarded<S::Stream>>,
+    accepted: mpsc::Sender<Accepted<S>>,
     end: impl Future<Output = ()>,
 ) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let accepting = async {
         let mut is_told = false;
         while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
-            let stream = match source.next().await {
-                Ok(stream) => {
+            let socket = match source.next().await {
+                Ok(socket) => {
                     is_told = false;
-                    stream
+                    socket
                 }
                 Err(error) if is_of_the_peer(&error) => continue,
                 Err(error) => {
@@ -87,8 +136,11 @@ pub async fn accept<S: Source>(
                     continue;
                 }
             };
-            let guarded = Guarded::new(stream, greeting, slot);
-            if accepted.send(guarded).await.is_err() {
+            let held = Held {
+                _slot: slot,
+                load: None,
+            };
+            if accepted.send(Accepted { socket, held }).await.is_err() {
                 break;
             }
         }
@@ -118,17 +170,17 @@ pub struct Guarded<S> {
     greeting: Option<(usize, Pin<Box<Sleep>>)>,
     /// Since when nothing is taken of what is written, if so.
     stalled: Option<Pin<Box<Sleep>>>,
-    _slot: OwnedSemaphorePermit,
+    _held: Held,
 }
 
 impl<S> Guarded<S> {
-    fn new(stream: S, greeting: usize, slot: OwnedSemaphorePermit) -> Self {
+    fn new(stream: S, greeting: usize, held: Held) -> Self {
         let patience = || Box::pin(sleep(Duration::from_secs(MAX_GREETING_SECONDS)));
         Self {
             stream,
             greeting: (greeting > 0).then(|| (greeting, patience())),
             stalled: None,
-            _slot: slot,
+            _held: held,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Plain HTTP/1.1 for the admin and the issue listener, within bounds.
 
+use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -26,13 +27,16 @@ pub const MAX_HEAD_LINES: usize = 256;
 pub async fn serve(listener: TcpListener, router: Router, stopped: watch::Receiver<bool>) {
     let (accepted, mut incoming) = mpsc::channel(1);
     let mut connections = JoinSet::new();
-    connections.spawn(accept(listener, 0, accepted, ended(stopped.clone())));
+    connections.spawn(accept(listener, accepted, ended(stopped.clone())));
     loop {
         tokio::select! {
             connection = incoming.recv() => match connection {
-                Some(connection) => {
-                    connections.spawn(serve_one(connection, router.clone(), stopped.clone()));
-                }
+                Some(connection) => match connection.adopt(0) {
+                    Ok(connection) => {
+                        connections.spawn(serve_one(connection, router.clone(), stopped.clone()));
+                    }
+                    Err(error) => not_adopted(&error),
+                },
                 None => break,
             },
             Some(_) = connections.join_next() => {}
@@ -59,6 +63,11 @@ async fn serve_one(connection: Guarded<TcpStream>, router: Router, stopped: watc
     if let Err(error) = result {
         tracing::debug!("a connection ended: {error}");
     }
+}
+
+/// Logs why a connection cannot be served.
+pub fn not_adopted(error: &io::Error) {
+    tracing::warn!("a connection is closed, since it cannot be served: {error}");
 }
 
 /// Waits until it is to end.

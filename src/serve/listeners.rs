@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
@@ -16,7 +17,8 @@ use crate::config::{Config, ListenAddress};
 use crate::control::{ControlSocket, Served};
 use crate::current::Current;
 use crate::serve::StartError;
-use crate::serve::accept::{HTTP2_PREFACE, Source, accept};
+use crate::serve::accept::{Accepted, HTTP2_PREFACE, Source, accept};
+use crate::serve::cores::{Core, Cores};
 use crate::serve::http::{self, ended};
 
 /// Bound sockets, not yet served.
@@ -103,11 +105,11 @@ impl Listeners {
         tcp.chain(unix).chain(admin).chain(issue).collect()
     }
 
-    /// Serves on each listener until `stopped` says so.
+    /// Serves on each listener until `stopped` says so; gRPC on the cores.
     #[must_use]
     pub fn serve(
         self,
-        routes: &Router,
+        (routes, cores): (&Router, &Cores),
         routers: HttpRouters,
         served: Current<Served>,
         stopped: &watch::Receiver<bool>,
@@ -115,10 +117,10 @@ impl Listeners {
         let end = || ended(stopped.clone());
         let mut tasks = JoinSet::new();
         for listener in self.tcp {
-            serve_grpc(&mut tasks, listener, routes, stopped);
+            serve_grpc(&mut tasks, listener, (routes, cores), stopped);
         }
         for listener in self.unix {
-            serve_grpc(&mut tasks, listener, routes, stopped);
+            serve_grpc(&mut tasks, listener, (routes, cores), stopped);
         }
         if let Some(listener) = self.admin {
             tasks.spawn(http::serve(listener, routers.admin, stopped.clone()));
@@ -142,27 +144,52 @@ pub struct HttpRouters {
     pub issue: axum::Router,
 }
 
+/// Serves gRPC on all cores: each has its share of the connections.
 fn serve_grpc<S: Source>(
     tasks: &mut JoinSet<()>,
     source: S,
-    routes: &Router,
+    (routes, cores): (&Router, &Cores),
     stopped: &watch::Receiver<bool>,
 ) {
+    let mut shares = Vec::new();
+    for core in cores.iter() {
+        let (share, incoming) = mpsc::channel(1);
+        let adopted = |it: Accepted<S>| it.adopt(HTTP2_PREFACE).inspect_err(http::not_adopted);
+        let incoming = ReceiverStream::new(incoming).filter_map(move |it| adopted(it).ok());
+        let routes = routes.clone();
+        let end = ended(stopped.clone());
+        let incoming = incoming.map(Ok::<_, Infallible>);
+        tasks.spawn_on(
+            async {
+                let served = routes.serve_with_incoming_shutdown(incoming, end);
+                if let Err(error) = served.await {
+                    tracing::error!("a listener ended: {error}");
+                }
+            },
+            core.runtime(),
+        );
+        shares.push((Arc::clone(core), share));
+    }
     let (accepted, incoming) = mpsc::channel(1);
-    tasks.spawn(accept(
-        source,
-        HTTP2_PREFACE,
-        accepted,
-        ended(stopped.clone()),
-    ));
-    let incoming = ReceiverStream::new(incoming).map(Ok::<_, Infallible>);
-    let end = ended(stopped.clone());
-    let served = routes.clone().serve_with_incoming_shutdown(incoming, end);
-    tasks.spawn(async {
-        if let Err(error) = served.await {
-            tracing::error!("a listener ended: {error}");
+    tasks.spawn(accept(source, accepted, ended(stopped.clone())));
+    tasks.spawn(share_out(incoming, shares));
+}
+
+/// Gives each connection to the core that has the fewest. An Envoy has one for each of its workers, and one
+/// that comes anew is to take the place of the one that went.
+async fn share_out<S: Source>(
+    mut incoming: mpsc::Receiver<Accepted<S>>,
+    shares: Vec<(Arc<Core>, mpsc::Sender<Accepted<S>>)>,
+) {
+    while let Some(mut connection) = incoming.recv().await {
+        let Some((core, share)) = shares.iter().min_by_key(|(core, _)| core.connections()) else {
+            return;
+        };
+        connection.hold(core.load());
+        if share.send(connection).await.is_err() {
+            return;
         }
-    });
+    }
 }
 
 async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -192,4 +219,47 @@ async fn bind_unix(path: &PathBuf) -> Result<UnixListener, StartError> {
         std::fs::remove_file(path).map_err(failed)?;
     }
     UnixListener::bind(path).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_connection_goes_to_the_core_that_has_the_fewest() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("socket");
+        let listener = bind_unix(&path).await.expect("a free path");
+        let cores = Cores::of(2).expect("threads");
+        let (accepted, incoming) = mpsc::channel(1);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, accepted, std::future::pending()));
+        let (shares, mut cores): (Vec<_>, Vec<_>) = cores
+            .iter()
+            .map(|core| {
+                let (share, incoming) = mpsc::channel(1);
+                ((Arc::clone(core), share), (incoming, Vec::new()))
+            })
+            .unzip();
+        tasks.spawn(share_out::<UnixListener>(incoming, shares));
+        let mut peers = Vec::new();
+        let mut connect = async |cores: &mut [(mpsc::Receiver<_>, Vec<_>)]| {
+            peers.push(UnixStream::connect(&path).await.expect("a listener"));
+            let [(first, ours), (second, theirs)] = cores else {
+                panic!("two cores");
+            };
+            tokio::select! {
+                it = first.recv() => ours.push(it.expect("a connection")),
+                it = second.recv() => theirs.push(it.expect("a connection")),
+            }
+            [ours.len(), theirs.len()]
+        };
+        for want in [[1, 0], [1, 1], [2, 1], [2, 2]] {
+            assert_eq!(connect(&mut cores).await, want);
+        }
+        cores[1].1.clear();
+        for want in [[2, 1], [2, 2], [3, 2]] {
+            assert_eq!(connect(&mut cores).await, want);
+        }
+    }
 }
