@@ -98,7 +98,7 @@ async fn log_in(bench: &Bench, path: &str, kind: &str, body: String) -> Told {
     let request = Request::builder()
         .method("POST")
         .uri(path)
-        .header(crate::context::HEADER, decision.context.unwrap())
+        .header(context::HEADER, decision.context.unwrap())
         .header("x-request-id", "1")
         .header("content-type", kind)
         .body(Body::from(body))
