@@ -254,7 +254,9 @@ impl Policy {
                 // It takes one reading and not another, so from here on nobody knows which rule comes first.
                 Ok(Err(Denial::new(Reason::Path, UNCLEAR).into()))
             } else if rule.matches(request, path, params) {
-                Ok(self.judge(rule, params, asking))
+                Ok(self
+                    .judge(rule, params, asking)
+                    .map_err(|it| it.under(&rule.name)))
             } else {
                 Err(PassedOver::Request)
             };
