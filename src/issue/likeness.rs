@@ -226,7 +226,7 @@ fn expect_no_difference(way: &str, differences: Vec<f64>, times: Vec<f64>) {
     let (difference, time) = (median(differences.clone()), median(times));
     let deviation = median(
         differences
-            .iter()
+            .into_iter()
             .map(|it| (it - difference).abs())
             .collect(),
     );

@@ -170,7 +170,7 @@ async fn send(asker: &mut Asker, all: &[Told]) -> (Vec<String>, Value) {
         let is_good = response.status < 300;
         let is_told = want["outcome"] != "refused";
         assert_eq!(is_good, is_told, "{asked:?}: {}", response.text());
-        last = serde_json::from_str(&response.text()).unwrap_or_default();
+        last = serde_json::from_str(response.text()).unwrap_or_default();
         ids.push(id);
     }
     (ids, last)
