@@ -69,6 +69,9 @@ struct Http<'m> {
     host: &'m str,
     scheme: &'m str,
     mapped: Vec<Header<'m>>,
+    /// What kinds of names those have, a bit each, and whether two of them may be the same.
+    kinds: u128,
+    may_repeat: bool,
     listed: Vec<Header<'m>>,
 }
 
@@ -125,6 +128,7 @@ impl<'m> Http<'m> {
             2 => field.text().map(|it| self.method = it),
             3 => {
                 let (name, value) = entry(field)?;
+                self.note(name);
                 add(&mut self.mapped, name, value);
                 Ok(())
             }
@@ -137,6 +141,20 @@ impl<'m> Http<'m> {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// Notes whether the name may be there already.
+    fn note(&mut self, name: &[u8]) {
+        let first = name.first().copied().unwrap_or_default();
+        let last = name.last().copied().unwrap_or_default();
+        let kind = usize::from(first) * 5 + usize::from(last) * 3 + name.len();
+        let kind = 1 << (kind % 128);
+        if self.kinds & kind != 0 && !self.may_repeat {
+            // Among few it is quicker to look.
+            self.may_repeat =
+                self.mapped.len() > USUAL_HEADERS || self.mapped.iter().any(|it| it.0 == name);
+        }
+        self.kinds |= kind;
     }
 
     /// Takes a `HeaderValue`, whose value stands in one of two fields.
@@ -157,7 +175,10 @@ impl<'m> Http<'m> {
     }
 
     fn headers(self) -> Headers<'m> {
-        let mut headers = last_of_each(self.mapped);
+        let mut headers = self.mapped;
+        if self.may_repeat {
+            headers = last_of_each(headers);
+        }
         if headers.is_empty() {
             headers = self.listed;
         } else {
@@ -179,14 +200,6 @@ fn add<'m>(to: &mut Vec<Header<'m>>, name: &'m [u8], value: &'m [u8]) {
 
 /// Keeps of each name the value that came last, as a map does.
 fn last_of_each<'m>(mut headers: Vec<Header<'m>>) -> Vec<Header<'m>> {
-    // Envoy writes each once, and among few it is quicker to look.
-    let repeats = |(at, header): (usize, &Header<'_>)| {
-        let later = &headers[at + 1..];
-        later.iter().any(|it| it.0 == header.0)
-    };
-    if headers.len() <= USUAL_HEADERS && !headers.iter().enumerate().any(repeats) {
-        return headers;
-    }
     let last: HashMap<_, _> = headers.iter().copied().collect();
     if last.len() < headers.len() {
         headers = last.into_iter().collect();
