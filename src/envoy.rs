@@ -23,13 +23,12 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tonic::{Request, Response, Status};
+use tonic::Status;
 
 use crate::clock::Clock;
 use crate::current::Current;
 use crate::decision::{Dependency, Failure, Fault};
 use crate::envoy::answer::{Answers, DecisionId};
-use crate::envoy::protos::authorization_server::{Authorization, AuthorizationServer};
 use crate::envoy::tallies::Tallies;
 use crate::gate::{Decision, Gate};
 use crate::platform::refusal::Circumstances;
@@ -67,6 +66,9 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descrip
 /// How much earlier than Envoy's own timeout we answer, so that our answer still counts.
 const HEADROOM: Duration = Duration::from_millis(20);
 
+/// Room for an answer of usual length, so that one allocation does.
+const USUAL_BYTES: usize = 1024;
+
 /// The largest message that is read, in bytes: Envoy's largest headers are 8 MiB by setting and 60 KiB
 /// by default, and no body is asked for.
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
@@ -82,8 +84,12 @@ pub enum OnFault {
     GrpcError,
 }
 
-/// The gRPC service that a [`Door`] answers for, as a server and its health checks name it.
-pub type CheckServer = AuthorizationServer<Door>;
+/// The gRPC service that a [`Door`] answers for, as health checks name it.
+pub const SERVICE: &str = protos::authorization_server::SERVICE_NAME;
+
+/// How many bytes stand before a message (gRPC over HTTP/2, Length-Prefixed-Message): whether it is
+/// compressed, and its length.
+pub const PREFIX: usize = 5;
 
 /// Answers Checks.
 #[derive(Clone, Debug)]
@@ -160,6 +166,32 @@ impl Door {
         self.0.deciding.clone()
     }
 
+    /// Answers a `CheckRequest` by a `CheckResponse`. `timeout` is what Envoy says of how long it waits
+    /// (`grpc-timeout`).
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` for a fault, where that is what one is to become.
+    pub async fn check(&self, message: Bytes, timeout: Option<&str>) -> Result<Bytes, Status> {
+        let framed = self.check_framed(message, timeout).await?;
+        Ok(framed.slice(PREFIX..))
+    }
+
+    /// As [`Door::check`], with what stands before the answer on the wire.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn check_framed(
+        &self,
+        message: Bytes,
+        timeout: Option<&str>,
+    ) -> Result<Bytes, Status> {
+        let allowed = timeout.and_then(parse_timeout);
+        let allowed = allowed.map(|it| it.saturating_sub(HEADROOM));
+        let deciding = self.0.deciding.get();
+        let deadline = allowed.map_or(deciding.deadline, |it| it.min(deciding.deadline));
+        self.answer(&deciding, message, deadline).await
+    }
+
     /// Decides the message, and writes the answer.
     async fn answer(
         &self,
@@ -195,8 +227,13 @@ impl Door {
                 ));
             }
         }
+        let mut framed = Vec::with_capacity(USUAL_BYTES);
+        framed.extend_from_slice(&[0; PREFIX]);
         let answers = &deciding.answers;
-        Ok(answers.write(&decision, &request, &id, circumstances))
+        answers.write(&mut framed, &decision, &request, &id, circumstances);
+        let length = u32::try_from(framed.len() - PREFIX).unwrap_or_default();
+        framed[1..PREFIX].copy_from_slice(&length.to_be_bytes());
+        Ok(framed.into())
     }
 
     /// Logs a fault: the first of each second and dependency, with how many were left out since.
@@ -268,24 +305,6 @@ impl Deciding {
                 Decision::late(self.gate.platforms().route(request).ok().cloned(), late)
             }
         }
-    }
-}
-
-#[tonic::async_trait]
-impl Authorization for Door {
-    async fn check(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Status> {
-        let allowed = request
-            .metadata()
-            .get("grpc-timeout")
-            .and_then(|it| it.to_str().ok());
-        let allowed = allowed
-            .and_then(parse_timeout)
-            .map(|it| it.saturating_sub(HEADROOM));
-        let deciding = self.0.deciding.get();
-        let deadline = allowed.map_or(deciding.deadline, |it| it.min(deciding.deadline));
-        self.answer(&deciding, request.into_inner(), deadline)
-            .await
-            .map(Response::new)
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod accept;
 mod attempts;
 pub mod bounds;
+pub mod checks;
 pub mod grpc;
 pub mod http;
 mod joining;
@@ -23,7 +24,6 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
-use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -35,7 +35,7 @@ use crate::current::Current;
 use crate::decision::Fault;
 use crate::directory::check::CheckError;
 use crate::document::Problem;
-use crate::envoy::{CheckServer, Door};
+use crate::envoy::{Door, SERVICE};
 use crate::issue;
 use crate::issue::core::Core;
 use crate::serve::attempts::{count_attempts, write_attempts};
@@ -160,7 +160,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     };
     let issuing = places.issuing.clone();
     let readiness = Readiness::default();
-    let (health, routes) = grpc::routes(door)?;
+    let (health, front) = grpc::services(door)?;
     let control = places.control.clone();
     let http = HttpRouters {
         admin: admin::router(
@@ -180,7 +180,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let (stop, stopped) = watch::channel(false);
     let (grpc, admin_address) = (listeners.grpc_addresses(), listeners.admin_address());
     let listening = listeners.in_words();
-    let mut tasks = listeners.serve(&routes, http, control, &stopped);
+    let mut tasks = listeners.serve(&front, http, control, &stopped);
     tasks.spawn(write_attempts(issuing.clone(), stopped.clone()));
     tasks.spawn(count_attempts(throttle, stopped));
     let refused = mpsc::channel(1).1;
@@ -235,7 +235,7 @@ impl State {
             }
         };
         self.readiness.set(standing);
-        for service in ["", <CheckServer as NamedService>::NAME] {
+        for service in ["", SERVICE] {
             self.health.set_service_status(service, status).await;
         }
     }

@@ -202,13 +202,40 @@ fn varint_length(value: usize) -> usize {
     bits.div_ceil(7) as usize
 }
 
+/// The longest contents whose length takes a byte.
+const SHORT: usize = 0x7f;
+
+/// Writes a field that holds what `write` writes.
+pub fn put_nested(to: &mut Vec<u8>, number: u8, write: impl FnOnce(&mut Vec<u8>)) {
+    // What is written is nearly always as long as to take two bytes for its length.
+    const USUAL: usize = 2;
+    put_key(to, number, DELIMITED);
+    let at = to.len();
+    to.extend_from_slice(&[0; USUAL]);
+    write(to);
+    let length = to.len() - at - USUAL;
+    if let 0x80..0x4000 = length {
+        to[at..at + USUAL].copy_from_slice(&[(length & 0x7f) as u8 | 0x80, (length >> 7) as u8]);
+        return;
+    }
+    let contents = to.split_off(at + USUAL);
+    to.truncate(at);
+    put_varint(to, length as u64);
+    to.extend_from_slice(&contents);
+}
+
 /// Writes the number of a field, 15 at most, and the length of what is written next.
+#[inline]
 pub fn put_head(to: &mut Vec<u8>, number: u8, length: usize) {
+    if length <= SHORT {
+        return to.extend_from_slice(&[key_of(number, DELIMITED), length as u8]);
+    }
     put_key(to, number, DELIMITED);
     put_varint(to, length as u64);
 }
 
 /// Writes a field of bytes or a string.
+#[inline]
 pub fn put(to: &mut Vec<u8>, number: u8, contents: &[u8]) {
     put_head(to, number, contents.len());
     to.extend_from_slice(contents);
@@ -221,8 +248,12 @@ pub fn put_number(to: &mut Vec<u8>, number: u8, value: u64) {
 }
 
 fn put_key(to: &mut Vec<u8>, number: u8, kind: u8) {
+    to.push(key_of(number, kind));
+}
+
+fn key_of(number: u8, kind: u8) -> u8 {
     debug_assert!(number < 16, "the key takes a byte");
-    to.push(number << 3 | kind);
+    number << 3 | kind
 }
 
 fn put_varint(to: &mut Vec<u8>, value: u64) {

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep};
-use tonic::transport::server::Connected;
 
 /// How many connections a listener has at once. An Envoy opens one for each of its workers over gRPC.
 /// Further ones wait to be accepted, so that whoever is connected is served on.
@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Where connections come from.
 pub trait Source: Send + Sync + 'static {
     /// A connection.
-    type Stream: AsyncRead + AsyncWrite + Connected + Send + Unpin + 'static;
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
 
     /// Gives the next one.
     fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
@@ -58,6 +58,38 @@ impl Source for UnixListener {
     async fn next(&self) -> io::Result<UnixStream> {
         Ok(self.accept().await?.0)
     }
+}
+
+/// Serves each accepted connection on a task of its own until `stopped` says so, and waits for all of them
+/// to end. `greeting` is as for [`accept`].
+pub async fn serve_each<S: Source, F>(
+    source: S,
+    greeting: usize,
+    stopped: watch::Receiver<bool>,
+    serve_one: impl Fn(Guarded<S::Stream>) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (accepted, mut incoming) = mpsc::channel(1);
+    let mut connections = JoinSet::new();
+    connections.spawn(accept(source, greeting, accepted, ended(stopped)));
+    loop {
+        tokio::select! {
+            connection = incoming.recv() => match connection {
+                Some(connection) => {
+                    connections.spawn(serve_one(connection));
+                }
+                None => break,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+/// Waits until it is to end.
+pub async fn ended(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|it| *it).await;
 }
 
 /// Accepts until `end` is over or nobody takes what is accepted, then closes the listener. `greeting` is
@@ -203,13 +235,5 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
-impl<S: Connected> Connected for Guarded<S> {
-    type ConnectInfo = S::ConnectInfo;
-
-    fn connect_info(&self) -> Self::ConnectInfo {
-        self.stream.connect_info()
     }
 }

@@ -8,10 +8,9 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 
-use crate::serve::accept::{Guarded, accept};
+use crate::serve::accept::{Guarded, ended, serve_each};
 
 /// How long a head may take to arrive; also how long a connection may stand idle before it.
 pub const MAX_HEAD_SECONDS: u64 = 10;
@@ -24,21 +23,8 @@ pub const MAX_HEAD_LINES: usize = 256;
 
 /// Serves until `stopped` says so; answers under way are finished.
 pub async fn serve(listener: TcpListener, router: Router, stopped: watch::Receiver<bool>) {
-    let (accepted, mut incoming) = mpsc::channel(1);
-    let mut connections = JoinSet::new();
-    connections.spawn(accept(listener, 0, accepted, ended(stopped.clone())));
-    loop {
-        tokio::select! {
-            connection = incoming.recv() => match connection {
-                Some(connection) => {
-                    connections.spawn(serve_one(connection, router.clone(), stopped.clone()));
-                }
-                None => break,
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-    while connections.join_next().await.is_some() {}
+    let one = |connection| serve_one(connection, router.clone(), stopped.clone());
+    serve_each(listener, 0, stopped.clone(), one).await;
 }
 
 async fn serve_one(connection: Guarded<TcpStream>, router: Router, stopped: watch::Receiver<bool>) {
@@ -59,9 +45,4 @@ async fn serve_one(connection: Guarded<TcpStream>, router: Router, stopped: watc
     if let Err(error) = result {
         tracing::debug!("a connection ended: {error}");
     }
-}
-
-/// Waits until it is to end.
-pub async fn ended(mut stopped: watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|it| *it).await;
 }

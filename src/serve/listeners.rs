@@ -1,23 +1,21 @@
 //! The listeners: bound first, served later, ended together.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio_stream::StreamExt as _;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::server::Router;
 
 use crate::config::{Config, ListenAddress};
 use crate::control::{ControlSocket, Served};
 use crate::current::Current;
 use crate::serve::StartError;
-use crate::serve::accept::{HTTP2_PREFACE, Source, accept};
-use crate::serve::http::{self, ended};
+use crate::serve::accept::ended;
+use crate::serve::checks::Front;
+use crate::serve::grpc;
+use crate::serve::http;
 
 /// Bound sockets, not yet served.
 #[derive(Debug)]
@@ -107,7 +105,7 @@ impl Listeners {
     #[must_use]
     pub fn serve(
         self,
-        routes: &Router,
+        front: &Front,
         routers: HttpRouters,
         served: Current<Served>,
         stopped: &watch::Receiver<bool>,
@@ -115,10 +113,10 @@ impl Listeners {
         let end = || ended(stopped.clone());
         let mut tasks = JoinSet::new();
         for listener in self.tcp {
-            serve_grpc(&mut tasks, listener, routes, stopped);
+            tasks.spawn(grpc::serve(listener, front.clone(), stopped.clone()));
         }
         for listener in self.unix {
-            serve_grpc(&mut tasks, listener, routes, stopped);
+            tasks.spawn(grpc::serve(listener, front.clone(), stopped.clone()));
         }
         if let Some(listener) = self.admin {
             tasks.spawn(http::serve(listener, routers.admin, stopped.clone()));
@@ -140,29 +138,6 @@ pub struct HttpRouters {
     pub admin: axum::Router,
     /// To clients, behind Envoy and a Check.
     pub issue: axum::Router,
-}
-
-fn serve_grpc<S: Source>(
-    tasks: &mut JoinSet<()>,
-    source: S,
-    routes: &Router,
-    stopped: &watch::Receiver<bool>,
-) {
-    let (accepted, incoming) = mpsc::channel(1);
-    tasks.spawn(accept(
-        source,
-        HTTP2_PREFACE,
-        accepted,
-        ended(stopped.clone()),
-    ));
-    let incoming = ReceiverStream::new(incoming).map(Ok::<_, Infallible>);
-    let end = ended(stopped.clone());
-    let served = routes.clone().serve_with_incoming_shutdown(incoming, end);
-    tasks.spawn(async {
-        if let Err(error) = served.await {
-            tracing::error!("a listener ended: {error}");
-        }
-    });
 }
 
 async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, StartError> {

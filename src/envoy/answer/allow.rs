@@ -22,9 +22,6 @@ mod field {
     pub(super) const QUERY_PARAMETERS_TO_REMOVE: u8 = 8;
 }
 
-/// Room for what is set, besides what is always removed.
-const USUAL_SET_BYTES: usize = 512;
-
 /// What every allow of a platform says.
 #[derive(Debug)]
 pub(super) struct Always {
@@ -42,7 +39,7 @@ impl Always {
         let settable = settable(platform);
         let credential_headers = platform.places().filter_map(|it| match it {
             Place::Authorization(_) => Some("authorization"),
-            Place::Header(name) => Some(name.as_str()),
+            Place::Header(name) => Some(&**name),
             Place::Certificate | Place::Query(_) => None,
         });
         let hidden: Vec<_> = settable.iter().copied().chain(credential_headers).collect();
@@ -61,7 +58,7 @@ impl Always {
             wire::put(&mut removals, field::HEADERS_TO_REMOVE, name.as_bytes());
         }
         let parameters = platform.places().filter_map(|it| match it {
-            Place::Query(name) => Some(name.clone()),
+            Place::Query(name) => Some(name.to_string()),
             Place::Authorization(_) | Place::Certificate | Place::Header(_) => None,
         });
         Self {
@@ -79,16 +76,16 @@ impl Always {
     /// Writes an `OkHttpResponse`.
     pub(super) fn write(
         &self,
+        to: &mut Vec<u8>,
         values: &[Value<'_>; 8],
         request: &RequestView<'_>,
         decision: &Decision,
-    ) -> Vec<u8> {
-        let mut to = Vec::with_capacity(self.removals.len() + USUAL_SET_BYTES);
+    ) {
         let platform = &*self.platform;
         let mut say = |name: &str, value: Option<&str>| match value {
-            Some(value) => put_overwrite(&mut to, field::HEADERS, name, value),
+            Some(value) => put_overwrite(to, field::HEADERS, name, value),
             // Envoy removes after it has set, so what is set must not be removed.
-            None => wire::put(&mut to, field::HEADERS_TO_REMOVE, name.as_bytes()),
+            None => wire::put(to, field::HEADERS_TO_REMOVE, name.as_bytes()),
         };
         let names = platform.identity_headers.names();
         for ((key, name), (same, value)) in names.iter().zip(values) {
@@ -109,9 +106,8 @@ impl Always {
             say(context::HEADER, Some(context));
         }
         to.extend_from_slice(&self.removals);
-        self.remove_look_alikes(&mut to, request, decision.context.is_some());
-        self.remove_parameters(&mut to, request);
-        to
+        self.remove_look_alikes(to, request, decision.context.is_some());
+        self.remove_parameters(to, request);
     }
 
     /// Removes what was sent under a name that is not one of ours, and that an upstream could take for one.
