@@ -174,11 +174,21 @@ impl<'m> Http<'m> {
         Ok(())
     }
 
-    fn headers(self) -> Headers<'m> {
-        let mut headers = self.mapped;
-        if self.may_repeat {
-            headers = last_of_each(headers);
+    /// Gives those of the map: of each name the value that came last.
+    fn take_mapped(&mut self) -> Vec<Header<'m>> {
+        let headers = std::mem::take(&mut self.mapped);
+        if !self.may_repeat {
+            return headers;
         }
+        let last: HashMap<_, _> = headers.iter().copied().collect();
+        if last.len() == headers.len() {
+            return headers;
+        }
+        last.into_iter().collect()
+    }
+
+    fn headers(mut self) -> Headers<'m> {
+        let mut headers = self.take_mapped();
         if headers.is_empty() {
             headers = self.listed;
         } else {
@@ -198,17 +208,11 @@ fn add<'m>(to: &mut Vec<Header<'m>>, name: &'m [u8], value: &'m [u8]) {
     to.push((name, value));
 }
 
-/// Keeps of each name the value that came last, as a map does.
-fn last_of_each<'m>(mut headers: Vec<Header<'m>>) -> Vec<Header<'m>> {
-    let last: HashMap<_, _> = headers.iter().copied().collect();
-    if last.len() < headers.len() {
-        headers = last.into_iter().collect();
-    }
-    headers
-}
-
 /// Reads an entry of a map of strings.
 fn entry(field: Field<'_>) -> Result<Header<'_>, Malformed> {
+    if let Some(entry) = field.short_pair() {
+        return Ok(entry);
+    }
     let (mut key, mut value) = (&b""[..], &b""[..]);
     each(field.message()?, |it| {
         match it.number {
@@ -298,6 +302,20 @@ mod tests {
         assert_eq!(view.headers.all("a").collect::<Vec<_>>(), [b"f"]);
     }
 
+    #[test]
+    fn names_that_look_alike_at_a_glance_are_kept_apart_and_a_repeated_one_is_not() {
+        let names: Vec<_> = (b'a'..=b'z').map(|it| [b'x', it, b'x']).collect();
+        let mut http = Http::default();
+        for name in names.iter().chain(&names[..1]) {
+            http.note(name);
+            let value = if http.may_repeat { b"2" } else { b"1" };
+            add(&mut http.mapped, name, value);
+        }
+        let headers = http.take_mapped();
+        assert_eq!(headers.len(), names.len());
+        assert!(headers.contains(&(b"xax", b"2")) && headers.contains(&(b"xbx", b"1")));
+    }
+
     /// What prost makes of it, in the words of a view; `None` where it refuses.
     fn by_prost(bytes: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
         let request = CheckRequest::decode(Bytes::copy_from_slice(bytes)).ok()?;
@@ -346,7 +364,7 @@ mod tests {
             ("peer".to_owned(), read.peer.into()),
         ];
         said.extend(read.platform.map(|it| ("platform".to_owned(), it.into())));
-        let http = read.http.unwrap_or_default();
+        let mut http = read.http.unwrap_or_default();
         for (name, value) in [
             ("method", http.method),
             ("path", http.path),
@@ -355,7 +373,7 @@ mod tests {
         ] {
             said.push((name.to_owned(), value.into()));
         }
-        let mut mapped = last_of_each(http.mapped);
+        let mut mapped = http.take_mapped();
         mapped.sort();
         let headers = mapped.into_iter().chain(http.listed);
         let text = |it: &[u8]| String::from_utf8(it.to_vec()).unwrap();

@@ -107,10 +107,28 @@ impl<'m> Field<'m> {
     pub fn utf8(self) -> Result<&'m [u8], Malformed> {
         let bytes = self.bytes()?;
         // Quicker to see, and nearly always so.
-        if bytes.is_ascii() || str::from_utf8(bytes).is_ok() {
+        if is_ascii(bytes) || str::from_utf8(bytes).is_ok() {
             return Ok(bytes);
         }
         Err(Malformed)
+    }
+
+    /// Reads it as a message that holds two short strings of ASCII, as fields 1 and 2, and nothing else: nearly
+    /// all headers are such. `None` where it is another, or none.
+    #[inline]
+    #[must_use]
+    pub fn short_pair(self) -> Option<(&'m [u8], &'m [u8])> {
+        const FIRST: u8 = 1 << 3 | DELIMITED;
+        const SECOND: u8 = 2 << 3 | DELIMITED;
+        let [FIRST, length @ 0..0x80, rest @ ..] = self.delimited? else {
+            return None;
+        };
+        let (first, rest) = rest.split_at_checked((*length).into())?;
+        let [SECOND, length @ 0..0x80, second @ ..] = rest else {
+            return None;
+        };
+        let is_it = second.len() == usize::from(*length) && is_ascii(first) && is_ascii(second);
+        is_it.then_some((first, second))
     }
 
     /// Reads it as a string.
@@ -131,6 +149,23 @@ impl<'m> Field<'m> {
             depth: self.depth.checked_sub(1).ok_or(Malformed)?,
         })
     }
+}
+
+/// Tells whether all bytes are ASCII. Of strings as short as headers' this sees more at a time than the standard
+/// library does.
+#[inline]
+fn is_ascii(bytes: &[u8]) -> bool {
+    const HIGHEST_BITS: u64 = 0x8080_8080_8080_8080;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let all = words
+        .iter()
+        .fold(0, |all, it| all | u64::from_le_bytes(*it));
+    // The rest is seen together with what stands before it, where that is enough.
+    let rest = match bytes.last_chunk::<8>() {
+        Some(last) => u64::from_le_bytes(*last),
+        None => rest.iter().fold(0, |all, it| all | u64::from(*it)),
+    };
+    (all | rest) & HIGHEST_BITS == 0
 }
 
 /// The types that stand behind a field's number.
@@ -263,4 +298,35 @@ fn put_varint(to: &mut Vec<u8>, value: u64) {
         left >>= 7;
     }
     to.push(left as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_nested_is_read_back_whatever_its_length() {
+        for length in [0, 1, 0x7f, 0x80, 0x3fff, 0x4000, 70_000] {
+            let contents = vec![b'a'; length];
+            let mut message = b"before".to_vec();
+            put_nested(&mut message, 3, |to| to.extend_from_slice(&contents));
+            assert_eq!(&message[..6], b"before");
+            let mut expected = Vec::new();
+            put(&mut expected, 3, &contents);
+            assert_eq!(message[6..], expected, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_byte_beyond_ascii_is_seen_wherever_it_stands() {
+        for length in 0..40 {
+            let mut bytes = vec![b'a'; length];
+            assert!(is_ascii(&bytes), "{length}");
+            for at in 0..length {
+                bytes[at] = 0x80;
+                assert!(!is_ascii(&bytes), "{at} of {length}");
+                bytes[at] = b'a';
+            }
+        }
+    }
 }

@@ -129,7 +129,11 @@ fn told_status(status: &Status) -> Response<Told> {
 ///
 /// # Errors
 /// The status to answer with where none can be read, or not in time.
-async fn read_in_time(body: Incoming, slot: &mut Slot) -> Result<Bytes, Status> {
+async fn read_in_time<B>(body: B, slot: &mut Slot) -> Result<Bytes, Status>
+where
+    B: hyper::body::Body<Data = Bytes> + Unpin,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
     let mut message = pin!(read(body, slot));
     // Nearly all are there when they are read, and need no timer.
     let at_once = poll_fn(|it| Poll::Ready(message.as_mut().poll(it)));
@@ -143,11 +147,15 @@ async fn read_in_time(body: Incoming, slot: &mut Slot) -> Result<Bytes, Status> 
         .map_err(late)?
 }
 
-async fn read(mut body: Incoming, slot: &mut Slot) -> Result<Bytes, Status> {
+async fn read<B>(mut body: B, slot: &mut Slot) -> Result<Bytes, Status>
+where
+    B: hyper::body::Body<Data = Bytes> + Unpin,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
     let mut read = Bytes::new();
     let mut length = None;
     while let Some(frame) = poll_fn(|it| Pin::new(&mut body).poll_frame(it)).await {
-        let frame = frame.map_err(|it| Status::from_error(it.into()))?;
+        let frame = frame.map_err(|it| Status::from_error(Box::new(it)))?;
         let Ok(data) = frame.into_data() else {
             break;
         };
@@ -247,4 +255,85 @@ fn went_well() -> HeaderMap {
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     trailers
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use tonic::Code;
+
+    use super::*;
+
+    /// A body that comes in these frames, each when it is asked for.
+    struct Frames(VecDeque<Bytes>);
+
+    impl hyper::body::Body for Frames {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            Poll::Ready(self.0.pop_front().map(|it| Ok(Frame::data(it))))
+        }
+    }
+
+    async fn read_of(frames: &[&[u8]]) -> Result<Bytes, Code> {
+        let frames = frames.iter().map(|it| Bytes::copy_from_slice(it)).collect();
+        let mut slot = Arc::new(Bounds::default()).admit().unwrap();
+        let read = read_in_time(Frames(frames), &mut slot).await;
+        read.map_err(|it| it.code())
+    }
+
+    #[tokio::test]
+    async fn a_message_is_the_same_however_it_is_cut_into_frames() {
+        let whole = b"\0\0\0\0\x03abc";
+        assert_eq!(read_of(&[whole]).await.unwrap(), "abc");
+        assert_eq!(read_of(&[b"", whole, b""]).await.unwrap(), "abc");
+        assert_eq!(read_of(&[b"\0\0\0\0\0"]).await.unwrap(), "");
+        for at in 0..whole.len() {
+            let (before, after) = whole.split_at(at);
+            assert_eq!(read_of(&[before, after]).await.unwrap(), "abc", "{at}");
+        }
+        let bytes: Vec<_> = whole.chunks(1).collect();
+        assert_eq!(read_of(&bytes).await.unwrap(), "abc");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_one_message_of_a_size_to_be_read_is_none_such_or_an_error() {
+        // What is larger than may be, and what is not alone, is for us to deny.
+        for frames in [
+            &[&b"\0\xff\xff\xff\xff"[..]][..],
+            &[b"\0\0\x40\0\x01a"],
+            &[b"\0\0\0\0\x01ab"],
+            &[b"\0\0\0\0\x01a", b"\0\0\0\0\x01b"],
+        ] {
+            assert_eq!(read_of(frames).await.unwrap(), NONE_SUCH, "{frames:?}");
+        }
+        for (frames, code) in [
+            (&[][..], Code::Internal),
+            (&[&b"\0\0\0\0"[..]], Code::Internal),
+            (&[b"\0\0\0\0\x02a"], Code::Internal),
+            (&[b"\x01\0\0\0\x01a"], Code::Unimplemented),
+        ] {
+            assert_eq!(read_of(frames).await, Err(code), "{frames:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_counts_until_its_trailers_are_out() {
+        let bounds = Arc::new(Bounds::default());
+        let slot = bounds.admit().unwrap();
+        let mut told = Told::Answer(Bytes::from_static(b"answer"), slot);
+        let mut next = async || poll_fn(|it| Pin::new(&mut told).poll_frame(it)).await;
+        let data = next().await.unwrap().unwrap();
+        assert_eq!(data.into_data().unwrap(), "answer");
+        assert_eq!(Arc::strong_count(&bounds), 2);
+        let trailers = next().await.unwrap().unwrap().into_trailers().unwrap();
+        assert_eq!(trailers["grpc-status"], "0");
+        assert!(next().await.is_none());
+        assert_eq!(Arc::strong_count(&bounds), 1);
+    }
 }

@@ -28,6 +28,8 @@ pub(super) struct Always {
     platform: Arc<Platform>,
     /// Every header that the upstream could take for one of ours, or for a credential.
     hidden: Vec<String>,
+    /// The lengths of names that are looked at, a bit each.
+    lengths: u128,
     /// Query parameters that carry credentials.
     parameters: Vec<String>,
     /// The removal of what is never set.
@@ -61,8 +63,10 @@ impl Always {
             Place::Query(name) => Some(name.to_string()),
             Place::Authorization(_) | Place::Certificate | Place::Header(_) => None,
         });
+        let lengths = hidden.iter().copied().chain([context::HEADER]);
         Self {
             platform: Arc::clone(platform),
+            lengths: lengths.fold(0, |all, it| all | bit_of_length(it.len())),
             hidden: hidden.into_iter().map(str::to_owned).collect(),
             parameters: parameters.collect(),
             removals,
@@ -112,7 +116,8 @@ impl Always {
 
     /// Removes what was sent under a name that is not one of ours, and that an upstream could take for one.
     fn remove_look_alikes(&self, to: &mut Vec<u8>, request: &RequestView<'_>, has_context: bool) {
-        for name in request.headers.names() {
+        let is_looked_at = |it: &&[u8]| self.lengths & bit_of_length(it.len()) != 0;
+        for name in request.headers.names().filter(is_looked_at) {
             let is_context = folds_to(name, context::HEADER);
             let is_set = has_context && name.eq_ignore_ascii_case(context::HEADER.as_bytes());
             if (is_context && !is_set) || self.is_alike(name) {
@@ -147,6 +152,11 @@ impl Always {
             }
         }
     }
+}
+
+/// Gives the bit that stands for names of this length; the longest share one.
+fn bit_of_length(length: usize) -> u128 {
+    1 << length.min(127)
 }
 
 /// The headers that an allow sets, or else removes; but for the context, which only some requests have.
