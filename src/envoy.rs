@@ -102,6 +102,8 @@ struct Inner {
     clock: Clock,
     /// Random in each process, so that decision ids are unique without drawing one per request.
     instance: u64,
+    /// The same in words.
+    name: String,
     decisions: AtomicU64,
     told: Told,
     audit: Option<Audit>,
@@ -153,6 +155,7 @@ impl Door {
             metrics,
             clock,
             instance,
+            name: format!("{instance:016x}"),
             decisions,
             told: Told::default(),
             audit,
@@ -215,7 +218,7 @@ impl Door {
         }
         let circumstances = || Circumstances {
             decision_id: id.as_str().to_owned(),
-            instance: format!("{:016x}", self.0.instance),
+            instance: self.0.name.clone(),
             now: self.0.clock.now(),
             number,
         };

@@ -253,6 +253,11 @@ pub fn put_nested(to: &mut Vec<u8>, number: u8, write: impl FnOnce(&mut Vec<u8>)
         to[at..at + USUAL].copy_from_slice(&[(length & 0x7f) as u8 | 0x80, (length >> 7) as u8]);
         return;
     }
+    if length <= SHORT {
+        to[at] = length as u8;
+        to.copy_within(at + USUAL.., at + 1);
+        return to.truncate(at + 1 + length);
+    }
     let contents = to.split_off(at + USUAL);
     to.truncate(at);
     put_varint(to, length as u64);

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
 use bytes::{Bytes, BytesMut};
-use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::Service;
 use tonic::Status;
 use tonic::body::Body;
