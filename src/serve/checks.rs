@@ -261,6 +261,7 @@ fn went_well() -> HeaderMap {
 mod tests {
     use std::collections::VecDeque;
 
+    use hyper::body::Body as _;
     use tonic::Code;
 
     use super::*;
