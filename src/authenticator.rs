@@ -208,7 +208,7 @@ fn find<'p>(
     trace: &impl Trace,
 ) -> Result<Decoded<'p>, Denial> {
     // A singleton field (RFC 9110 §11.6.2): two values are refused whatever the schemes read.
-    let authorization = request.headers.single("authorization")?;
+    let authorization = request.headers.authorization()?;
     for place in &platform.unread {
         let there = match place {
             Place::Authorization(_) | Place::Certificate => false,
@@ -241,13 +241,9 @@ fn find<'p>(
             "the request carries several credentials",
         ));
     }
-    let reads_authorization = platform
-        .places()
-        .any(|it| matches!(it, Place::Authorization(_)));
-    let decoded = found
-        .iter()
-        .any(|it| matches!(it.1.place(), Place::Authorization(_)));
-    if authorization.is_some() && reads_authorization && !decoded {
+    let is_there = |it: &Place| matches!(it, Place::Authorization(_));
+    let decoded = found.iter().any(|it| is_there(it.1.place()));
+    if authorization.is_some() && !decoded && platform.places().any(is_there) {
         let detail = "no scheme of the platform reads this Authorization";
         return Err(Denial::new(Reason::Malformed, detail));
     }

@@ -9,6 +9,7 @@
 
 mod ahead;
 mod facts;
+mod kept;
 mod trust;
 mod unverified;
 
@@ -17,11 +18,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use moka::sync::Cache as Moka;
 use tokio::sync::watch;
 
 use crate::cache::ahead::Renewal;
 use crate::cache::facts::Known;
+use crate::cache::kept::{Kept, kept};
 use crate::clock::Clock;
 use crate::credential::Fingerprint;
 use crate::decision::{Denial, Dependency, Failure, Fault};
@@ -84,15 +85,15 @@ struct Inner {
     limits: Limits,
     directory: Directory,
     clock: Clock,
-    identities: Moka<u128, Arc<Entry>>,
-    denials: Moka<u128, Arc<Entry>>,
+    identities: Kept<Arc<Entry>>,
+    denials: Kept<Arc<Entry>>,
     /// What came to an identity when it was verified last.
-    good: Moka<u128, ()>,
+    good: Kept<()>,
     /// What came to a denial.
-    refused: Moka<u128, ()>,
-    lineages: Moka<u128, Arc<Known>>,
+    refused: Kept<()>,
+    lineages: Kept<Arc<Known>>,
     /// Those of accounts that stand below nobody: a client may name any number of them.
-    strangers: Moka<u128, Arc<Known>>,
+    strangers: Kept<Arc<Known>>,
     flights: Arc<Mutex<HashMap<u128, watch::Receiver<Option<Landing>>>>>,
     /// The second in which a fault was last told that nobody waited for.
     told: Arc<AtomicU64>,
@@ -117,24 +118,20 @@ impl Cache {
     /// Makes empty caches before the directory.
     #[must_use]
     pub fn new(limits: Limits, directory: Directory) -> Self {
-        let kept = |capacity, ttl: Duration| {
-            Moka::builder()
-                .max_capacity(capacity)
-                .time_to_live(ttl.mul_f64(1.1))
-                .build()
-        };
+        // An identity's lifetime is spread over a tenth either side.
+        let spread = |ttl: Duration| ttl.mul_f64(1.1);
         Self(Arc::new(Inner {
             limits,
             clock: directory.clock().clone(),
             identities: kept(
                 limits.capacity,
-                limits.ttl.saturating_add(limits.stale_if_fault),
+                spread(limits.ttl.saturating_add(limits.stale_if_fault)),
             ),
-            denials: kept(limits.denial_capacity, limits.denial_ttl),
-            good: trust::kept_lately(limits.capacity),
-            refused: trust::kept_lately(limits.denial_capacity),
-            lineages: facts::kept(limits.capacity, limits.ttl),
-            strangers: facts::kept(limits.denial_capacity, limits.denial_ttl),
+            denials: kept(limits.denial_capacity, spread(limits.denial_ttl)),
+            good: kept(limits.capacity, trust::LATELY),
+            refused: kept(limits.denial_capacity, trust::LATELY),
+            lineages: kept(limits.capacity, limits.ttl),
+            strangers: kept(limits.denial_capacity, limits.denial_ttl),
             flights: Arc::default(),
             told: Arc::default(),
             directory,

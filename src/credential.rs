@@ -6,6 +6,7 @@
 use std::fmt;
 use std::hash::Hasher;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use siphasher::sip128::{Hasher128, SipHasher24};
@@ -99,13 +100,13 @@ impl Serialize for Secret {
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Place {
     /// `Authorization: SCHEME …` (RFC 9110 §11.6.2); the word as the platform documents it.
-    Authorization(String),
+    Authorization(Arc<str>),
     /// The client's certificate, as Envoy tells of it.
     Certificate,
     /// The whole value of a header, named in lower case.
-    Header(String),
+    Header(Arc<str>),
     /// A query parameter, by its exact name.
-    Query(String),
+    Query(Arc<str>),
 }
 
 impl fmt::Display for Place {

@@ -24,14 +24,13 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tonic::{Request, Response, Status};
+use tonic::Status;
 
 use crate::clock::Clock;
 use crate::current::Current;
 use crate::decision::{Dependency, Failure, Fault};
 use crate::envoy::answer::{Answers, DecisionId};
 use crate::envoy::aside::Aside;
-use crate::envoy::protos::authorization_server::{Authorization, AuthorizationServer};
 use crate::envoy::tallies::Tallies;
 use crate::gate::{Decision, Gate};
 use crate::platform::refusal::Circumstances;
@@ -70,6 +69,9 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descrip
 /// How much earlier than Envoy's own timeout we answer, so that our answer still counts.
 const HEADROOM: Duration = Duration::from_millis(20);
 
+/// Room for an answer of usual length, so that one allocation does.
+const USUAL_BYTES: usize = 1024;
+
 /// The largest message that is read, in bytes: Envoy's largest headers are 8 MiB by setting and 60 KiB
 /// by default, and no body is asked for.
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
@@ -85,8 +87,12 @@ pub enum OnFault {
     GrpcError,
 }
 
-/// The gRPC service that a [`Door`] answers for, as a server and its health checks name it.
-pub type CheckServer = AuthorizationServer<Door>;
+/// The gRPC service that a [`Door`] answers for, as health checks name it.
+pub const SERVICE: &str = protos::authorization_server::SERVICE_NAME;
+
+/// How many bytes stand before a message (gRPC over HTTP/2, Length-Prefixed-Message): whether it is
+/// compressed, and its length.
+pub const PREFIX: usize = 5;
 
 /// Answers Checks.
 #[derive(Clone, Debug)]
@@ -99,6 +105,8 @@ struct Inner {
     clock: Clock,
     /// Random in each process, so that decision ids are unique without drawing one per request.
     instance: u64,
+    /// The same in words.
+    name: String,
     decisions: AtomicU64,
     told: Told,
     audit: Option<Audit>,
@@ -155,6 +163,7 @@ impl Door {
             metrics,
             clock,
             instance,
+            name: format!("{instance:016x}"),
             decisions,
             told: Told::default(),
             audit,
@@ -167,6 +176,35 @@ impl Door {
     #[must_use]
     pub fn deciding(&self) -> Current<Deciding> {
         self.0.deciding.clone()
+    }
+
+    /// Answers a `CheckRequest` by a `CheckResponse`. `timeout` is what Envoy says of how long it waits
+    /// (`grpc-timeout`).
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` for a fault, where that is what one is to become.
+    pub async fn check(&self, message: Bytes, timeout: Option<&str>) -> Result<Bytes, Status> {
+        let framed = self.check_framed(message, timeout).await?;
+        Ok(framed.slice(PREFIX..))
+    }
+
+    /// As [`Door::check`], with what stands before the answer on the wire.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn check_framed(
+        &self,
+        message: Bytes,
+        timeout: Option<&str>,
+    ) -> Result<Bytes, Status> {
+        let allowed = timeout.and_then(parse_timeout);
+        let allowed = allowed.map(|it| it.saturating_sub(HEADROOM));
+        let deciding = self.0.deciding.get();
+        let deadline = allowed.map_or(deciding.deadline, |it| it.min(deciding.deadline));
+        let door = self.clone();
+        let answer = async move { door.answer(&deciding, message, deadline).await };
+        let answer = self.0.aside.run(answer).await;
+        answer.unwrap_or_else(|_| self.broken())
     }
 
     /// Decides the message, and writes the answer.
@@ -202,7 +240,7 @@ impl Door {
         }
         let circumstances = || Circumstances {
             decision_id: id.as_str().to_owned(),
-            instance: format!("{:016x}", self.0.instance),
+            instance: self.0.name.clone(),
             now: self.0.clock.now(),
             number,
         };
@@ -214,8 +252,13 @@ impl Door {
                 ));
             }
         }
+        let mut framed = Vec::with_capacity(USUAL_BYTES);
+        framed.extend_from_slice(&[0; PREFIX]);
         let answers = &deciding.answers;
-        Ok(answers.write(decision, request, &id, circumstances))
+        answers.write(&mut framed, decision, request, &id, circumstances);
+        let length = u32::try_from(framed.len() - PREFIX).unwrap_or_default();
+        framed[1..PREFIX].copy_from_slice(&length.to_be_bytes());
+        Ok(framed.into())
     }
 
     /// Answers a Check whose decision broke off.
@@ -294,27 +337,6 @@ impl Deciding {
                 let late = Fault::new(Dependency::Deadline, "no decision within the time allowed");
                 Decision::late(self.gate.platforms().route(request).ok().cloned(), late)
             }
-        }
-    }
-}
-
-#[tonic::async_trait]
-impl Authorization for Door {
-    async fn check(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Status> {
-        let allowed = request
-            .metadata()
-            .get("grpc-timeout")
-            .and_then(|it| it.to_str().ok());
-        let allowed = allowed
-            .and_then(parse_timeout)
-            .map(|it| it.saturating_sub(HEADROOM));
-        let deciding = self.0.deciding.get();
-        let deadline = allowed.map_or(deciding.deadline, |it| it.min(deciding.deadline));
-        let (door, message) = (self.clone(), request.into_inner());
-        let answer = async move { door.answer(&deciding, message, deadline).await };
-        match self.0.aside.run(answer).await {
-            Ok(answer) => answer.map(Response::new),
-            Err(_) => self.broken().map(Response::new),
         }
     }
 }

@@ -75,10 +75,19 @@ impl<'a> RequestView<'a> {
             },
         };
         let plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'-' | b'_' | b':');
-        if !name.bytes().all(plain) || name.split('.').any(str::is_empty) && !name.is_empty() {
+        let (mut before, mut has_upper) = (b'.', false);
+        for byte in name.bytes() {
+            let ends_nothing = byte == b'.' && before == b'.';
+            if ends_nothing || !plain(byte) {
+                return Err(refused());
+            }
+            has_upper |= byte.is_ascii_uppercase();
+            before = byte;
+        }
+        if before == b'.' && !name.is_empty() {
             return Err(refused());
         }
-        Ok(if name.bytes().any(|it| it.is_ascii_uppercase()) {
+        Ok(if has_upper {
             Cow::Owned(name.to_ascii_lowercase())
         } else {
             Cow::Borrowed(name)
@@ -136,8 +145,33 @@ pub enum ClientAddress {
 }
 
 /// The headers of a request, in the order they arrived.
-#[derive(Default)]
-pub struct Headers<'a>(Vec<Header<'a>>);
+pub struct Headers<'a> {
+    all: Vec<Header<'a>>,
+    /// Read once, as several schemes look for theirs in it.
+    authorization: Result<Option<Authorization<'a>>, Denial>,
+}
+
+/// The one value of `Authorization`.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct Authorization<'a> {
+    /// What stands before the first space: the name of a scheme (RFC 9110 §11.4), as sent.
+    pub word: &'a str,
+    /// What stands behind the spaces; empty where there are none.
+    pub rest: &'a str,
+}
+
+/// Shows nothing of it: it may be all credential.
+impl fmt::Debug for Authorization<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Authorization(..)")
+    }
+}
+
+impl Default for Headers<'_> {
+    fn default() -> Self {
+        Vec::new().into()
+    }
+}
 
 /// A name and a value, as they were sent.
 pub type Header<'a> = (&'a [u8], &'a [u8]);
@@ -149,25 +183,30 @@ impl fmt::Debug for Headers<'_> {
 }
 
 impl<'a> From<Vec<Header<'a>>> for Headers<'a> {
-    fn from(headers: Vec<Header<'a>>) -> Self {
-        Self(headers)
+    fn from(all: Vec<Header<'a>>) -> Self {
+        let authorization = single(&all, "authorization").map(|it| {
+            it.map(|value| {
+                let (word, rest) = value.split_once(' ').unwrap_or((value, ""));
+                let rest = rest.trim_start_matches(' ');
+                Authorization { word, rest }
+            })
+        });
+        Self { all, authorization }
     }
 }
 
 impl<'a> FromIterator<(&'a str, &'a [u8])> for Headers<'a> {
     fn from_iter<T: IntoIterator<Item = (&'a str, &'a [u8])>>(headers: T) -> Self {
         let headers = headers.into_iter();
-        Self(headers.map(|it| (it.0.as_bytes(), it.1)).collect())
+        let all: Vec<_> = headers.map(|it| (it.0.as_bytes(), it.1)).collect();
+        all.into()
     }
 }
 
 impl<'a> Headers<'a> {
     /// Gives every value of the header, compared without regard to ASCII case.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        let name = name.as_bytes();
-        // Most names are of another length, which costs less to see than a call.
-        let is_it = move |it: &[u8]| it.len() == name.len() && it.eq_ignore_ascii_case(name);
-        self.0.iter().filter(move |it| is_it(it.0)).map(|it| it.1)
+        all_of(&self.all, name)
     }
 
     /// Gives every entry of a header that is a list.
@@ -186,7 +225,15 @@ impl<'a> Headers<'a> {
 
     /// Gives the names as they were spelled.
     pub fn names(&self) -> impl Iterator<Item = &'a [u8]> {
-        self.0.iter().map(|it| it.0)
+        self.all.iter().map(|it| it.0)
+    }
+
+    /// Gives what stands in `Authorization`; `None` where it is absent or empty.
+    ///
+    /// # Errors
+    /// As [`Headers::single`].
+    pub fn authorization(&self) -> Result<Option<Authorization<'a>>, Denial> {
+        self.authorization.clone()
     }
 
     /// Tells whether the header is there with any value.
@@ -220,31 +267,42 @@ impl<'a> Headers<'a> {
     /// A denial where the value is not one: sent twice, merged by Envoy with a comma, longer than
     /// any credential, or not printable ASCII (RFC 9110 §5.5).
     pub fn single(&self, name: &str) -> Result<Option<&'a str>, Denial> {
-        let mut values = self.all(name);
-        let Some(value) = values.next() else {
-            return Ok(None);
-        };
-        if values.next().is_some() || value.contains(&b',') {
-            return Err(malformed(
-                "a header that carries one value was sent with several",
-            ));
-        }
-        if value.len() > MAX_CREDENTIAL_BYTES {
-            return Err(Denial::new(
-                Reason::TooLarge,
-                "a header is longer than any credential",
-            ));
-        }
-        // Without an early end, which lets the compiler look at many at a time.
-        let is_printable = |all: bool, it: &u8| all & matches!(it, b' '..=b'~');
-        if !value.iter().fold(true, is_printable) {
-            return Err(malformed("a header holds bytes that no credential holds"));
-        }
-        let text = std::str::from_utf8(value)
-            .expect("printable ASCII is UTF-8")
-            .trim_matches(' ');
-        Ok(Some(text).filter(|it| !it.is_empty()))
+        single(&self.all, name)
     }
+}
+
+fn all_of<'a>(headers: &[Header<'a>], name: &str) -> impl Iterator<Item = &'a [u8]> {
+    let name = name.as_bytes();
+    // Most names are of another length, which costs less to see than a call.
+    let is_it = move |it: &[u8]| it.len() == name.len() && it.eq_ignore_ascii_case(name);
+    headers.iter().filter(move |it| is_it(it.0)).map(|it| it.1)
+}
+
+fn single<'a>(headers: &[Header<'a>], name: &str) -> Result<Option<&'a str>, Denial> {
+    let mut values = all_of(headers, name);
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() || value.contains(&b',') {
+        return Err(malformed(
+            "a header that carries one value was sent with several",
+        ));
+    }
+    if value.len() > MAX_CREDENTIAL_BYTES {
+        return Err(Denial::new(
+            Reason::TooLarge,
+            "a header is longer than any credential",
+        ));
+    }
+    // Without an early end, which lets the compiler look at many at a time.
+    let is_printable = |all: bool, it: &u8| all & matches!(it, b' '..=b'~');
+    if !value.iter().fold(true, is_printable) {
+        return Err(malformed("a header holds bytes that no credential holds"));
+    }
+    let text = std::str::from_utf8(value)
+        .expect("printable ASCII is UTF-8")
+        .trim_matches(' ');
+    Ok(Some(text).filter(|it| !it.is_empty()))
 }
 
 /// Tells whether an upstream could take one name for the other: case, and `_`, `.` or any other sign for `-`. Where

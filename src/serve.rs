@@ -7,6 +7,7 @@
 pub mod accept;
 mod attempts;
 pub mod bounds;
+pub mod checks;
 pub mod cores;
 pub mod grpc;
 pub mod http;
@@ -25,7 +26,6 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
-use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -37,7 +37,7 @@ use crate::current::Current;
 use crate::decision::Fault;
 use crate::directory::check::CheckError;
 use crate::document::Problem;
-use crate::envoy::{CheckServer, Door};
+use crate::envoy::{Door, SERVICE};
 use crate::issue;
 use crate::issue::core::Core;
 use crate::serve::attempts::{count_attempts, write_attempts};
@@ -108,7 +108,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     /// Where connections live, until all have finished or may no longer.
-    _cores: Cores,
+    _cores: Arc<Cores>,
     issuing: Current<Core>,
     audit: Option<Audit>,
     state: State,
@@ -125,7 +125,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     // Before anything else: a directory that cannot be taken starts nothing.
     let file = read_directory(&config)?;
     let listeners = Listeners::bind(&config).await?;
-    let cores = Cores::start().map_err(StartError::Threads)?;
+    let cores = Arc::new(Cores::start().map_err(StartError::Threads)?);
     let metrics = Arc::new(Metrics::default());
     let audit = config.audit.as_ref();
     let audit = audit.map(|it| Audit::start(it, clock.clone(), Arc::clone(&metrics)));
@@ -171,7 +171,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     };
     let issuing = places.issuing.clone();
     let readiness = Readiness::default();
-    let (health, routes) = grpc::routes(door)?;
+    let (health, front) = grpc::services(door)?;
     let control = places.control.clone();
     let http = HttpRouters {
         admin: admin::router(
@@ -192,7 +192,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let (grpc, admin_address) = (listeners.grpc_addresses(), listeners.admin_address());
     let listening = listeners.in_words();
     let mut tasks = listeners.serve(
-        (&routes, &cores),
+        (&front, &cores),
         http,
         control,
         places.tls.as_ref(),
@@ -253,7 +253,7 @@ impl State {
             }
         };
         self.readiness.set(standing);
-        for service in ["", <CheckServer as NamedService>::NAME] {
+        for service in ["", SERVICE] {
             self.health.set_service_status(service, status).await;
         }
     }

@@ -202,7 +202,7 @@ fn only_the_edge_knows_envoys_protobuf() {
     expect_none(
         &broken,
         "`envoy::protos` is named by `envoy` (and by the demo, which plays Envoy):",
-        "take or give a type of ours (`RequestView`, `Decision`, `envoy::CheckServer`).",
+        "take or give a type of ours (`RequestView`, `Decision`, `envoy::Door`).",
     );
 }
 

@@ -1,7 +1,8 @@
 //! c: the floor. A server that answers every Check with the same bytes and reads nothing.
 //!
-//! The same tonic, service, codec and runtime as `portcullis serve`, so that what Portcullis costs above c is
-//! what deciding costs. Where `serve` changes its runtime or listener, c changes with it.
+//! A service of tonic's over a codec that hands over raw bytes, on the runtime that `portcullis serve` has: what
+//! anybody's Check costs who reads nothing. `serve` itself leaves tonic where HTTP/2 ends (`serve::checks`), and
+//! deciding may cost what that saves. Where `serve` changes its runtime or its allocator, c changes with it.
 
 use std::net::SocketAddr;
 use std::path::Path;

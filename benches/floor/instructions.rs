@@ -37,8 +37,10 @@ fn run(bench: &Bench, which: Which, pinned: &Wrapping, shape: Shape, requests: u
         connections,
         streams,
     } = shape;
-    let counted = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .join(format!("floor-{which:?}-{connections}x{streams}.callgrind"));
+    let counted = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
+        "floor-{which:?}-{:?}-{connections}x{streams}.callgrind",
+        bench.asked
+    ));
     let mut wrapping = pinned.clone();
     wrapping.0.extend([
         "valgrind".to_owned(),

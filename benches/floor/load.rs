@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tonic::codegen::http::Request;
 
-use crate::question;
+use crate::question::Asked;
 
 /// More than any answer, so that windows are no part of what is measured.
 const WINDOW: u32 = 1 << 20;
@@ -24,7 +24,7 @@ const WINDOW: u32 = 1 << 20;
 const PREFIX: usize = 5;
 
 /// How the load is spread.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Shape {
     pub connections: usize,
     pub streams: usize,
@@ -45,17 +45,22 @@ pub struct Answered {
 }
 
 /// Loads the server; panics at the first answer that is not the right one.
-pub async fn load(address: SocketAddr, message: &Bytes, shape: Shape, end: End) -> Answered {
+pub async fn load(
+    address: SocketAddr,
+    (asked, message): (Asked, &Bytes),
+    shape: Shape,
+    end: End,
+) -> Answered {
     let mut connections = Vec::new();
     for _ in 0..shape.connections {
         connections.push(Asker::connect(address, message).await);
     }
     let begun = Instant::now();
-    let asked = Arc::new(AtomicU64::new(0));
+    let count = Arc::new(AtomicU64::new(0));
     let mut streams = JoinSet::new();
     for asker in connections {
         for _ in 0..shape.streams {
-            streams.spawn(asker.clone().ask_on(begun, end, Arc::clone(&asked)));
+            streams.spawn(asker.clone().ask_on(asked, begun, end, Arc::clone(&count)));
         }
     }
     let answers = streams.join_all().await.iter().sum();
@@ -111,18 +116,18 @@ impl Asker {
         }
     }
 
-    async fn ask_on(self, begun: Instant, end: End, asked: Arc<AtomicU64>) -> u64 {
+    async fn ask_on(self, asked: Asked, begun: Instant, end: End, count: Arc<AtomicU64>) -> u64 {
         let mut answers = 0;
         loop {
             let over = match end {
                 End::After(time) => begun.elapsed() >= time,
-                End::Answers(all) => asked.fetch_add(1, Ordering::Relaxed) >= all,
+                End::Answers(all) => count.fetch_add(1, Ordering::Relaxed) >= all,
             };
             if over {
                 return answers;
             }
             let answer = self.ask().await.expect("an answer to every question");
-            assert!(question::allows(&answer), "a wrong answer: {answer:?}");
+            assert!(asked.is_answered_by(&answer), "a wrong answer: {answer:?}");
             answers += 1;
         }
     }

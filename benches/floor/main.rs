@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo bench --bench floor             compares them, in a minute or two, and prints a table
+//! cargo bench --bench floor -- count    only counts instructions
 //! cargo bench --bench floor -- rules    counts what a hit costs with 1, 50 and 943 rules
 //! cargo bench --bench floor -- serve    only starts both, for a generator from outside
 //! ```
@@ -25,6 +26,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::load::{End, Shape};
+use crate::question::Asked;
 use crate::servers::{Bench, Server, Which, Wrapping};
 
 /// As four workers of an Envoy would ask.
@@ -59,6 +61,7 @@ fn main() {
             let address = address.parse().expect("an address, as `127.0.0.1:9001`");
             constant::serve(address, answer.as_ref());
         }
+        ["count", ..] => count_only(),
         ["rules", ..] => count_with_rules(),
         ["serve", ..] => serve(),
         ["--bench"] => compare(),
@@ -68,7 +71,7 @@ fn main() {
 
 /// Shows that both servers answer rightly under load, and measures nothing.
 fn answer() {
-    let bench = Bench::new(question::CONFIG.to_owned());
+    let bench = Bench::new(question::CONFIG.to_owned(), Asked::Hit);
     for which in [Which::Portcullis, Which::Constant] {
         bench
             .start(which, &Wrapping::default())
@@ -78,7 +81,7 @@ fn answer() {
 
 /// Starts both and waits to be interrupted.
 fn serve() {
-    let bench = Bench::new(question::CONFIG.to_owned());
+    let bench = Bench::new(question::CONFIG.to_owned(), Asked::Hit);
     let portcullis = bench.start(Which::Portcullis, &Wrapping::default());
     let c = bench.start(Which::Constant, &Wrapping::default());
     let question = bench.dir.path().join("question.bin");
@@ -103,7 +106,7 @@ fn serve() {
 /// Measures both and prints the table.
 fn compare() {
     let (servers, setting) = pin();
-    let bench = Bench::new(question::CONFIG.to_owned());
+    let bench = Bench::new(question::CONFIG.to_owned(), Asked::Hit);
     let portcullis = bench.start(Which::Portcullis, &servers);
     let c = bench.start(Which::Constant, &servers);
     let answer = std::fs::metadata(bench.answer()).expect("a file just written");
@@ -130,6 +133,16 @@ fn compare() {
     }
 }
 
+/// Prints the rows that do not depend on what else the machine does.
+fn count_only() {
+    let (servers, setting) = pin();
+    println!("{setting}\n\n| a cached hit | c | portcullis | ratio |\n|---|---|---|---|");
+    count(
+        &Bench::new(question::CONFIG.to_owned(), Asked::Hit),
+        &servers,
+    );
+}
+
 /// Counts instructions, and prints them or why not.
 fn count(bench: &Bench, servers: &Wrapping) {
     if !instructions::can_be_counted() {
@@ -137,10 +150,27 @@ fn count(bench: &Bench, servers: &Wrapping) {
         return;
     }
     for (name, shape) in [("4 × 10", BUSY), ("1 × 1", IDLE)] {
-        let [c, portcullis] = [Which::Constant, Which::Portcullis]
+        // Portcullis first: c answers what it answered.
+        let [portcullis, c] = [Which::Portcullis, Which::Constant]
             .map(|it| instructions::per_request(bench, it, servers, shape, COUNTED));
         let figure = format!("instructions a request, {name}");
         row(&figure, &[(c, portcullis)], |it| *it, 0);
+        if shape == BUSY {
+            count_others(servers, c);
+        }
+    }
+}
+
+/// Counts instructions of what is decided without a hit, and prints them.
+fn count_others(servers: &Wrapping, c: f64) {
+    for (name, asked) in [
+        ("a denial from the cache", Asked::Denial),
+        ("a public rule", Asked::Public),
+    ] {
+        let bench = Bench::new(question::CONFIG.to_owned(), asked);
+        let which = Which::Portcullis;
+        let cost = instructions::per_request(&bench, which, servers, BUSY, COUNTED);
+        row(&format!("the same for {name}"), &[(c, cost)], |it| *it, 0);
     }
 }
 
@@ -150,7 +180,7 @@ fn count_with_rules() {
     let (servers, setting) = pin();
     println!("{setting}\n\n| rules | instructions a request, 4 × 10 |\n|---|---|");
     for count in rules::COUNTS {
-        let bench = Bench::new(rules::config(count));
+        let bench = Bench::new(rules::config(count), Asked::Hit);
         let cost = instructions::per_request(&bench, Which::Portcullis, &servers, BUSY, COUNTED);
         println!("| {count} | {cost:.0} |");
     }

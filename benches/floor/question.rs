@@ -16,7 +16,7 @@ pub const CONFIG: &str = r#"
 listen: { grpc: ["127.0.0.1:{grpc}"], admin: "127.0.0.1:{admin}" }
 store: { url: "memory:", directory_file: directory.yaml }
 # Longer than a run: what is measured is hits.
-cache: { ttl_seconds: 3600 }
+cache: { ttl_seconds: 3600, denial_ttl_seconds: 3600 }
 client_address: { from: peer }
 telemetry: { log: warn }
 platforms:
@@ -41,6 +41,54 @@ infobip:
   api_keys:
     - { id: k-1, account: acc-1, secret: 003026bbc133714df1834b8638bb496e-8f4b3d9a-e931-478d-a994-28a725159ab9, scopes: ["sms:message:send"] }
 "#;
+
+/// What is asked, by what is to come of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Asked {
+    /// Leave, by a key that is known.
+    Hit,
+    /// A denial, by a key that is known to be nobody's.
+    Denial,
+    /// Leave, without a key, for what is public.
+    Public,
+}
+
+impl Asked {
+    /// Gives the labels under which Portcullis counts it.
+    pub fn counted_as(self) -> &'static str {
+        match self {
+            Self::Hit => r#"outcome="allow",cache="hit""#,
+            Self::Denial => r#"outcome="deny",cache="hit""#,
+            Self::Public => r#"outcome="allow",cache="none""#,
+        }
+    }
+
+    /// Tells whether the answer is the right one.
+    pub fn is_answered_by(self, answer: &[u8]) -> bool {
+        Gist::decode(answer).is_ok_and(|it| {
+            let code = it.status.map(|it| it.code);
+            match self {
+                Self::Hit | Self::Public => it.ok_response.is_some() && code == Some(0),
+                Self::Denial => it.denied_response.is_some() && code == Some(16),
+            }
+        })
+    }
+
+    /// Gives the headers of the question, and what of them differs.
+    fn headers(self) -> Vec<(&'static str, &'static str)> {
+        let other = |(name, value)| match (self, name) {
+            (Self::Denial, "authorization") => Some((
+                name,
+                "App 00000000000000000000000000000000-00000000-0000-0000-0000-000000000000",
+            )),
+            (Self::Public, ":method") => Some((name, "GET")),
+            (Self::Public, ":path") => Some((name, "/camara/number-verification/v0/authorize")),
+            (Self::Public, "authorization") => None,
+            _ => Some((name, value)),
+        };
+        HEADERS.into_iter().filter_map(other).collect()
+    }
+}
 
 /// The headers as Envoy sends them: pseudo headers among them, its own added.
 pub const HEADERS: [(&str, &str); 21] = [
@@ -90,9 +138,10 @@ pub const HEADERS: [(&str, &str); 21] = [
 ];
 
 /// Writes the question.
-pub fn message() -> Bytes {
+pub fn message(asked: Asked) -> Bytes {
+    let headers = asked.headers();
     let value = |name| {
-        let header = HEADERS.iter().find(|it| it.0 == name);
+        let header = headers.iter().find(|it| it.0 == name);
         header.expect("one of the headers above").1.to_owned()
     };
     let http = HttpRequest {
@@ -100,9 +149,10 @@ pub fn message() -> Bytes {
         path: value(":path"),
         host: value(":authority"),
         scheme: value(":scheme"),
-        headers: HEADERS
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
+        headers: headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
         ..HttpRequest::default()
     };
     let peer = Address {
@@ -129,15 +179,10 @@ pub fn message() -> Bytes {
 struct Gist {
     #[prost(message, optional, tag = "1")]
     status: Option<Status>,
+    #[prost(message, optional, tag = "2")]
+    denied_response: Option<()>,
     #[prost(message, optional, tag = "3")]
     ok_response: Option<()>,
-}
-
-/// Tells whether the answer lets the request pass.
-pub fn allows(answer: &[u8]) -> bool {
-    Gist::decode(answer).is_ok_and(|it| {
-        it.ok_response.is_some() && it.status.is_some_and(|status| status.code == 0)
-    })
 }
 
 /// Tells whether the answer lets the request pass as the account that the key belongs to.
@@ -150,5 +195,5 @@ pub fn allows_the_account(answer: &[u8]) -> bool {
         return false;
     };
     let mut headers = ok.headers.iter().filter_map(|it| it.header.as_ref());
-    allows(answer) && headers.any(|it| it.key == "x-auth-account" && it.value == "acc-1")
+    headers.any(|it| it.key == "x-auth-account" && it.value == "acc-1")
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::load::{Answered, End, Shape, ask, load};
-use crate::question;
+use crate::question::{self, Asked};
 use crate::support::http::fetch;
 use crate::support::process::{Process, command};
 use crate::support::{free_port, loopback};
@@ -41,6 +41,7 @@ pub struct Wrapping(pub Vec<String>);
 #[derive(Debug)]
 pub struct Bench {
     pub runtime: Runtime,
+    pub asked: Asked,
     pub message: Bytes,
     /// What Portcullis is configured with, but for its ports.
     config: String,
@@ -57,14 +58,15 @@ pub struct Server<'b> {
 }
 
 impl Bench {
-    pub fn new(config: String) -> Self {
+    pub fn new(config: String, asked: Asked) -> Self {
         // One thread: it stays on the core that the servers leave to it.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
         Self {
             runtime: runtime.expect("a runtime"),
-            message: question::message(),
+            asked,
+            message: question::message(asked),
             config,
             dir: tempfile::tempdir().expect("a temporary directory"),
         }
@@ -121,16 +123,17 @@ impl Bench {
 }
 
 impl Server<'_> {
-    /// Loads it, and makes sure that every answer was a cached hit.
+    /// Loads it, and makes sure that every answer came as it was to.
     pub fn load(&self, shape: Shape, end: End) -> Answered {
         let before = self.hits();
-        let load = load(self.grpc, &self.bench.message, shape, end);
+        let question = (self.bench.asked, &self.bench.message);
+        let load = load(self.grpc, question, shape, end);
         let answered = self.bench.runtime.block_on(load);
         if let (Some(before), Some(after)) = (before, self.hits()) {
             assert_eq!(
                 after - before,
                 answered.answers,
-                "not every answer was a hit"
+                "not every answer was what was asked for"
             );
         }
         answered
@@ -168,7 +171,11 @@ impl Server<'_> {
         let answer = self.process.await_start("answering rightly", || {
             std::net::TcpStream::connect(self.grpc).ok()?;
             let first = ask().ok()?;
-            question::allows_the_account(&first).then(ask)?.ok()
+            let is_right = match self.bench.asked {
+                Asked::Hit => question::allows_the_account(&first),
+                other => other.is_answered_by(&first),
+            };
+            is_right.then(ask)?.ok()
         });
         if self.admin.is_some() {
             fs::write(self.bench.answer(), answer).expect("a writable temporary directory");
@@ -176,13 +183,13 @@ impl Server<'_> {
         self.load(WARMING.0, WARMING.1);
     }
 
-    /// How many allowed hits Portcullis has counted; `None` for c, which counts nothing.
+    /// How many answers as these Portcullis has counted; `None` for c, which counts nothing.
     fn hits(&self) -> Option<u64> {
         let metrics = fetch(self.admin?, "/metrics").expect("the metrics");
         let hits = metrics.text().lines().filter_map(|line| {
             let (name, value) = line.rsplit_once(' ')?;
             let counts = name.starts_with("portcullis_checks_total")
-                && name.contains(r#"outcome="allow",cache="hit""#);
+                && name.contains(self.bench.asked.counted_as());
             counts.then(|| value.parse::<u64>().ok())?
         });
         Some(hits.sum())

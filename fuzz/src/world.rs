@@ -27,7 +27,6 @@ use portcullis::context::{self, Context};
 use portcullis::credential::Fingerprinter;
 use portcullis::directory::Directory;
 use portcullis::envoy::protos::auth::CheckResponse;
-use portcullis::envoy::protos::authorization_server::Authorization as _;
 use portcullis::envoy::{Door, OnFault};
 use portcullis::gate::Gate;
 use portcullis::identity::Identity;
@@ -273,8 +272,8 @@ impl World {
 
     /// Has a `CheckRequest` decided, as Envoy would.
     pub(crate) fn check(&self, message: Bytes) -> CheckResponse {
-        let answer = self.run(self.door.check(tonic::Request::new(message)));
-        let answer = answer.expect("a fault is no gRPC error here").into_inner();
+        let answer = self.run(self.door.check(message, None));
+        let answer = answer.expect("a fault is no gRPC error here");
         CheckResponse::decode(answer).expect("what was written can be read")
     }
 

@@ -5,9 +5,6 @@
 //! and nothing to compute.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use moka::sync::Cache as Moka;
 
 use crate::cache::Cache;
 use crate::credential::Fingerprint;
@@ -25,13 +22,6 @@ pub(super) struct Known {
     begun: u64,
     /// The first millisecond in which it counts no more, in Unix milliseconds.
     ends: u64,
-}
-
-pub(super) fn kept(capacity: u64, ttl: Duration) -> Moka<u128, Arc<Known>> {
-    Moka::builder()
-        .max_capacity(capacity)
-        .time_to_live(ttl)
-        .build()
 }
 
 impl Cache {

@@ -6,8 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use moka::sync::Cache as Moka;
-
 use crate::cache::ahead::Renewal;
 use crate::cache::{Cache, Inner, Outcome, milliseconds};
 use crate::credential::Fingerprint;
@@ -25,14 +23,7 @@ fn is_new(begun: u64, now: u64) -> bool {
 }
 
 /// For how long after it was verified a credential is known to be nobody's invention, or no new guess.
-const LATELY: Duration = Duration::from_hours(1);
-
-pub(super) fn kept_lately(capacity: u64) -> Moka<u128, ()> {
-    Moka::builder()
-        .max_capacity(capacity)
-        .time_to_live(LATELY)
-        .build()
-}
+pub(super) const LATELY: Duration = Duration::from_hours(1);
 
 impl Cache {
     /// Tells whether the credential was good when it was verified last, within an hour: whoever presents

@@ -11,8 +11,6 @@ mod values;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::decision::{Denial, Failure, Reason};
 use crate::envoy::answer::allow::Always;
 use crate::envoy::answer::values::{Value, identity_values};
@@ -22,15 +20,16 @@ use crate::platform::Platform;
 use crate::platform::refusal::{Circumstances, Refusal};
 use crate::request::RequestView;
 
-/// Room for an allow of usual length, so that one allocation does.
-const USUAL_BYTES: usize = 1024;
-
 /// The fields of `CheckResponse` (envoy.service.auth.v3).
 mod field {
     pub(super) const STATUS: u8 = 1;
     pub(super) const DENIED_RESPONSE: u8 = 2;
     pub(super) const OK_RESPONSE: u8 = 3;
     pub(super) const DYNAMIC_METADATA: u8 = 4;
+}
+
+fn digit(value: u8) -> u8 {
+    value + if value < 10 { b'0' } else { b'a' - 10 }
 }
 
 /// Names a decision, in metadata and logs: the process and the number of the decision there.
@@ -41,10 +40,19 @@ impl DecisionId {
     /// Names the decision of this number in the process that is named so.
     #[must_use]
     pub fn of(instance: u64, number: u64) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let id = u128::from(instance) << 64 | u128::from(number);
-        let digit = |at: usize| DIGITS[(id >> (4 * (31 - at)) & 0xf) as usize];
-        Self(std::array::from_fn(digit))
+        let mut id = [0; 32];
+        let (first, last) = id.split_at_mut(16);
+        for (digits, value) in [(first, instance), (last, number)] {
+            for (pair, byte) in digits
+                .as_chunks_mut::<2>()
+                .0
+                .iter_mut()
+                .zip(value.to_be_bytes())
+            {
+                *pair = [digit(byte >> 4), digit(byte & 0xf)];
+            }
+        }
+        Self(id)
     }
 
     /// Gives it in 32 hexadecimal digits.
@@ -64,33 +72,35 @@ impl Answers {
         Self(platforms.into_iter().map(Always::of).collect())
     }
 
-    /// Writes the answer to a decision, named `id`, as a `CheckResponse`.
-    #[must_use]
+    /// Writes the answer to a decision, named `id`, as a `CheckResponse`, behind what stands there.
     pub fn write(
         &self,
+        message: &mut Vec<u8>,
         decision: &Decision,
         request: &RequestView<'_>,
         id: &DecisionId,
         circumstances: impl FnOnce() -> Circumstances,
-    ) -> Bytes {
-        let mut message = Vec::with_capacity(USUAL_BYTES);
-        let mut said = Said::begin(decision, id);
+    ) {
         match (&decision.verdict, decision.platform.as_ref()) {
             (Ok(permit), Some(platform)) => {
                 let values = identity_values(permit, &platform.name);
-                said.put("rule", permit.rule());
-                said.put_all(&values);
-                let known = self.0.iter().find(|it| it.is_of(platform));
-                let allowed = match known {
-                    Some(always) => always.write(&values, request, decision),
-                    None => Always::of(platform).write(&values, request, decision),
-                };
                 // `google.rpc.Code.OK` is 0, and an empty `Status` says so.
-                wire::put(&mut message, field::STATUS, b"");
-                wire::put(&mut message, field::OK_RESPONSE, &allowed);
+                wire::put(message, field::STATUS, b"");
+                wire::put_nested(message, field::OK_RESPONSE, |to| {
+                    match self.0.iter().find(|it| it.is_of(platform)) {
+                        Some(always) => always.write(to, &values, request, decision),
+                        None => Always::of(platform).write(to, &values, request, decision),
+                    }
+                });
+                wire::put_nested(message, field::DYNAMIC_METADATA, |to| {
+                    let mut said = Said::begin(to, decision, id);
+                    said.put("rule", permit.rule());
+                    said.put_all(&values);
+                });
+                return;
             }
             (Err(Failure::Denied(denial)), platform) => refusal::put(
-                &mut message,
+                message,
                 &Refusal::of_denial(denial),
                 platform.map(|it| &**it),
                 request,
@@ -100,17 +110,18 @@ impl Answers {
                 let circumstances = circumstances();
                 let refusal = Refusal::of_fault(fault, &circumstances);
                 let platform = platform.map(|it| &**it);
-                refusal::put(&mut message, &refusal, platform, request, &circumstances);
+                refusal::put(message, &refusal, platform, request, &circumstances);
             }
             // A permit comes from a platform's policy; without one there is nobody to allow for.
             (Ok(_), None) => {
                 let denial = Denial::new(Reason::NoPlatform, "no platform");
                 let refusal = Refusal::of_denial(&denial);
-                refusal::put(&mut message, &refusal, None, request, &circumstances());
+                refusal::put(message, &refusal, None, request, &circumstances());
             }
         }
-        wire::put(&mut message, field::DYNAMIC_METADATA, &said.0);
-        message.into()
+        wire::put_nested(message, field::DYNAMIC_METADATA, |to| {
+            Said::begin(to, decision, id);
+        });
     }
 }
 
@@ -135,11 +146,11 @@ fn put_overwrite(to: &mut Vec<u8>, number: u8, name: &str, value: &str) {
 }
 
 /// What access logs and later filters may know, a `google.protobuf.Struct`: the identity, and how the decision came about.
-struct Said(Vec<u8>);
+struct Said<'t>(&'t mut Vec<u8>);
 
-impl Said {
-    fn begin(decision: &Decision, id: &DecisionId) -> Self {
-        let mut said = Self(Vec::with_capacity(USUAL_BYTES / 2));
+impl<'t> Said<'t> {
+    fn begin(to: &'t mut Vec<u8>, decision: &Decision, id: &DecisionId) -> Self {
+        let mut said = Self(to);
         said.put("decision_id", id.as_str());
         said.put("cache", decision.cache.name());
         let Err(failure) = &decision.verdict else {
@@ -177,9 +188,9 @@ impl Said {
         const STRING_VALUE: u8 = 3;
         let value = wire::delimited_length(text.len());
         let entry = wire::delimited_length(key.len()) + wire::delimited_length(value);
-        wire::put_head(&mut self.0, FIELDS, entry);
-        wire::put(&mut self.0, KEY, key.as_bytes());
-        wire::put_head(&mut self.0, VALUE, value);
-        wire::put(&mut self.0, STRING_VALUE, text.as_bytes());
+        wire::put_head(self.0, FIELDS, entry);
+        wire::put(self.0, KEY, key.as_bytes());
+        wire::put_head(self.0, VALUE, value);
+        wire::put(self.0, STRING_VALUE, text.as_bytes());
     }
 }

@@ -78,6 +78,9 @@ struct Http<'m> {
     host: &'m str,
     scheme: &'m str,
     mapped: Vec<Header<'m>>,
+    /// What kinds of names those have, a bit each, and whether two of them may be the same.
+    kinds: u128,
+    may_repeat: bool,
     listed: Vec<Header<'m>>,
     /// Whether there were more, which are not kept.
     has_too_many: bool,
@@ -135,8 +138,9 @@ impl<'m> Http<'m> {
         match field.number {
             2 => field.text().map(|it| self.method = it),
             3 => {
-                let header = entry(field)?;
-                self.add(|it| &mut it.mapped, header);
+                let (name, value) = entry(field)?;
+                self.note(name);
+                self.add(|it| &mut it.mapped, (name, value));
                 Ok(())
             }
             4 => field.text().map(|it| self.path = it),
@@ -148,6 +152,20 @@ impl<'m> Http<'m> {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// Notes whether the name may be there already.
+    fn note(&mut self, name: &[u8]) {
+        let first = name.first().copied().unwrap_or_default();
+        let last = name.last().copied().unwrap_or_default();
+        let kind = usize::from(first) * 5 + usize::from(last) * 3 + name.len();
+        let kind = 1 << (kind % 128);
+        if self.kinds & kind != 0 && !self.may_repeat {
+            // Among few it is quicker to look.
+            self.may_repeat =
+                self.mapped.len() > USUAL_HEADERS || self.mapped.iter().any(|it| it.0 == name);
+        }
+        self.kinds |= kind;
     }
 
     /// Takes a `HeaderValue`, whose value stands in one of two fields.
@@ -182,8 +200,21 @@ impl<'m> Http<'m> {
         to.push(header);
     }
 
-    fn headers(self) -> Headers<'m> {
-        let mut headers = last_of_each(self.mapped);
+    /// Gives those of the map: of each name the value that came last.
+    fn take_mapped(&mut self) -> Vec<Header<'m>> {
+        let headers = std::mem::take(&mut self.mapped);
+        if !self.may_repeat {
+            return headers;
+        }
+        let last: HashMap<_, _> = headers.iter().copied().collect();
+        if last.len() == headers.len() {
+            return headers;
+        }
+        last.into_iter().collect()
+    }
+
+    fn headers(mut self) -> Headers<'m> {
+        let mut headers = self.take_mapped();
         if headers.is_empty() {
             headers = self.listed;
         } else {
@@ -193,25 +224,11 @@ impl<'m> Http<'m> {
     }
 }
 
-/// Keeps of each name the value that came last, as a map does.
-fn last_of_each<'m>(mut headers: Vec<Header<'m>>) -> Vec<Header<'m>> {
-    // Envoy writes each once, and among few it is quicker to look.
-    let repeats = |(at, header): (usize, &Header<'_>)| {
-        let later = &headers[at + 1..];
-        later.iter().any(|it| it.0 == header.0)
-    };
-    if headers.len() <= USUAL_HEADERS && !headers.iter().enumerate().any(repeats) {
-        return headers;
-    }
-    let last: HashMap<_, _> = headers.iter().copied().collect();
-    if last.len() < headers.len() {
-        headers = last.into_iter().collect();
-    }
-    headers
-}
-
 /// Reads an entry of a map of strings.
 fn entry(field: Field<'_>) -> Result<Header<'_>, Malformed> {
+    if let Some(entry) = field.short_pair() {
+        return Ok(entry);
+    }
     let (mut key, mut value) = (&b""[..], &b""[..]);
     each(field.message()?, |it| {
         match it.number {
@@ -308,6 +325,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn names_that_look_alike_at_a_glance_are_kept_apart_and_a_repeated_one_is_not() {
+        let names: Vec<_> = (b'a'..=b'z').map(|it| [b'x', it, b'x']).collect();
+        let mut http = Http::default();
+        for name in names.iter().chain(&names[..1]) {
+            http.note(name);
+            let value = if http.may_repeat { b"2" } else { b"1" };
+            http.add(|it| &mut it.mapped, (name, value));
+        }
+        let headers = http.take_mapped();
+        assert_eq!(headers.len(), names.len());
+        assert!(headers.contains(&(b"xax", b"2")) && headers.contains(&(b"xbx", b"1")));
+    }
+
     /// What prost makes of it, in the words of a view; `None` where it refuses.
     fn by_prost(bytes: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
         let request = CheckRequest::decode(Bytes::copy_from_slice(bytes)).ok()?;
@@ -356,7 +387,7 @@ mod tests {
             ("peer".to_owned(), read.peer.into()),
         ];
         said.extend(read.platform.map(|it| ("platform".to_owned(), it.into())));
-        let http = read.http.unwrap_or_default();
+        let mut http = read.http.unwrap_or_default();
         for (name, value) in [
             ("method", http.method),
             ("path", http.path),
@@ -365,7 +396,7 @@ mod tests {
         ] {
             said.push((name.to_owned(), value.into()));
         }
-        let mut mapped = last_of_each(http.mapped);
+        let mut mapped = http.take_mapped();
         mapped.sort();
         let headers = mapped.into_iter().chain(http.listed);
         let text = |it: &[u8]| String::from_utf8(it.to_vec()).unwrap();

@@ -107,10 +107,28 @@ impl<'m> Field<'m> {
     pub fn utf8(self) -> Result<&'m [u8], Malformed> {
         let bytes = self.bytes()?;
         // Quicker to see, and nearly always so.
-        if bytes.is_ascii() || str::from_utf8(bytes).is_ok() {
+        if is_ascii(bytes) || str::from_utf8(bytes).is_ok() {
             return Ok(bytes);
         }
         Err(Malformed)
+    }
+
+    /// Reads it as a message that holds two short strings of ASCII, as fields 1 and 2, and nothing else: nearly
+    /// all headers are such. `None` where it is another, or none.
+    #[inline]
+    #[must_use]
+    pub fn short_pair(self) -> Option<(&'m [u8], &'m [u8])> {
+        const FIRST: u8 = 1 << 3 | DELIMITED;
+        const SECOND: u8 = 2 << 3 | DELIMITED;
+        let [FIRST, length @ 0..0x80, rest @ ..] = self.delimited? else {
+            return None;
+        };
+        let (first, rest) = rest.split_at_checked((*length).into())?;
+        let [SECOND, length @ 0..0x80, second @ ..] = rest else {
+            return None;
+        };
+        let is_it = second.len() == usize::from(*length) && is_ascii(first) && is_ascii(second);
+        is_it.then_some((first, second))
     }
 
     /// Reads it as a string.
@@ -131,6 +149,23 @@ impl<'m> Field<'m> {
             depth: self.depth.checked_sub(1).ok_or(Malformed)?,
         })
     }
+}
+
+/// Tells whether all bytes are ASCII. Of strings as short as headers' this sees more at a time than the standard
+/// library does.
+#[inline]
+fn is_ascii(bytes: &[u8]) -> bool {
+    const HIGHEST_BITS: u64 = 0x8080_8080_8080_8080;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let all = words
+        .iter()
+        .fold(0, |all, it| all | u64::from_le_bytes(*it));
+    // The rest is seen together with what stands before it, where that is enough.
+    let rest = match bytes.last_chunk::<8>() {
+        Some(last) => u64::from_le_bytes(*last),
+        None => rest.iter().fold(0, |all, it| all | u64::from(*it)),
+    };
+    (all | rest) & HIGHEST_BITS == 0
 }
 
 /// The types that stand behind a field's number.
@@ -202,13 +237,45 @@ fn varint_length(value: usize) -> usize {
     bits.div_ceil(7) as usize
 }
 
+/// The longest contents whose length takes a byte.
+const SHORT: usize = 0x7f;
+
+/// Writes a field that holds what `write` writes.
+pub fn put_nested(to: &mut Vec<u8>, number: u8, write: impl FnOnce(&mut Vec<u8>)) {
+    // What is written is nearly always as long as to take two bytes for its length.
+    const USUAL: usize = 2;
+    put_key(to, number, DELIMITED);
+    let at = to.len();
+    to.extend_from_slice(&[0; USUAL]);
+    write(to);
+    let length = to.len() - at - USUAL;
+    if let 0x80..0x4000 = length {
+        to[at..at + USUAL].copy_from_slice(&[(length & 0x7f) as u8 | 0x80, (length >> 7) as u8]);
+        return;
+    }
+    if length <= SHORT {
+        to[at] = length as u8;
+        to.copy_within(at + USUAL.., at + 1);
+        return to.truncate(at + 1 + length);
+    }
+    let contents = to.split_off(at + USUAL);
+    to.truncate(at);
+    put_varint(to, length as u64);
+    to.extend_from_slice(&contents);
+}
+
 /// Writes the number of a field, 15 at most, and the length of what is written next.
+#[inline]
 pub fn put_head(to: &mut Vec<u8>, number: u8, length: usize) {
+    if length <= SHORT {
+        return to.extend_from_slice(&[key_of(number, DELIMITED), length as u8]);
+    }
     put_key(to, number, DELIMITED);
     put_varint(to, length as u64);
 }
 
 /// Writes a field of bytes or a string.
+#[inline]
 pub fn put(to: &mut Vec<u8>, number: u8, contents: &[u8]) {
     put_head(to, number, contents.len());
     to.extend_from_slice(contents);
@@ -221,8 +288,12 @@ pub fn put_number(to: &mut Vec<u8>, number: u8, value: u64) {
 }
 
 fn put_key(to: &mut Vec<u8>, number: u8, kind: u8) {
+    to.push(key_of(number, kind));
+}
+
+fn key_of(number: u8, kind: u8) -> u8 {
     debug_assert!(number < 16, "the key takes a byte");
-    to.push(number << 3 | kind);
+    number << 3 | kind
 }
 
 fn put_varint(to: &mut Vec<u8>, value: u64) {
@@ -232,4 +303,35 @@ fn put_varint(to: &mut Vec<u8>, value: u64) {
         left >>= 7;
     }
     to.push(left as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_nested_is_read_back_whatever_its_length() {
+        for length in [0, 1, 0x7f, 0x80, 0x3fff, 0x4000, 70_000] {
+            let contents = vec![b'a'; length];
+            let mut message = b"before".to_vec();
+            put_nested(&mut message, 3, |to| to.extend_from_slice(&contents));
+            assert_eq!(&message[..6], b"before");
+            let mut expected = Vec::new();
+            put(&mut expected, 3, &contents);
+            assert_eq!(message[6..], expected, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_byte_beyond_ascii_is_seen_wherever_it_stands() {
+        for length in 0..40 {
+            let mut bytes = vec![b'a'; length];
+            assert!(is_ascii(&bytes), "{length}");
+            for at in 0..length {
+                bytes[at] = 0x80;
+                assert!(!is_ascii(&bytes), "{at} of {length}");
+                bytes[at] = b'a';
+            }
+        }
+    }
 }

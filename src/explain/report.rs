@@ -271,7 +271,9 @@ fn reply(mut decision: Decision, request: &RequestView<'_>, setting: Setting) ->
         *assertion = Arc::new(Secret::new(masked.into_bytes()));
     }
     let answers = Answers::of(&decision.platform);
-    Reply::read(answers.write(&decision, request, &id, circumstances))
+    let mut answer = Vec::new();
+    answers.write(&mut answer, &decision, request, &id, circumstances);
+    Reply::read(answer.into())
 }
 
 impl Asked {

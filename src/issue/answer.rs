@@ -55,11 +55,13 @@ impl Answer {
     }
 }
 
-impl From<Written> for Answer {
-    fn from(written: Written) -> Self {
+impl From<Written<'_>> for Answer {
+    fn from(written: Written<'_>) -> Self {
+        let headers = written.headers.into_iter();
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.into_owned()));
         Self {
             status: written.status,
-            headers: written.headers,
+            headers: headers.collect(),
             body: written.body,
         }
     }

@@ -81,7 +81,11 @@ async fn present(bench: &Bench, platform: &str, path: &str, basic: &str) -> Told
     let written = Refusal::of_denial(denial).write(platform, asked, &circumstances);
     Told {
         status: written.status,
-        headers: written.headers,
+        headers: written
+            .headers
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into_owned()))
+            .collect(),
         body: written.body,
         gets: bench.gets() - gets,
         hashed: bench.hashed() - hashed,

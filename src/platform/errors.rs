@@ -244,7 +244,7 @@ impl ErrorRow {
     }
 
     /// The headers besides `content-type`, names in lower case, values fit for a header.
-    pub fn headers(&self, values: &Values<'_>) -> impl Iterator<Item = (&str, String)> {
+    pub fn headers<'r>(&'r self, values: &Values<'_>) -> impl Iterator<Item = (&'r str, String)> {
         self.headers
             .iter()
             .map(|(name, value)| (name.as_str(), value.render(values)))

@@ -4,6 +4,7 @@
 //! table. It says nothing of a fault but that there is one. Apart from the edges that send it,
 //! Envoy's protobuf and the issue listener's HTTP, so that both answer alike.
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -56,11 +57,11 @@ pub struct Refusal<'d> {
 
 /// A refusal as HTTP says it.
 #[derive(Debug)]
-pub struct Written {
+pub struct Written<'w> {
     /// From 300 to 599.
     pub status: u16,
     /// Names in lower case, values fit for a header.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(&'w str, Cow<'w, str>)>,
     /// Empty where there is none.
     pub body: String,
 }
@@ -103,12 +104,12 @@ impl<'d> Refusal<'d> {
 
     /// Writes it as the platform does, or in neutral words where there is none.
     #[must_use]
-    pub fn write(
+    pub fn write<'w>(
         &self,
-        platform: Option<&Platform>,
+        platform: Option<&'w Platform>,
         asked: Asked<'_>,
         circumstances: &Circumstances,
-    ) -> Written {
+    ) -> Written<'w> {
         let occasion = Occasion {
             reason: self.reason,
             status: self.status,
@@ -123,23 +124,23 @@ impl<'d> Refusal<'d> {
             Some(row) => {
                 let headers = row
                     .headers(&values)
-                    .map(|(name, value)| (name.to_owned(), value));
+                    .map(|(name, value)| (name, Cow::Owned(value)));
                 let body = row.body().map(|it| (it.content_type(), it.render(&values)));
                 (headers.collect(), body)
             }
             None => (Vec::new(), Some(neutral_body(status))),
         };
-        let mut add = |name: &str, value: &str| headers.push((name.to_owned(), value.to_owned()));
+        let mut add = |name, value| headers.push((name, value));
         if let Some((content_type, _)) = &body {
-            add("content-type", content_type);
+            add("content-type", Cow::Borrowed(*content_type));
         }
         if status == 401 {
             for challenge in platform.into_iter().flat_map(|it| &it.challenges) {
-                add("www-authenticate", challenge);
+                add("www-authenticate", Cow::Borrowed(challenge.as_str()));
             }
         }
         if let Some(seconds) = self.retry_after {
-            add("retry-after", &seconds.to_string());
+            add("retry-after", seconds.to_string().into());
         }
         Written {
             // Whatever it was given, it refuses.

@@ -12,9 +12,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::fmt;
 
+use crate::policy::matcher::hash::BuildSegmentHasher;
 use crate::policy::matcher::pattern::{Pattern, PatternProblem, Step, check_method};
 use crate::policy::path::PathSegments;
 
+mod hash;
 pub mod pattern;
 
 /// One line of a rule: a pattern, for some methods.
@@ -149,14 +151,16 @@ impl Entry {
     }
 }
 
+type Children = HashMap<Box<str>, Node, BuildSegmentHasher>;
+
 /// One segment deep in the patterns. A path meets a node at one depth, from one parent, so never twice.
 #[derive(Debug, Default)]
 struct Node {
     any: Option<Box<Self>>,
     ends: Vec<Entry>,
-    literals: HashMap<Box<str>, Self>,
+    literals: Children,
     /// By length, so that a lookup costs the number of lengths and not of prefixes.
-    prefixes: BTreeMap<usize, HashMap<Box<str>, Self>>,
+    prefixes: BTreeMap<usize, Children>,
     tails: Vec<Entry>,
 }
 

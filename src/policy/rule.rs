@@ -140,12 +140,18 @@ impl Rule {
         path: &PathSegments<'_>,
         params: &Params<'_>,
     ) -> bool {
+        !self.is_unwanted(path, params) && self.has_headers(request)
+    }
+
+    /// Tells whether a segment stands in what `**` takes that may not.
+    fn is_unwanted(&self, path: &PathSegments<'_>, params: &Params<'_>) -> bool {
+        if self.rest_without.is_empty() {
+            return false;
+        }
         // `/a/{b}/**` is four parts around its slashes, and two segments stand before the rest.
         let before_rest = params.pattern().split('/').count().saturating_sub(2);
         let mut rest = path.iter().skip(before_rest);
-        let unwanted = !self.rest_without.is_empty()
-            && rest.any(|it| self.rest_without.iter().any(|name| name == it));
-        !unwanted && self.has_headers(request)
+        rest.any(|it| self.rest_without.iter().any(|name| name == it))
     }
 
     /// Tells whether an upstream may find one of those headers where the rule does not.

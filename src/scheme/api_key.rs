@@ -124,7 +124,7 @@ impl Scheme for Key {
     /// read, there is no registered name for one, and `ApiKey` is what servers commonly say.
     fn challenge(&self) -> Option<Challenge> {
         let word = self.places.iter().find_map(|it| match it {
-            Place::Authorization(word) => Some(word.as_str()),
+            Place::Authorization(word) => Some(&**word),
             Place::Certificate | Place::Header(_) | Place::Query(_) => None,
         });
         Some(Challenge {

@@ -74,7 +74,7 @@ fn build(
         platform: context.platform.to_owned(),
         name: context.name.to_owned(),
         form: settings.form,
-        places: [Place::Authorization("Basic".to_owned())],
+        places: [Place::Authorization("Basic".into())],
         reading: context.reading,
     }))
 }
@@ -208,7 +208,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn scheme(form: Form, reading: Reading) -> Basic {
-        let places = [Place::Authorization("Basic".to_owned())];
+        let places = [Place::Authorization("Basic".into())];
         Basic {
             platform: "p".to_owned(),
             name: "basic".to_owned(),

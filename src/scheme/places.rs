@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::credential::Place;
 use crate::decision::{Denial, Reason};
-use crate::request::{RequestView, is_reserved_header, is_token_byte};
+use crate::request::{Authorization, RequestView, is_reserved_header, is_token_byte};
 use crate::scheme::{Challenge, Conflict, Reading, SchemeCase};
 
 /// Where a scheme's credential may stand, as a setting writes it.
@@ -32,14 +32,16 @@ pub enum Source {
 pub fn parse_places(from: &[Source]) -> Result<Vec<Place>, &'static str> {
     let token = |it: &str| !it.is_empty() && it.bytes().all(is_token_byte);
     let place = |it: &Source| match it {
-        Source::Authorization(word) if token(word) => Ok(Place::Authorization(word.clone())),
+        Source::Authorization(word) if token(word) => {
+            Ok(Place::Authorization(word.as_str().into()))
+        }
         Source::Header(name) if name.eq_ignore_ascii_case("authorization") => {
             Err("write `{ authorization: WORD }` to read behind a word of the Authorization header")
         }
         Source::Header(name) if token(name) && !is_reserved_header(name) => {
-            Ok(Place::Header(name.to_ascii_lowercase()))
+            Ok(Place::Header(name.to_ascii_lowercase().into()))
         }
-        Source::Query(name) if token(name) => Ok(Place::Query(name.clone())),
+        Source::Query(name) if token(name) => Ok(Place::Query(name.as_str().into())),
         Source::Authorization(_) => {
             Err("the word of an Authorization scheme is a token (RFC 9110)")
         }
@@ -92,7 +94,7 @@ pub(crate) fn find<'r>(
 pub(crate) fn challenge_of(places: &[Place]) -> Option<Challenge> {
     places.iter().find_map(|it| match it {
         Place::Authorization(word) => Some(Challenge {
-            scheme: word.clone(),
+            scheme: word.to_string(),
             parameters: "",
         }),
         Place::Certificate | Place::Header(_) | Place::Query(_) => None,
@@ -112,15 +114,13 @@ fn behind_word<'r>(
     word: &str,
     reading: Reading,
 ) -> Result<Option<&'r str>, Denial> {
-    let Some(value) = request.headers.single("authorization")? else {
+    let Some(Authorization { word: sent, rest }) = request.headers.authorization()? else {
         return Ok(None);
     };
-    let (sent, rest) = value.split_once(' ').unwrap_or((value, ""));
     let same = match reading.scheme_case {
         SchemeCase::Exact => sent == word,
         SchemeCase::Insensitive => sent.eq_ignore_ascii_case(word),
     };
-    let rest = rest.trim_start_matches(' ');
     match (same, rest.is_empty()) {
         (false, _) => Ok(None),
         (true, false) => Ok(Some(rest)),

@@ -1,15 +1,22 @@
 //! The gRPC services, and what one connection may ask of them (RFC 9113).
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tonic::transport::Server;
-use tonic::transport::server::Router;
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::sync::watch;
+use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
-use crate::envoy::{CheckServer, DESCRIPTORS, Door, MAX_MESSAGE_BYTES};
+use crate::envoy::{DESCRIPTORS, Door};
 use crate::serve::StartError;
+use crate::serve::accept::{Accepted, HTTP2_PREFACE, Source, ended, serve_each};
 use crate::serve::bounds::{Bounded, Bounds};
+use crate::serve::checks::Front;
+use crate::serve::cores::Cores;
+use crate::serve::tls::Opening;
 
 /// How many requests a connection has at once. An Envoy sends 1024 at most by default, and those that are
 /// refused before it has read this number are denials to it: no lower.
@@ -37,11 +44,11 @@ pub const MAX_PONG_SECONDS: u64 = 5;
 /// The largest message to health and reflection, in bytes: theirs are names.
 pub const MAX_OTHER_MESSAGE_BYTES: usize = 16 * 1024;
 
-/// Gives all services, and what tells health its status.
+/// Gives what tells health its status, and all services.
 ///
 /// # Errors
 /// Where reflection cannot be served.
-pub fn routes(door: Door) -> Result<(HealthReporter, Router), StartError> {
+pub fn services(door: Door) -> Result<(HealthReporter, Front), StartError> {
     let bounds = Arc::new(Bounds::default());
     let (health, health_service) = tonic_health::server::health_reporter();
     let descriptors = || {
@@ -52,21 +59,56 @@ pub fn routes(door: Door) -> Result<(HealthReporter, Router), StartError> {
     let reflection = descriptors().build_v1()?;
     // Tools of before 2023 ask for this version only.
     let old_reflection = descriptors().build_v1alpha()?;
-    let check = CheckServer::new(door).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let health_service = health_service.max_decoding_message_size(MAX_OTHER_MESSAGE_BYTES);
     let reflection = reflection.max_decoding_message_size(MAX_OTHER_MESSAGE_BYTES);
     let old_reflection = old_reflection.max_decoding_message_size(MAX_OTHER_MESSAGE_BYTES);
-    let routes = Server::builder()
+    let others = Routes::new(Bounded::new(health_service, &bounds))
+        .add_service(Bounded::new(reflection, &bounds))
+        .add_service(Bounded::new(old_reflection, &bounds))
+        .prepare();
+    Ok((health, Front::new(door, bounds, others)))
+}
+
+/// Serves on the cores until `stopped` says so; answers under way are finished.
+pub async fn serve<S: Source>(
+    (source, opening): (S, Opening),
+    front: Front,
+    cores: Arc<Cores>,
+    stopped: watch::Receiver<bool>,
+) {
+    let one = |it| serve_one::<S>(it, opening.clone(), front.clone(), stopped.clone());
+    serve_each(source, Some(cores), stopped.clone(), one).await;
+}
+
+async fn serve_one<S: Source>(
+    connection: Accepted<S>,
+    opening: Opening,
+    front: Front,
+    stopped: watch::Receiver<bool>,
+) {
+    let Some(connection) = connection.open(&opening, HTTP2_PREFACE).await else {
+        return;
+    };
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
-        .http2_max_header_list_size(MAX_HEADERS_BYTES)
+        .max_header_list_size(MAX_HEADERS_BYTES)
         .max_frame_size(MAX_FRAME_BYTES)
-        .http2_max_pending_accept_reset_streams(Some(MAX_RESETS_WAITING))
-        .http2_max_local_error_reset_streams(Some(MAX_ERRORS))
-        .http2_keepalive_interval(Some(Duration::from_secs(PING_SECONDS)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(MAX_PONG_SECONDS)))
-        .add_service(Bounded::unary(check, &bounds))
-        .add_service(Bounded::streaming(health_service, &bounds))
-        .add_service(Bounded::streaming(reflection, &bounds))
-        .add_service(Bounded::streaming(old_reflection, &bounds));
-    Ok((health, routes))
+        .max_pending_accept_reset_streams(MAX_RESETS_WAITING)
+        .max_local_error_reset_streams(MAX_ERRORS)
+        .keep_alive_interval(Duration::from_secs(PING_SECONDS))
+        .keep_alive_timeout(Duration::from_secs(MAX_PONG_SECONDS))
+        // No client of gRPC reads it.
+        .auto_date_header(false);
+    let mut served = pin!(http.serve_connection(TokioIo::new(connection), front));
+    let result = tokio::select! {
+        result = &mut served => result,
+        () = ended(stopped) => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!("a connection ended: {error}");
+    }
 }

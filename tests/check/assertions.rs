@@ -8,11 +8,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tonic::Request;
 
 use portcullis::clock::Clock;
 use portcullis::config::Config;
-use portcullis::envoy::protos::authorization_server::Authorization;
 use portcullis::envoy::{Door, OnFault};
 use portcullis::keys::asserting::AssertionKeys;
 use portcullis::serve::opening::{open, read_directory};
@@ -237,8 +235,8 @@ impl Clocked {
     }
 
     async fn ask(&self, message: Bytes) -> Answer {
-        let answer = self.door.check(Request::new(message)).await;
-        read(answer.expect("an answer").into_inner())
+        let answer = self.door.check(message, None).await;
+        read(answer.expect("an answer"))
     }
 }
 

@@ -22,15 +22,14 @@ mod field {
     pub(super) const QUERY_PARAMETERS_TO_REMOVE: u8 = 8;
 }
 
-/// Room for what is set, besides what is always removed.
-const USUAL_SET_BYTES: usize = 512;
-
 /// What every allow of a platform says.
 #[derive(Debug)]
 pub(super) struct Always {
     platform: Arc<Platform>,
     /// Every header that the upstream could take for one of ours, or for a credential.
     hidden: Vec<String>,
+    /// The lengths of names that are looked at, a bit each.
+    lengths: u128,
     /// Query parameters that carry credentials.
     parameters: Vec<String>,
     /// The removal of what is never set.
@@ -43,7 +42,7 @@ impl Always {
         let settable: Vec<_> = platform.told_by().collect();
         let credential_headers = platform.places().filter_map(|it| match it {
             Place::Authorization(_) => Some("authorization"),
-            Place::Header(name) => Some(name.as_str()),
+            Place::Header(name) => Some(&**name),
             Place::Certificate | Place::Query(_) => None,
         });
         let hidden: Vec<_> = settable.iter().copied().chain(credential_headers).collect();
@@ -62,11 +61,13 @@ impl Always {
             wire::put(&mut removals, field::HEADERS_TO_REMOVE, name.as_bytes());
         }
         let parameters = platform.places().filter_map(|it| match it {
-            Place::Query(name) => Some(name.clone()),
+            Place::Query(name) => Some(name.to_string()),
             Place::Authorization(_) | Place::Certificate | Place::Header(_) => None,
         });
+        let lengths = hidden.iter().copied().chain([context::HEADER]);
         Self {
             platform: Arc::clone(platform),
+            lengths: lengths.fold(0, |all, it| all | bit_of_length(it.len())),
             hidden: hidden.into_iter().map(str::to_owned).collect(),
             parameters: parameters.collect(),
             removals,
@@ -80,16 +81,16 @@ impl Always {
     /// Writes an `OkHttpResponse`.
     pub(super) fn write(
         &self,
+        to: &mut Vec<u8>,
         values: &[Value<'_>; 8],
         request: &RequestView<'_>,
         decision: &Decision,
-    ) -> Vec<u8> {
-        let mut to = Vec::with_capacity(self.removals.len() + USUAL_SET_BYTES);
+    ) {
         let platform = &*self.platform;
         let mut say = |name: &str, value: Option<&str>| match value {
-            Some(value) => put_overwrite(&mut to, field::HEADERS, name, value),
+            Some(value) => put_overwrite(to, field::HEADERS, name, value),
             // Envoy removes after it has set, so what is set must not be removed.
-            None => wire::put(&mut to, field::HEADERS_TO_REMOVE, name.as_bytes()),
+            None => wire::put(to, field::HEADERS_TO_REMOVE, name.as_bytes()),
         };
         let names = platform.identity_headers.names();
         for ((key, name), (same, value)) in names.iter().zip(values) {
@@ -110,14 +111,14 @@ impl Always {
             say(context::HEADER, Some(context));
         }
         to.extend_from_slice(&self.removals);
-        self.remove_look_alikes(&mut to, request, decision.context.is_some());
-        self.remove_parameters(&mut to, request);
-        to
+        self.remove_look_alikes(to, request, decision.context.is_some());
+        self.remove_parameters(to, request);
     }
 
     /// Removes what was sent under a name that is not one of ours, and that an upstream could take for one.
     fn remove_look_alikes(&self, to: &mut Vec<u8>, request: &RequestView<'_>, has_context: bool) {
-        for name in request.headers.names() {
+        let is_looked_at = |it: &&[u8]| self.lengths & bit_of_length(it.len()) != 0;
+        for name in request.headers.names().filter(is_looked_at) {
             let is_context = folds_to(name, context::HEADER);
             let is_set = has_context && name.eq_ignore_ascii_case(context::HEADER.as_bytes());
             if (is_context && !is_set) || self.is_alike(name) {
@@ -152,4 +153,9 @@ impl Always {
             wire::put(to, number, spelling.as_bytes());
         }
     }
+}
+
+/// Gives the bit that stands for names of this length; the longest share one.
+fn bit_of_length(length: usize) -> u128 {
+    1 << length.min(127)
 }

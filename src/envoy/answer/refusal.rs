@@ -3,6 +3,8 @@
 //! Apart from the allow, which has nothing in common with it but the message that both end in.
 //! What it says is the platform's ([`crate::platform::refusal`]).
 
+use std::borrow::Cow;
+
 use crate::envoy::answer::{field, put_overwrite};
 use crate::envoy::wire;
 use crate::platform::Platform;
@@ -26,8 +28,14 @@ pub(super) fn put(
     request: &RequestView<'_>,
     circumstances: &Circumstances,
 ) {
-    let accept: Vec<_> = request.headers.all("accept").collect();
-    let accept = accept.join(&b',');
+    let mut accepts = request.headers.all("accept");
+    let accept = match (accepts.next(), accepts.next()) {
+        (first, None) => Cow::Borrowed(first.unwrap_or_default()),
+        (_, Some(_)) => {
+            let all: Vec<_> = request.headers.all("accept").collect();
+            Cow::Owned(all.join(&b','))
+        }
+    };
     let asked = Asked {
         path: request.path,
         accept: &String::from_utf8_lossy(&accept),
@@ -38,7 +46,7 @@ pub(super) fn put(
 }
 
 /// A denial has a status that denies, and an HTTP status of 300 or more.
-fn put_denied(to: &mut Vec<u8>, reason: &str, written: &Written) {
+fn put_denied(to: &mut Vec<u8>, reason: &str, written: &Written<'_>) {
     let code = match written.status {
         400 => code::INVALID_ARGUMENT,
         401 => code::UNAUTHENTICATED,
@@ -47,19 +55,16 @@ fn put_denied(to: &mut Vec<u8>, reason: &str, written: &Written) {
         _ => code::PERMISSION_DENIED,
     };
     // `google.rpc.Status`: code and message.
-    let mut status = Vec::new();
-    wire::put_number(&mut status, 1, code.into());
-    wire::put(&mut status, 2, reason.as_bytes());
-    wire::put(to, field::STATUS, &status);
-
+    wire::put_nested(to, field::STATUS, |to| {
+        wire::put_number(to, 1, code.into());
+        wire::put(to, 2, reason.as_bytes());
+    });
     // `DeniedHttpResponse`: an `HttpStatus`, headers and body.
-    let mut denied = Vec::with_capacity(written.body.len() + 256);
-    let mut status = Vec::new();
-    wire::put_number(&mut status, 1, written.status.into());
-    wire::put(&mut denied, 1, &status);
-    for (name, value) in &written.headers {
-        put_overwrite(&mut denied, 2, name, value);
-    }
-    wire::put(&mut denied, 3, written.body.as_bytes());
-    wire::put(to, field::DENIED_RESPONSE, &denied);
+    wire::put_nested(to, field::DENIED_RESPONSE, |to| {
+        wire::put_nested(to, 1, |to| wire::put_number(to, 1, written.status.into()));
+        for (name, value) in &written.headers {
+            put_overwrite(to, 2, name, value);
+        }
+        wire::put(to, 3, written.body.as_bytes());
+    });
 }
