@@ -70,7 +70,7 @@ struct Http<'m> {
     scheme: &'m str,
     mapped: Vec<Header<'m>>,
     /// What kinds of names those have, a bit each, and whether two of them may be the same.
-    kinds: u128,
+    kinds: u64,
     may_repeat: bool,
     listed: Vec<Header<'m>>,
 }
@@ -148,7 +148,7 @@ impl<'m> Http<'m> {
         let first = name.first().copied().unwrap_or_default();
         let last = name.last().copied().unwrap_or_default();
         let kind = usize::from(first) * 5 + usize::from(last) * 3 + name.len();
-        let kind = 1 << (kind % 128);
+        let kind = 1 << (kind % 64);
         if self.kinds & kind != 0 && !self.may_repeat {
             // Among few it is quicker to look.
             self.may_repeat =
