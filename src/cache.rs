@@ -89,6 +89,8 @@ struct Inner {
     denials: Kept<Arc<Entry>>,
     /// What came to an identity when it was verified last.
     good: Kept<()>,
+    /// What came to a denial.
+    refused: Kept<()>,
     lineages: Kept<Arc<Known>>,
     /// Those of accounts that stand below nobody: a client may name any number of them.
     strangers: Kept<Arc<Known>>,
@@ -126,7 +128,8 @@ impl Cache {
                 spread(limits.ttl.saturating_add(limits.stale_if_fault)),
             ),
             denials: kept(limits.denial_capacity, spread(limits.denial_ttl)),
-            good: kept(limits.capacity, trust::GOOD),
+            good: kept(limits.capacity, trust::LATELY),
+            refused: kept(limits.denial_capacity, trust::LATELY),
             lineages: kept(limits.capacity, limits.ttl),
             strangers: kept(limits.denial_capacity, limits.denial_ttl),
             flights: Arc::default(),
@@ -288,7 +291,10 @@ impl Cache {
             into.insert(key, Arc::clone(&entry));
             match &entry.outcome {
                 Ok(_) => self.0.good.insert(key, ()),
-                Err(_) => self.0.good.invalidate(&key),
+                Err(_) => {
+                    self.0.good.invalidate(&key);
+                    self.0.refused.insert(key, ());
+                }
             }
         }
         Ok(entry)

@@ -6,6 +6,7 @@
 //! and the one place where a fault is logged.
 
 pub mod answer;
+mod aside;
 mod audited;
 pub mod codec;
 pub mod question;
@@ -29,9 +30,11 @@ use crate::clock::Clock;
 use crate::current::Current;
 use crate::decision::{Dependency, Failure, Fault};
 use crate::envoy::answer::{Answers, DecisionId};
+use crate::envoy::aside::Aside;
 use crate::envoy::tallies::Tallies;
 use crate::gate::{Decision, Gate};
 use crate::platform::refusal::Circumstances;
+use crate::request::RequestView;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::{Metrics, Outcome};
 use crate::trace::Untraced;
@@ -107,6 +110,7 @@ struct Inner {
     decisions: AtomicU64,
     told: Told,
     audit: Option<Audit>,
+    aside: Aside,
 }
 
 /// How Checks are decided: what a reload replaces.
@@ -139,7 +143,11 @@ impl Told {
 
 impl Door {
     /// Opens the door to a gate. `instance` names this process, in answers and ids; `audit` takes note
-    /// of what is decided, where somebody wants that.
+    /// of what is decided, where somebody wants that. What must be waited for is waited for on the
+    /// runtime that this is called on.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
     #[must_use]
     pub fn new(
         gate: Gate,
@@ -159,6 +167,7 @@ impl Door {
             decisions,
             told: Told::default(),
             audit,
+            aside: Aside::here(),
         }))
     }
 
@@ -192,7 +201,12 @@ impl Door {
         let allowed = allowed.map(|it| it.saturating_sub(HEADROOM));
         let deciding = self.0.deciding.get();
         let deadline = allowed.map_or(deciding.deadline, |it| it.min(deciding.deadline));
-        self.answer(&deciding, message, deadline).await
+        let door = self.clone();
+        let answer = async move { door.answer(&deciding, message, deadline).await };
+        match self.0.aside.run(answer).await {
+            Ok(answer) => answer,
+            Err(_) => self.broken(),
+        }
     }
 
     /// Decides the message, and writes the answer.
@@ -207,14 +221,24 @@ impl Door {
             Ok(request) => (deciding.decide(&request, deadline).await, request),
             Err(denial) => (Decision::early(None, denial), Default::default()),
         };
-        let took = begun.elapsed();
-        self.observe(deciding, &decision, took);
+        self.conclude(deciding, &decision, &request, begun.elapsed())
+    }
+
+    /// Takes note of what was decided, and writes it.
+    fn conclude(
+        &self,
+        deciding: &Deciding,
+        decision: &Decision,
+        request: &RequestView<'_>,
+        took: Duration,
+    ) -> Result<Bytes, Status> {
+        self.observe(deciding, decision, took);
         let number = self.0.decisions.fetch_add(1, Ordering::Relaxed);
         let id = DecisionId::of(self.0.instance, number);
         if let Some(audit) = &self.0.audit
             && (decision.verdict.is_err() || audit.wants_allow(number))
         {
-            audited::note(audit, &deciding.gate, &decision, &request, &id, took);
+            audited::note(audit, &deciding.gate, decision, request, &id, took);
         }
         let circumstances = || Circumstances {
             decision_id: id.as_str().to_owned(),
@@ -223,7 +247,7 @@ impl Door {
             number,
         };
         if let Err(Failure::Fault(fault)) = &decision.verdict {
-            self.tell(fault, &decision, id.as_str());
+            self.tell(fault, decision, id.as_str());
             if deciding.on_fault == OnFault::GrpcError {
                 return Err(Status::unavailable(
                     "the authorization service cannot decide now",
@@ -233,10 +257,22 @@ impl Door {
         let mut framed = Vec::with_capacity(USUAL_BYTES);
         framed.extend_from_slice(&[0; PREFIX]);
         let answers = &deciding.answers;
-        answers.write(&mut framed, &decision, &request, &id, circumstances);
+        answers.write(&mut framed, decision, request, &id, circumstances);
         let length = u32::try_from(framed.len() - PREFIX).unwrap_or_default();
         framed[1..PREFIX].copy_from_slice(&length.to_be_bytes());
         Ok(framed.into())
+    }
+
+    /// Answers a Check whose decision broke off.
+    fn broken(&self) -> Result<Bytes, Status> {
+        let broken = Fault::new(Dependency::Internal, "a task died");
+        let decision = Decision::late(None, broken);
+        self.conclude(
+            &self.0.deciding.get(),
+            &decision,
+            &Default::default(),
+            Duration::ZERO,
+        )
     }
 
     /// Logs a fault: the first of each second and dependency, with how many were left out since.
@@ -290,11 +326,7 @@ impl Deciding {
         }
     }
 
-    async fn decide(
-        &self,
-        request: &crate::request::RequestView<'_>,
-        deadline: Duration,
-    ) -> Decision {
+    async fn decide(&self, request: &RequestView<'_>, deadline: Duration) -> Decision {
         let mut decision = pin!(self.gate.decide(request, &Untraced));
         // What is known is decided at once, and needs no timer.
         let at_once = poll_fn(|it| Poll::Ready(decision.as_mut().poll(it)));

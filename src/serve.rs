@@ -8,12 +8,14 @@ pub mod accept;
 mod attempts;
 pub mod bounds;
 pub mod checks;
+pub mod cores;
 pub mod grpc;
 pub mod http;
 mod joining;
 pub mod listeners;
 pub mod opening;
 pub mod reload;
+pub mod tls;
 
 use std::future::Future;
 use std::io;
@@ -39,6 +41,7 @@ use crate::envoy::{Door, SERVICE};
 use crate::issue;
 use crate::issue::core::Core;
 use crate::serve::attempts::{count_attempts, write_attempts};
+use crate::serve::cores::Cores;
 use crate::serve::joining::Joining;
 use crate::serve::listeners::{HttpRouters, Listeners};
 use crate::serve::opening::{Opened, open, read_directory};
@@ -88,6 +91,9 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The operating system gives no threads.
+    #[error("cannot start threads: {0}")]
+    Threads(io::Error),
 }
 
 /// A running service.
@@ -101,6 +107,8 @@ pub struct Running {
     pub listening: Vec<String>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    /// Where connections live, until all have finished or may no longer.
+    _cores: Cores,
     issuing: Current<Core>,
     audit: Option<Audit>,
     state: State,
@@ -117,12 +125,14 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     // Before anything else: a directory that cannot be taken starts nothing.
     let file = read_directory(&config)?;
     let listeners = Listeners::bind(&config).await?;
+    let cores = Cores::start().map_err(StartError::Threads)?;
     let metrics = Arc::new(Metrics::default());
     let audit = config.audit.as_ref();
     let audit = audit.map(|it| Audit::start(it, clock.clone(), Arc::clone(&metrics)));
     let audit = audit.transpose().map_err(StartError::Audit)?;
     let (deadline, on_fault) = (config.deadline, config.on_fault);
     let key_sets = KeySets::of(&config.platforms, &config.assertion_keys);
+    let tls = config.tls.clone().map(Current::from);
     metrics.note_config(config.hash, clock.unix_seconds());
     let Opened {
         directory,
@@ -157,6 +167,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         }
         .into(),
         key_sets: key_sets.into(),
+        tls,
     };
     let issuing = places.issuing.clone();
     let readiness = Readiness::default();
@@ -180,7 +191,13 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let (stop, stopped) = watch::channel(false);
     let (grpc, admin_address) = (listeners.grpc_addresses(), listeners.admin_address());
     let listening = listeners.in_words();
-    let mut tasks = listeners.serve(&front, http, control, &stopped);
+    let mut tasks = listeners.serve(
+        (&front, &cores),
+        http,
+        control,
+        places.tls.as_ref(),
+        &stopped,
+    );
     tasks.spawn(write_attempts(issuing.clone(), stopped.clone()));
     tasks.spawn(count_attempts(throttle, stopped));
     let refused = mpsc::channel(1).1;
@@ -190,6 +207,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         listening,
         stop,
         tasks,
+        _cores: cores,
         issuing,
         audit,
         state,

@@ -10,7 +10,7 @@ use std::path::Path;
 use bytes::Bytes;
 use portcullis::envoy::protos::authorization_server::{Authorization, AuthorizationServer};
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
+use tokio::runtime::Builder;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
@@ -18,7 +18,8 @@ use tonic::{Request, Response, Status};
 /// Serves at `address` until the process is killed, answering with what stands in the file.
 pub fn serve(address: SocketAddr, answer: &Path) {
     let answer = Bytes::from(std::fs::read(answer).expect("the file with the answer"));
-    let runtime = Runtime::new().expect("threads");
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime");
     let served = runtime.block_on(async {
         let listener = TcpListener::bind(address)
             .await

@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Sleep, sleep};
+
+use crate::serve::tls::{Opening, Secured};
 
 /// How many connections a listener has at once. An Envoy opens one for each of its workers over gRPC.
 /// Further ones wait to be accepted, so that whoever is connected is served on.
@@ -38,76 +39,93 @@ pub trait Source: Send + Sync + 'static {
     /// A connection.
     type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
 
+    /// One that no runtime has yet.
+    type Socket: Send + 'static;
+
     /// Gives the next one.
-    fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    fn next(&self) -> impl Future<Output = io::Result<Self::Socket>> + Send;
+
+    /// Has it on the runtime that this is called on.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn adopt(socket: Self::Socket) -> io::Result<Self::Stream>;
 }
 
 impl Source for TcpListener {
     type Stream = TcpStream;
+    type Socket = std::net::TcpStream;
 
-    async fn next(&self) -> io::Result<TcpStream> {
+    async fn next(&self) -> io::Result<Self::Socket> {
         let (stream, _) = self.accept().await?;
         stream.set_nodelay(true)?;
-        Ok(stream)
+        stream.into_std()
+    }
+
+    fn adopt(socket: Self::Socket) -> io::Result<TcpStream> {
+        TcpStream::from_std(socket)
     }
 }
 
 impl Source for UnixListener {
     type Stream = UnixStream;
+    type Socket = std::os::unix::net::UnixStream;
 
-    async fn next(&self) -> io::Result<UnixStream> {
-        Ok(self.accept().await?.0)
+    async fn next(&self) -> io::Result<Self::Socket> {
+        self.accept().await?.0.into_std()
+    }
+
+    fn adopt(socket: Self::Socket) -> io::Result<UnixStream> {
+        UnixStream::from_std(socket)
     }
 }
 
-/// Serves each accepted connection on a task of its own until `stopped` says so, and waits for all of them
-/// to end. `greeting` is as for [`accept`].
-pub async fn serve_each<S: Source, F>(
-    source: S,
-    greeting: usize,
-    stopped: watch::Receiver<bool>,
-    serve_one: impl Fn(Guarded<S::Stream>) -> F,
-) where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let (accepted, mut incoming) = mpsc::channel(1);
-    let mut connections = JoinSet::new();
-    connections.spawn(accept(source, greeting, accepted, ended(stopped)));
-    loop {
-        tokio::select! {
-            connection = incoming.recv() => match connection {
-                Some(connection) => {
-                    connections.spawn(serve_one(connection));
-                }
-                None => break,
-            },
-            Some(_) = connections.join_next() => {}
-        }
+/// A connection that somebody is to serve.
+#[derive(Debug)]
+pub struct Accepted<S: Source> {
+    socket: S::Socket,
+    held: Held,
+}
+
+/// What a connection holds until it is dropped.
+#[derive(Debug)]
+struct Held {
+    _slot: OwnedSemaphorePermit,
+    /// Whoever holds it too counts what lives on a core.
+    load: Option<Arc<()>>,
+}
+
+impl<S: Source> Accepted<S> {
+    /// Holds this too for as long as it lives.
+    pub fn hold(&mut self, load: Arc<()>) {
+        self.held.load = Some(load);
     }
-    while connections.join_next().await.is_some() {}
+
+    /// Has it on the runtime that this is called on. `greeting` is how many bytes its peer must send within
+    /// [`MAX_GREETING_SECONDS`]. `None` where it is closed, of which the log tells.
+    pub async fn open(self, opening: &Opening, greeting: usize) -> Option<Guarded<S::Stream>> {
+        let adopted = S::adopt(self.socket).inspect_err(|error| {
+            tracing::warn!("a connection is closed, since it cannot be served: {error}");
+        });
+        let stream = opening.open(adopted.ok()?).await.ok()?;
+        Some(Guarded::new(stream, greeting, self.held))
+    }
 }
 
-/// Waits until it is to end.
-pub async fn ended(mut stopped: watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|it| *it).await;
-}
-
-/// Accepts until `end` is over or nobody takes what is accepted, then closes the listener. `greeting` is
-/// how many bytes each peer must send within [`MAX_GREETING_SECONDS`].
+/// Accepts until `end` is over or nobody takes what is accepted, then closes the listener.
 pub async fn accept<S: Source>(
     source: S,
-    greeting: usize,
-    accepted: mpsc::Sender<Guarded<S::Stream>>,
+    accepted: mpsc::Sender<Accepted<S>>,
     end: impl Future<Output = ()>,
 ) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let accepting = async {
         let mut is_told = false;
         while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
-            let stream = match source.next().await {
-                Ok(stream) => {
+            let socket = match source.next().await {
+                Ok(socket) => {
                     is_told = false;
-                    stream
+                    socket
                 }
                 Err(error) if is_of_the_peer(&error) => continue,
                 Err(error) => {
@@ -119,8 +137,11 @@ pub async fn accept<S: Source>(
                     continue;
                 }
             };
-            let guarded = Guarded::new(stream, greeting, slot);
-            if accepted.send(guarded).await.is_err() {
+            let held = Held {
+                _slot: slot,
+                load: None,
+            };
+            if accepted.send(Accepted { socket, held }).await.is_err() {
                 break;
             }
         }
@@ -145,22 +166,22 @@ fn is_of_the_peer(error: &io::Error) -> bool {
 /// A connection that ends where its peer does nothing for too long, and counts until it is dropped.
 #[derive(Debug)]
 pub struct Guarded<S> {
-    stream: S,
+    stream: Secured<S>,
     /// How many bytes of the greeting are to come, and until when.
     greeting: Option<(usize, Pin<Box<Sleep>>)>,
     /// Since when nothing is taken of what is written, if so.
     stalled: Option<Pin<Box<Sleep>>>,
-    _slot: OwnedSemaphorePermit,
+    _held: Held,
 }
 
 impl<S> Guarded<S> {
-    fn new(stream: S, greeting: usize, slot: OwnedSemaphorePermit) -> Self {
+    fn new(stream: Secured<S>, greeting: usize, held: Held) -> Self {
         let patience = || Box::pin(sleep(Duration::from_secs(MAX_GREETING_SECONDS)));
         Self {
             stream,
             greeting: (greeting > 0).then(|| (greeting, patience())),
             stalled: None,
-            _slot: slot,
+            _held: held,
         }
     }
 
@@ -183,7 +204,7 @@ impl<S> Guarded<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -206,7 +227,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

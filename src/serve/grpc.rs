@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
 use crate::envoy::{DESCRIPTORS, Door};
 use crate::serve::StartError;
-use crate::serve::accept::{Guarded, HTTP2_PREFACE, Source, ended, serve_each};
+use crate::serve::accept::{Accepted, HTTP2_PREFACE, Source};
 use crate::serve::bounds::{Bounded, Bounds};
 use crate::serve::checks::Front;
+use crate::serve::http::ended;
+use crate::serve::tls::Opening;
 
 /// How many requests a connection has at once. An Envoy sends 1024 at most by default, and those that are
 /// refused before it has read this number are denials to it: no lower.
@@ -68,16 +70,39 @@ pub fn services(door: Door) -> Result<(HealthReporter, Front), StartError> {
     Ok((health, Front::new(door, bounds, others)))
 }
 
-/// Serves until `stopped` says so; answers under way are finished.
-pub async fn serve<S: Source>(source: S, front: Front, stopped: watch::Receiver<bool>) {
-    let one = |connection| serve_one(connection, front.clone(), stopped.clone());
-    serve_each(source, HTTP2_PREFACE, stopped.clone(), one).await;
+/// Serves what is accepted, each in its own time, until nothing more is; once `stopped` says so, answers under
+/// way are finished.
+pub async fn serve<S: Source>(
+    mut accepted: mpsc::Receiver<Accepted<S>>,
+    opening: Opening,
+    front: Front,
+    stopped: watch::Receiver<bool>,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            connection = accepted.recv() => match connection {
+                Some(connection) => {
+                    let (opening, front) = (opening.clone(), front.clone());
+                    connections.spawn(serve_one(connection, opening, front, stopped.clone()));
+                }
+                None => break,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    while connections.join_next().await.is_some() {}
 }
 
-async fn serve_one<S>(connection: Guarded<S>, front: Front, stopped: watch::Receiver<bool>)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+async fn serve_one<S: Source>(
+    connection: Accepted<S>,
+    opening: Opening,
+    front: Front,
+    stopped: watch::Receiver<bool>,
+) {
+    let Some(connection) = connection.open(&opening, HTTP2_PREFACE).await else {
+        return;
+    };
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)

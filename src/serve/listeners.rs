@@ -3,19 +3,23 @@
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::config::tls::ListenerTls;
 use crate::config::{Config, ListenAddress};
 use crate::control::{ControlSocket, Served};
 use crate::current::Current;
 use crate::serve::StartError;
-use crate::serve::accept::ended;
+use crate::serve::accept::{Accepted, Source, accept};
 use crate::serve::checks::Front;
+use crate::serve::cores::{Core, Cores};
 use crate::serve::grpc;
-use crate::serve::http;
+use crate::serve::http::{self, ended};
+use crate::serve::tls::Opening;
 
 /// Bound sockets, not yet served.
 #[derive(Debug)]
@@ -101,28 +105,45 @@ impl Listeners {
         tcp.chain(unix).chain(admin).chain(issue).collect()
     }
 
-    /// Serves on each listener until `stopped` says so.
+    /// Serves on each listener until `stopped` says so; gRPC on the cores.
     #[must_use]
     pub fn serve(
         self,
-        front: &Front,
+        (front, cores): (&Front, &Cores),
         routers: HttpRouters,
         served: Current<Served>,
+        tls: Option<&Current<ListenerTls>>,
         stopped: &watch::Receiver<bool>,
     ) -> JoinSet<()> {
         let end = || ended(stopped.clone());
+        let opening = |name, of| match tls {
+            Some(tls) => Opening::in_tls(name, tls.clone(), of),
+            None => Opening::default(),
+        };
         let mut tasks = JoinSet::new();
         for listener in self.tcp {
-            tasks.spawn(grpc::serve(listener, front.clone(), stopped.clone()));
+            let name = listener
+                .local_addr()
+                .map_or_else(|it| it.to_string(), |it| it.to_string());
+            let opening = opening(format!("grpc {name}"), |it| &it.grpc);
+            serve_grpc(&mut tasks, (listener, &opening), (front, cores), stopped);
         }
         for listener in self.unix {
-            tasks.spawn(grpc::serve(listener, front.clone(), stopped.clone()));
+            let plain = Opening::default();
+            serve_grpc(&mut tasks, (listener, &plain), (front, cores), stopped);
         }
         if let Some(listener) = self.admin {
-            tasks.spawn(http::serve(listener, routers.admin, stopped.clone()));
+            let plain = Opening::default();
+            tasks.spawn(http::serve(listener, plain, routers.admin, stopped.clone()));
         }
         if let Some(listener) = self.issue {
-            tasks.spawn(http::serve(listener, routers.issue, stopped.clone()));
+            let opening = opening("issue".to_owned(), |it| &it.issue);
+            tasks.spawn(http::serve(
+                listener,
+                opening,
+                routers.issue,
+                stopped.clone(),
+            ));
         }
         if let Some(control) = self.control {
             tasks.spawn(control.serve(served, end()));
@@ -138,6 +159,43 @@ pub struct HttpRouters {
     pub admin: axum::Router,
     /// To clients, behind Envoy and a Check.
     pub issue: axum::Router,
+}
+
+/// Serves gRPC on all cores: each has its share of the connections.
+fn serve_grpc<S: Source>(
+    tasks: &mut JoinSet<()>,
+    (source, opening): (S, &Opening),
+    (front, cores): (&Front, &Cores),
+    stopped: &watch::Receiver<bool>,
+) {
+    let mut shares = Vec::new();
+    for core in cores.iter() {
+        let (share, accepted) = mpsc::channel(1);
+        let (opening, front) = (opening.clone(), front.clone());
+        let served = grpc::serve(accepted, opening, front, stopped.clone());
+        tasks.spawn_on(served, core.runtime());
+        shares.push((Arc::clone(core), share));
+    }
+    let (accepted, incoming) = mpsc::channel(1);
+    tasks.spawn(accept(source, accepted, ended(stopped.clone())));
+    tasks.spawn(share_out(incoming, shares));
+}
+
+/// Gives each connection to the core that has the fewest. An Envoy has one for each of its workers, and one
+/// that comes anew is to take the place of the one that went.
+async fn share_out<S: Source>(
+    mut incoming: mpsc::Receiver<Accepted<S>>,
+    shares: Vec<(Arc<Core>, mpsc::Sender<Accepted<S>>)>,
+) {
+    while let Some(mut connection) = incoming.recv().await {
+        let Some((core, share)) = shares.iter().min_by_key(|(core, _)| core.connections()) else {
+            return;
+        };
+        connection.hold(core.load());
+        if share.send(connection).await.is_err() {
+            return;
+        }
+    }
 }
 
 async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -167,4 +225,47 @@ async fn bind_unix(path: &PathBuf) -> Result<UnixListener, StartError> {
         std::fs::remove_file(path).map_err(failed)?;
     }
     UnixListener::bind(path).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_connection_goes_to_the_core_that_has_the_fewest() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("socket");
+        let listener = bind_unix(&path).await.expect("a free path");
+        let cores = Cores::of(2).expect("threads");
+        let (accepted, incoming) = mpsc::channel(1);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, accepted, std::future::pending()));
+        let (shares, mut cores): (Vec<_>, Vec<_>) = cores
+            .iter()
+            .map(|core| {
+                let (share, incoming) = mpsc::channel(1);
+                ((Arc::clone(core), share), (incoming, Vec::new()))
+            })
+            .unzip();
+        tasks.spawn(share_out::<UnixListener>(incoming, shares));
+        let mut peers = Vec::new();
+        let mut connect = async |cores: &mut [(mpsc::Receiver<_>, Vec<_>)]| {
+            peers.push(UnixStream::connect(&path).await.expect("a listener"));
+            let [(first, ours), (second, theirs)] = cores else {
+                panic!("two cores");
+            };
+            tokio::select! {
+                it = first.recv() => ours.push(it.expect("a connection")),
+                it = second.recv() => theirs.push(it.expect("a connection")),
+            }
+            [ours.len(), theirs.len()]
+        };
+        for want in [[1, 0], [1, 1], [2, 1], [2, 2]] {
+            assert_eq!(connect(&mut cores).await, want);
+        }
+        cores[1].1.clear();
+        for want in [[2, 1], [2, 2], [3, 2]] {
+            assert_eq!(connect(&mut cores).await, want);
+        }
+    }
 }
