@@ -79,7 +79,7 @@ struct Http<'m> {
     scheme: &'m str,
     mapped: Vec<Header<'m>>,
     /// What kinds of names those have, a bit each, and whether two of them may be the same.
-    kinds: u128,
+    kinds: u64,
     may_repeat: bool,
     listed: Vec<Header<'m>>,
     /// Whether there were more, which are not kept.
@@ -138,9 +138,9 @@ impl<'m> Http<'m> {
         match field.number {
             2 => field.text().map(|it| self.method = it),
             3 => {
-                let (name, value) = entry(field)?;
-                self.note(name);
-                self.add(|it| &mut it.mapped, (name, value));
+                let header = entry(field)?;
+                self.note(header.0);
+                self.add(|it| &mut it.mapped, header);
                 Ok(())
             }
             4 => field.text().map(|it| self.path = it),
@@ -159,7 +159,7 @@ impl<'m> Http<'m> {
         let first = name.first().copied().unwrap_or_default();
         let last = name.last().copied().unwrap_or_default();
         let kind = usize::from(first) * 5 + usize::from(last) * 3 + name.len();
-        let kind = 1 << (kind % 128);
+        let kind = 1 << (kind % 64);
         if self.kinds & kind != 0 && !self.may_repeat {
             // Among few it is quicker to look.
             self.may_repeat =
@@ -185,6 +185,19 @@ impl<'m> Http<'m> {
         Ok(())
     }
 
+    /// Gives those of the map: of each name the value that came last.
+    fn take_mapped(&mut self) -> Vec<Header<'m>> {
+        let headers = std::mem::take(&mut self.mapped);
+        if !self.may_repeat {
+            return headers;
+        }
+        let last: HashMap<_, _> = headers.iter().copied().collect();
+        if last.len() == headers.len() {
+            return headers;
+        }
+        last.into_iter().collect()
+    }
+
     fn add(&mut self, to: impl FnOnce(&mut Self) -> &mut Vec<Header<'m>>, header: Header<'m>) {
         if header.0.first() == Some(&b':') {
             return;
@@ -198,19 +211,6 @@ impl<'m> Http<'m> {
             to.reserve(USUAL_HEADERS);
         }
         to.push(header);
-    }
-
-    /// Gives those of the map: of each name the value that came last.
-    fn take_mapped(&mut self) -> Vec<Header<'m>> {
-        let headers = std::mem::take(&mut self.mapped);
-        if !self.may_repeat {
-            return headers;
-        }
-        let last: HashMap<_, _> = headers.iter().copied().collect();
-        if last.len() == headers.len() {
-            return headers;
-        }
-        last.into_iter().collect()
     }
 
     fn headers(mut self) -> Headers<'m> {

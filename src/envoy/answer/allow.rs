@@ -29,7 +29,7 @@ pub(super) struct Always {
     /// Every header that the upstream could take for one of ours, or for a credential.
     hidden: Vec<String>,
     /// The lengths of names that are looked at, a bit each.
-    lengths: u128,
+    lengths: u64,
     /// Query parameters that carry credentials.
     parameters: Vec<String>,
     /// The removal of what is never set.
@@ -156,6 +156,6 @@ impl Always {
 }
 
 /// Gives the bit that stands for names of this length; the longest share one.
-fn bit_of_length(length: usize) -> u128 {
-    1 << length.min(127)
+fn bit_of_length(length: usize) -> u64 {
+    1 << length.min(63)
 }
