@@ -244,6 +244,10 @@ class Objects(unittest.TestCase):
                 for pod in templates(thing):
                     self.assertEqual(list(risks(pod)), [], f"{name}: {thing['metadata']['name']}")
 
+    def test_a_kubernetes_without_native_sidecars_is_refused(self):
+        with self.assertRaisesRegex(HelmError, "kubeVersion"):
+            install(example("sidecar-memory"), version="1.28")
+
     def test_the_longest_name_of_a_release_makes_names_that_are_not_too_long(self):
         objects = install(example("deployment-full", nameOverride="n" * 63), release="r" * 53)
         for kind, name in objects:
@@ -335,20 +339,33 @@ class Running(unittest.TestCase):
     def setUpClass(cls):
         cls.sources = sources()
 
+    def check_config(self, site, is_trial=False):
+        ran = subprocess.run([BINARY, "config", "check", site.config], capture_output=True, text=True, check=False, env=site.env)
+        self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
+        warnings = [it for it in ran.stderr.splitlines() if "warning" in it]
+        if is_trial:
+            warnings = [it for it in warnings if "takes credentials over plain HTTP" not in it]
+        self.assertEqual(warnings, [])
+
     def test_each_rendered_configuration_is_taken_and_finds_its_files_where_they_are_mounted(self):
         for file in EXAMPLES:
             name = file.name.removesuffix("-values.yaml")
             with self.subTest(name), tempfile.TemporaryDirectory() as root:
                 site = Site(name, example(name), self.sources, root)
-                ran = subprocess.run([BINARY, "config", "check", site.config], capture_output=True, text=True, check=False, env=site.env)
-                self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
+                self.check_config(site, is_trial=name.endswith("-memory"))
                 for path in re.findall(r"/etc/portcullis/\S+\.\w+|/etc/portcullis/[\w/-]+", site.rendered):
                     self.assertIn(path.rstrip('",'), site.files)
 
     def test_what_a_preset_has_can_be_switched_off(self):
         values = example("sidecar-istio")
         config = yaml.safe_load(one(install(values), "ConfigMap", "authz-portcullis")["data"]["portcullis.yaml"])
-        self.assertEqual(config["platforms"][0]["schemes"], {"basic": None})
+        self.assertEqual(config["platforms"][0]["schemes"], {"basic": None, "oauth2": None})
+
+    def test_the_values_in_the_readmes_are_taken(self):
+        for readme in [ROOT / "README.md", CHART / "README.md"]:
+            (text,) = re.findall(r"^```yaml\n(mode: .*?)^```$", readme.read_text(), re.M | re.S)
+            with self.subTest(readme), tempfile.TemporaryDirectory() as root:
+                self.check_config(Site("deployment", yaml.safe_load(text), self.sources, root))
 
     def test_a_large_number_stays_one(self):
         texts = [it["data"].get("portcullis.yaml", "") for (kind, _), it in install(example("deployment-full")).items() if kind == "ConfigMap"]

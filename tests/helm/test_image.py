@@ -1,0 +1,80 @@
+"""The image in deploy/image: what a build is given, and that the chart calls what is there."""
+
+import json
+import re
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCKERFILE = (ROOT / "deploy/image/Dockerfile").read_text()
+CHART = ROOT / "deploy/helm/portcullis"
+
+
+def instructions():
+    """Gives the Dockerfile's instructions: the word and the rest, lines joined."""
+    text = re.sub(r"^#.*\n", "", DOCKERFILE, flags=re.M).replace("\\\n", " ")
+    return [tuple(line.split(maxsplit=1)) for line in text.splitlines() if line.strip()]
+
+
+def last(word):
+    return [rest for it, rest in instructions() if it == word][-1]
+
+
+class Image(unittest.TestCase):
+    def test_each_base_has_a_tag_and_takes_a_digest(self):
+        bases = [rest.split()[0] for it, rest in instructions() if it == "FROM"]
+        self.assertEqual(len(bases), 2)
+        for base in bases:
+            self.assertRegex(base, r"^[\w./-]+:[\w.-]+\$\{\w+_DIGEST\}$")
+            self.assertNotIn(":latest", base)
+        # Digests were never seen here, so none is made up.
+        self.assertNotRegex("\n".join(rest for _, rest in instructions()), r"sha256:[0-9a-f]")
+
+    def test_it_runs_without_rights_and_without_a_shell(self):
+        self.assertEqual(last("USER"), "65532:65532")
+        self.assertIn("distroless", [rest for it, rest in instructions() if it == "FROM"][-1])
+        for word in ["ENTRYPOINT", "CMD"]:
+            self.assertIsInstance(json.loads(last(word)), list)
+
+    def test_the_chart_calls_the_program_and_the_configuration_that_are_there(self):
+        (program,) = json.loads(last("ENTRYPOINT"))
+        copied = [rest.split()[-1] for it, rest in instructions() if it == "COPY"]
+        self.assertIn(program, copied)
+        pod = (CHART / "templates/_pod.tpl").read_text()
+        self.assertEqual(set(re.findall(r"command: \[([^,]+),", pod)), {program})
+        serve, config = json.loads(last("CMD"))
+        self.assertIn(f"  - {serve}\n  - {config}\n", pod)
+        self.assertIn('runAsUser: 65532', pod)
+
+    def test_versions_are_those_of_the_crate(self):
+        version = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
+        rust = re.search(r'^rust-version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
+        self.assertIn(f"ARG VERSION={version}\n", DOCKERFILE)
+        self.assertIn(f"/rust:{rust}-slim-", DOCKERFILE)
+        chart = (CHART / "Chart.yaml").read_text()
+        self.assertIn(f'appVersion: "{version}"\n', chart)
+
+    def test_a_build_is_given_what_it_reads_and_nothing_else(self):
+        ignore = [it for it in (ROOT / ".dockerignore").read_text().splitlines() if it and not it.startswith("#")]
+        self.assertEqual(ignore[0], "*")
+        given = [it.removeprefix("!") for it in ignore[1:]]
+        for name in given:
+            self.assertTrue((ROOT / name).exists(), name)
+        with tempfile.TemporaryDirectory() as folder:
+            # Links do: cargo reads the manifest, and looks for what it names.
+            for name in given:
+                (Path(folder) / name).symlink_to(ROOT / name)
+            command = ["cargo", "metadata", "--no-deps", "--offline", "--locked", "--format-version", "1"]
+            ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            self.assertEqual(ran.returncode, 0, ran.stderr)
+        for source in [*(ROOT / "src").rglob("*.rs"), ROOT / "build.rs"]:
+            code = source.read_text().split("#[cfg(test)]")[0]
+            for path in re.findall(r'include(?:_str|_bytes)?!\("([^"]+)"\)', code):
+                read = (source.parent / path).resolve().relative_to(ROOT)
+                self.assertIn(read.parts[0], given, source)
+
+
+if __name__ == "__main__":
+    unittest.main()
