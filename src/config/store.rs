@@ -6,11 +6,12 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::certificate::Unfit;
 use crate::config::directory::DirectorySource;
 use crate::credential::Secret;
 use crate::directory::pepper::Peppers;
 use crate::document::{Document, Problem};
-use crate::store::redis::{self, ClientCertificate, Unfit};
+use crate::store::redis::{self, ClientCertificate};
 
 /// The store, as a configuration writes it.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -68,6 +68,14 @@ pub(super) fn is_primary(role: &Value) -> bool {
     matches!(parts.first(), Some(Value::BulkString(it)) if it == b"master")
 }
 
+/// Tells whether an answer is a refusal that only a replica gives.
+pub(super) fn is_of_replica(answer: &Value) -> bool {
+    let Value::ServerError(error) = answer else {
+        return false;
+    };
+    matches!(error.code(), "MASTERDOWN" | "READONLY")
+}
+
 /// Reads how many replicas are connected, from a primary's answer to ROLE.
 pub(super) fn replicas(role: &Value) -> Result<usize, StoreError> {
     match role {

@@ -8,10 +8,11 @@ use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{Client, ConnectionInfo, ProtocolVersion, RedisConnectionInfo, TlsCertificates};
 use rustls::crypto::aws_lc_rs;
 
-use super::certificate::{self, ClientCertificate};
+use super::certificate::ClientCertificate;
 use super::place::Place;
 use super::sentinel::Group;
 use super::watch::Watched;
+use crate::certificate::certificates as read_certificates;
 use crate::credential::Secret;
 use crate::store::StoreError;
 
@@ -121,7 +122,7 @@ impl Settings {
                 // Without any in it every server would be one that nobody vouches for.
                 if ca
                     .as_ref()
-                    .is_some_and(|it| certificate::certificates(it).is_none())
+                    .is_some_and(|it| read_certificates(it).is_none())
                 {
                     return refused("the store's CA file holds no certificates in PEM");
                 }

@@ -119,6 +119,6 @@ impl Cluster {
     }
 
     fn is_unheard(&self) -> bool {
-        self.views().heard.is_none_or(|it| it.elapsed() > UNHEARD)
+        self.views().heard().is_none_or(|it| it.elapsed() > UNHEARD)
     }
 }
