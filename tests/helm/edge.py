@@ -64,14 +64,15 @@ class Edge:
         self.listens_at = free_port()
         return self.listens_at
 
-    def start(self, site):
-        """Starts both, and waits until a request is answered by other than a 503."""
+    def start(self, site, answers=(401, 403)):
+        """Starts both, and waits until a request without a credential is answered so."""
         self.server = self.spawn("portcullis", [self.binary, *(site.here(it) for it in site.container["args"])], site.env)
         (text,) = site.envoy
         (self.root / "envoy.yaml").write_text(text)
         command = [self.envoy, "-c", "envoy.yaml", "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"]
         self.spawn("envoy", command, os.environ)
-        self.until("an answer of Portcullis", lambda: self.ask("/elsewhere", {})[0] in (401, 403))
+        self.until("healthy", lambda: self.probe(site, "readinessProbe") == 0)
+        self.until(f"one of {answers}", lambda: self.ask("/elsewhere", {})[0] in answers)
 
     def spawn(self, name, command, env):
         with open(self.root / f"{name}.log", "wb") as log:

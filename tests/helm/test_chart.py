@@ -161,6 +161,10 @@ class Values(unittest.TestCase):
             ({**redis, "redis__tls__certKey": "tls.crt"}, "certKey and keyKey go together"),
             ({"directory__existingConfigMap": "d"}, "a Secret or a ConfigMap, not both"),
             ({"signing__keys": ["a.pem"]}, "signing.existingSecret is empty"),
+            ({"wiring__timeout": "170ms"}, "wiring.timeout must be more than"),
+            ({"config__check": {"deadline_ms": 230}}, "config.check.deadline_ms (230)"),
+            ({"tls__existingSecret": "t"}, "a sidecar is asked over a Unix socket"),
+            ({"mode": "deployment", "tls__existingSecret": "t", "wiring__istio__enabled": True}, "its own mutual TLS"),
             ({"files": [{"name": "a"}]}, "needs a secret or a configMap"),
             ({"files": [{"name": "a", "secret": "b", "configMap": "c"}]}, "needs a secret or a configMap"),
             ({"wiring__envoyGateway__enabled": True}, "take mode: deployment"),
@@ -389,25 +393,43 @@ class Running(unittest.TestCase):
 
     def test_an_envoy_takes_the_wiring_of_what_issues_and_of_balancers(self):
         text = one(install(example("deployment-full")), "ConfigMap", "-envoy")["data"]["envoy.yaml"]
-        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-            file.write(text)
-            file.flush()
-            ran = subprocess.run([ENVOY, "--mode", "validate", "-c", file.name], capture_output=True, text=True, check=False)
+        with tempfile.TemporaryDirectory() as root:
+            (written,) = Site("deployment-full", example("deployment-full"), self.sources, root).envoy
+            file = Path(root) / "envoy.yaml"
+            file.write_text(written)
+            ran = subprocess.run([ENVOY, "--mode", "validate", "-c", file], capture_output=True, text=True, check=False)
         self.assertEqual(ran.returncode, 0, ran.stderr)
         edge = yaml.safe_load(text)["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
         self.assertEqual(edge["xff_num_trusted_hops"], 1)
         self.assertIs(edge["http_filters"][0]["typed_config"]["clear_route_cache"], True)
 
     def test_behind_the_rendered_envoy_a_key_is_admitted_nobody_else_is_and_without_portcullis_nobody(self):
-        for name in ["sidecar-memory", "deployment-memory"]:
-            with self.subTest(name), tempfile.TemporaryDirectory() as root:
-                self.admit_and_deny(name, root)
+        for name, changes in [
+            ("sidecar-memory", {}),
+            ("deployment-memory", {}),
+            ("deployment-memory", {"tls__existingSecret": "portcullis-tls"}),
+        ]:
+            with self.subTest(name, **changes), tempfile.TemporaryDirectory() as root:
+                self.admit_and_deny(name, changes, root)
 
-    def admit_and_deny(self, name, root):
+    def test_in_tls_an_envoy_without_a_certificate_gets_no_answer(self):
+        changes = {"tls__existingSecret": "portcullis-tls", "tls__clientCaKey": ""}
+        with tempfile.TemporaryDirectory() as root, Edge(root, BINARY, ENVOY) as edge:
+            values = self.values_of("deployment-memory", edge, changes)
+            unknown = Site("deployment-memory", values, self.sources, root)
+            values["tls"]["clientCaKey"] = "ca.crt"
+            strict = Site("deployment-memory", values, self.sources, root)
+            # The server of the one, the Envoy of the other.
+            strict.envoy = unknown.envoy
+            edge.start(strict, answers=(503,))
+
+    def values_of(self, name, edge, changes):
+        return example(name, ports=edge.ports("grpc", "issue", "admin"), wiring__envoy__port=edge.port(),
+                       wiring__envoy__upstream={"address": "127.0.0.1", "port": edge.upstream()}, **changes)
+
+    def admit_and_deny(self, name, changes, root):
         with Edge(root, BINARY, ENVOY) as edge:
-            values = example(name, ports=edge.ports("grpc", "issue", "admin"), wiring__envoy__port=edge.port(),
-                             wiring__envoy__upstream={"address": "127.0.0.1", "port": edge.upstream()})
-            site = Site(name, values, self.sources, root)
+            site = Site(name, self.values_of(name, edge, changes), self.sources, root)
             edge.start(site)
             key = {"x-my-key": "an-example-key-3f8a1c5e7b9d2406"}
             status, body = edge.ask("/orders/7", {**key, "x-auth-account": "forged"})
@@ -452,6 +474,8 @@ class Site:
             if kind == "ConfigMap":
                 found[kind, of] = {key: text.encode() for key, text in thing["data"].items()}
         self.files = lay_out(root, self.container, pod["volumes"], found)
+        mounted = {"volumeMounts": [{"name": "tls", "mountPath": "/etc/envoy/tls"}]}
+        lay_out(root, mounted, [{"name": "tls", "secret": {"secretName": "envoy-tls"}}], found)
         self.config = self.here("/etc/portcullis/config/portcullis.yaml")
         self.rendered = Path(self.config).read_text()
         Path(self.config).write_text(self.here(self.rendered))
@@ -461,7 +485,7 @@ class Site:
 
     def here(self, text):
         """A text of the pod's, as it is true in the folder."""
-        for path in ["/etc/portcullis", "/run/portcullis", "/var/log/portcullis"]:
+        for path in ["/etc/portcullis", "/run/portcullis", "/var/log/portcullis", "/etc/envoy/tls"]:
             text = re.sub(rf"(?<![\w.]){path}", f"{self.root}{path}", text)
         return text.replace("0.0.0.0", "127.0.0.1")
 

@@ -7,16 +7,25 @@
 grpc:
 {{- if eq .Values.mode "deployment" }}
   - "{{ $all }}:{{ $ports.grpc }}"
-{{- else }}
-  - "unix:/run/portcullis/check.sock"
-{{- if include "portcullis.loopback" . }}
+{{- else if include "portcullis.loopback" . }}
   - "{{ $own }}:{{ $ports.grpc }}"
 {{- end }}
-{{- end }}
+  # In deployment mode, for probes: it has no TLS.
+  - "unix:/run/portcullis/check.sock"
 admin: "{{ ternary $all $own .Values.metrics.enabled }}:{{ $ports.admin }}"
 control: "unix:/run/portcullis/control.sock"
 {{- if .Values.issue.enabled }}
 issue: "{{ ternary $all $own (eq .Values.mode "deployment") }}:{{ $ports.issue }}"
+{{- end }}
+{{- with .Values.tls }}
+{{- if .existingSecret }}
+tls:
+  cert_file: /etc/portcullis/tls/tls.crt
+  key_file: /etc/portcullis/tls/tls.key
+  {{- if .clientCaKey }}
+  client_ca_file: /etc/portcullis/tls/ca.crt
+  {{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 

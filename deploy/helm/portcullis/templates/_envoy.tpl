@@ -1,5 +1,27 @@
 {{/* A whole configuration of an Envoy that asks Portcullis about every request; what is hardened is so in deploy/envoy/envoy.yaml too. */}}
 
+{{/* How a cluster of Envoy's speaks to Portcullis, where that is in TLS. */}}
+{{- define "portcullis.envoyTls" -}}
+{{- if .Values.tls.existingSecret }}
+{{- $folder := .Values.wiring.envoy.tlsFolder }}
+transport_socket:
+  name: envoy.transport_sockets.tls
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+    sni: {{ .Values.tls.serverName | quote }}
+    common_tls_context:
+      {{- if .Values.tls.clientCaKey }}
+      tls_certificates:
+        - certificate_chain: { filename: {{ printf "%s/tls.crt" $folder | quote }} }
+          private_key: { filename: {{ printf "%s/tls.key" $folder | quote }} }
+      {{- end }}
+      validation_context:
+        trusted_ca: { filename: {{ printf "%s/ca.crt" $folder | quote }} }
+        # Without it, whoever has any certificate by that authority could answer in Portcullis' place.
+        match_typed_subject_alt_names: [{ san_type: DNS, matcher: { exact: {{ .Values.tls.serverName | quote }} } }]
+{{- end }}
+{{- end }}
+
 {{- define "portcullis.envoy" -}}
 {{- $envoy := .Values.wiring.envoy }}
 {{- $deployed := eq .Values.mode "deployment" }}
@@ -94,6 +116,7 @@ static_resources:
         envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
           "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
           explicit_http_config: { http2_protocol_options: {} }
+      {{- include "portcullis.envoyTls" . | nindent 6 }}
       load_assignment:
         cluster_name: portcullis
         endpoints:
@@ -114,6 +137,7 @@ static_resources:
           explicit_http_config: { http_protocol_options: {} }
           # Portcullis closes after ten seconds; so no request goes out on a connection that is just being closed.
           common_http_protocol_options: { idle_timeout: 5s }
+      {{- include "portcullis.envoyTls" . | nindent 6 }}
       load_assignment:
         cluster_name: portcullis_issue
         endpoints:

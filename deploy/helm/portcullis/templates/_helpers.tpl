@@ -95,6 +95,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if and (or $values.signing.keys $values.signing.assertionKeys) (not $values.signing.existingSecret) }}
 {{- fail "\n\nsigning.existingSecret is empty: it is the Secret that holds the keys.\n" }}
 {{- end }}
+{{- if and $values.tls.existingSecret (ne $values.mode "deployment") }}
+{{- fail "\n\ntls.existingSecret: a sidecar is asked over a Unix socket, which needs no TLS.\n" }}
+{{- end }}
+{{- if and $values.tls.existingSecret $values.wiring.istio.enabled }}
+{{- fail "\n\ntls.existingSecret: Istio's proxies speak its own mutual TLS; give the pods its sidecar instead.\n" }}
+{{- end }}
+{{- $deadline := dig "check" "deadline_ms" 150 $values.config | int }}
+{{- if le ($values.wiring.timeout | trimSuffix "ms" | int) (add $deadline 20 | int) }}
+{{- fail (printf "\n\nwiring.timeout must be more than 20 ms above config.check.deadline_ms (%d), or Envoy answers where Portcullis should.\n" $deadline) }}
+{{- end }}
 {{- range $values.files }}
 {{- if eq (empty .secret) (empty .configMap) }}
 {{- fail (printf "\n\nfiles: %s needs a secret or a configMap, and only one.\n" .name) }}

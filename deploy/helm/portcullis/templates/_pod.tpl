@@ -17,15 +17,6 @@ capabilities: { drop: [ALL] }
 seccompProfile: { type: RuntimeDefault }
 {{- end }}
 
-{{/* One address that this process answers at, for probes within the container. */}}
-{{- define "portcullis.probeAddress" -}}
-{{- if eq .Values.mode "deployment" -}}
-127.0.0.1:{{ .Values.ports.grpc }}
-{{- else -}}
-unix:/run/portcullis/check.sock
-{{- end }}
-{{- end }}
-
 {{- define "portcullis.container" -}}
 name: portcullis
 image: {{ include "portcullis.image" . | quote }}
@@ -56,16 +47,16 @@ ports:
 # That the store was never reached is no reason to end it, so it lives while it answers at all. A sidecar whose store is
 # reached through another sidecar, which starts after this one, must not be waited for either.
 startupProbe:
-  exec: { command: [/usr/local/bin/portcullis, healthcheck, --alive, {{ include "portcullis.probeAddress" . | quote }}] }
+  exec: { command: [/usr/local/bin/portcullis, healthcheck, --alive, "unix:/run/portcullis/check.sock"] }
   {{- toYaml .Values.probes.startup | nindent 2 }}
 livenessProbe:
-  exec: { command: [/usr/local/bin/portcullis, healthcheck, --alive, {{ include "portcullis.probeAddress" . | quote }}] }
+  exec: { command: [/usr/local/bin/portcullis, healthcheck, --alive, "unix:/run/portcullis/check.sock"] }
   {{- toYaml .Values.probes.liveness | nindent 2 }}
 readinessProbe:
-  {{- if $deployed }}
+  {{- if and $deployed (not .Values.tls.existingSecret) }}
   grpc: { port: {{ .Values.ports.grpc }}, service: envoy.service.auth.v3.Authorization }
   {{- else }}
-  exec: { command: [/usr/local/bin/portcullis, healthcheck, {{ include "portcullis.probeAddress" . | quote }}] }
+  exec: { command: [/usr/local/bin/portcullis, healthcheck, "unix:/run/portcullis/check.sock"] }
   {{- end }}
   {{- toYaml .Values.probes.readiness | nindent 2 }}
 {{- if and $deployed .Values.deployment.preStopSeconds (semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version) }}
@@ -154,6 +145,15 @@ volumeMounts:
 {{- $items = append $items (dict "key" .tls.keyKey "path" "tls.key") }}
 {{- end }}
 {{- $all = append $all (dict "volume" "portcullis-redis-tls" "path" "/etc/portcullis/redis-tls" "secret" .tls.existingSecret "items" $items) }}
+{{- end }}
+{{- end }}
+{{- with $values.tls }}
+{{- if .existingSecret }}
+{{- $items := list (dict "key" .certKey "path" "tls.crt") (dict "key" .keyKey "path" "tls.key") }}
+{{- if .clientCaKey }}
+{{- $items = append $items (dict "key" .clientCaKey "path" "ca.crt") }}
+{{- end }}
+{{- $all = append $all (dict "volume" "portcullis-tls" "path" "/etc/portcullis/tls" "secret" .existingSecret "items" $items) }}
 {{- end }}
 {{- end }}
 {{- with $values.signing }}
