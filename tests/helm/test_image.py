@@ -61,6 +61,8 @@ class Image(unittest.TestCase):
         ignore = [it for it in (ROOT / ".dockerignore").read_text().splitlines() if it and not it.startswith("#")]
         self.assertEqual(ignore[0], "*")
         given = [it.removeprefix("!") for it in ignore[1:]]
+        # Those that cargo does without, when it only reads the manifest.
+        self.assertTrue({"Cargo.lock", "build.rs"} <= set(given))
         for name in given:
             self.assertTrue((ROOT / name).exists(), name)
         with tempfile.TemporaryDirectory() as folder:
@@ -70,6 +72,10 @@ class Image(unittest.TestCase):
             command = ["cargo", "metadata", "--no-deps", "--offline", "--locked", "--format-version", "1"]
             ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
             self.assertEqual(ran.returncode, 0, ran.stderr)
+        for word, rest in instructions():
+            if word == "COPY" and "--from" not in rest:
+                for path in [it for it in rest.split()[:-1] if not it.startswith("--") and it != "."]:
+                    self.assertIn(path, given, rest)
         for path in re.findall(r"rerun-if-changed=([\w.]+)", (ROOT / "build.rs").read_text()):
             self.assertIn(path, given, "build.rs")
         for source in [*(ROOT / "src").rglob("*.rs"), ROOT / "build.rs"]:
