@@ -1,6 +1,7 @@
 """The image in deploy/image: what a build is given, and that the chart calls what is there."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "deploy/image/Dockerfile").read_text()
 CHART = ROOT / "deploy/helm/portcullis"
+BINARY = Path(os.environ["PORTCULLIS_BINARY"]).resolve()
 
 
 def instructions():
@@ -56,6 +58,37 @@ class Image(unittest.TestCase):
         self.assertIn(f"/rust:{rust}-slim-", DOCKERFILE)
         chart = (CHART / "Chart.yaml").read_text()
         self.assertIn(f'appVersion: "{version}"\n', chart)
+
+    def test_its_last_stage_is_built_and_runs_with_no_more_than_the_base_has(self):
+        last_stage = DOCKERFILE[DOCKERFILE.rindex("\nFROM "):].lstrip()
+        # No registry is reached, so the base is made of the libraries that are in distroless' cc, from this machine.
+        twin = re.sub(r"^FROM .*", "FROM scratch\nCOPY base /", last_stage, count=1).replace("--from=build ", "").replace(" /portcullis ", " portcullis ")
+        twin += 'RUN ["/usr/local/bin/portcullis", "--version"]\n'
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            at = Path(folder)
+            (at / "Dockerfile").write_text(twin)
+            shutil.copy(ROOT / "LICENSE", at)
+            shutil.copy(BINARY, at / "portcullis")
+            told = subprocess.run(["ldd", BINARY], check=True, capture_output=True, text=True).stdout
+            for path in re.findall(r"(/\S+) \(", told):
+                self.assertRegex(Path(path).name, r"^(lib(c|m|gcc_s)|ld-linux.*)\.so")
+                (at / "base" / path.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, at / "base" / path.lstrip("/"))
+            self.buildah(folder, "bud", "--isolation", "chroot", "--build-arg", "REVISION=of-the-tests", "-t", "twin", folder)
+            config = json.loads(self.buildah(folder, "inspect", "--type", "image", "twin"))["OCIv1"]["config"]
+        self.assertEqual(config["User"], "65532:65532")
+        self.assertEqual(set(config["ExposedPorts"]), {"9001/tcp", "9002/tcp", "9003/tcp"})
+        labels = config["Labels"]
+        self.assertEqual(labels["org.opencontainers.image.revision"], "of-the-tests")
+        self.assertEqual(labels["org.opencontainers.image.licenses"], "Apache-2.0")
+
+    def buildah(self, folder, *words):
+        """Runs it with its own images below a folder."""
+        root = [] if os.getuid() == 0 else ["sudo"]
+        options = ["--storage-driver", "vfs", "--root", f"{folder}/images", "--runroot", f"{folder}/run"]
+        ran = subprocess.run([*root, "buildah", *options, *words], capture_output=True, text=True, check=False)
+        self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
+        return ran.stdout
 
     def test_a_build_is_given_what_it_reads_and_nothing_else(self):
         ignore = [it for it in (ROOT / ".dockerignore").read_text().splitlines() if it and not it.startswith("#")]
