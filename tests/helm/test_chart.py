@@ -367,7 +367,7 @@ class Running(unittest.TestCase):
 
     def test_the_values_in_the_readmes_are_taken(self):
         for readme in [ROOT / "README.md", CHART / "README.md"]:
-            (text,) = re.findall(r"^```yaml\n(mode: .*?)^```$", readme.read_text(), re.M | re.S)
+            (text,) = re.findall(r"^```yaml\n(mode: \w+\nimage: .*?)^```$", readme.read_text(), re.M | re.S)
             with self.subTest(readme), tempfile.TemporaryDirectory() as root:
                 self.check_config(Site("deployment", yaml.safe_load(text), self.sources, root))
 
