@@ -272,6 +272,10 @@ impl Store for Redis {
         self.evictions.trouble()
     }
 
+    fn lacks(&self) -> Option<String> {
+        self.login.sentinels()?.trouble()
+    }
+
     fn was_reached(&self) -> bool {
         self.servers.was_reached()
     }

@@ -133,10 +133,7 @@ impl Builder {
     }
 
     fn sentinel(&self, primary: u16) -> Sentinel {
-        let (dir, port) = (
-            server_dir(),
-            free_port(),
-        );
+        let (dir, port) = (server_dir(), free_port());
         let ports = match self.tls {
             Some(_) => format!("port 0\ntls-port {port}"),
             None => format!("port {port}"),

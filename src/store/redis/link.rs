@@ -325,10 +325,7 @@ async fn primary(
     let late = || unavailable(&format!("no answer in time; {}", fault::REACH_IT));
     match role.map_err(|_| late())? {
         Ok(role) if reply::is_primary(&role) => Ok(connection),
-        Ok(_) => Err(unavailable(&format!(
-            "it is a replica, which may lag behind its primary; {}",
-            fault::NAME_PRIMARY
-        ))),
+        Ok(role) => Err(unavailable(&reply::no_primary(&role))),
         Err(error) if error.code() == Some("NOPERM") => Ok(connection),
         Err(error) => Err(unconnected(error)),
     }
@@ -392,7 +389,10 @@ mod tests {
             listener.accept().await.expect("an attempt");
         }
         let asked = link.ask(Pipeline::new().cmd("PING")).await;
-        let closed = format!("{address}: the connection was closed; {}", fault::REACH_IT);
+        let closed = format!(
+            "{address}: the connection was closed; {}",
+            fault::REACH_IT_ALIKE
+        );
         assert_eq!(asked.err(), Some(StoreError::Unavailable(closed.clone())));
         assert!(!link.was_reached());
         let log = fs::read_to_string(log.path()).expect("text");

@@ -63,6 +63,21 @@ impl Settings {
         }
     }
 
+    /// Checks that the certificates that vouch for the server's are some, and of use with this URL.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn check_ca(&self) -> Result<(), String> {
+        if self.ca.is_none() {
+            return Ok(());
+        }
+        let client = self.clone().into_client();
+        client.map(|_| ()).map_err(|error| match error {
+            StoreError::Refused(why) => why,
+            other => other.to_string(),
+        })
+    }
+
     /// Gives what makes connections to the server, or with sentinels to no server yet. Checks what can be checked
     /// without it.
     pub(super) fn into_client(self) -> Result<Client, StoreError> {
@@ -201,6 +216,10 @@ mod tests {
             ("redis://", None),
             ("redis://store/three", None),
             ("redis://store:port", None),
+            ("redis://store:0", None),
+            ("redis://store/-1", None),
+            ("redis://store,other", None),
+            ("redis://store;other", None),
             ("redis://hidden@store", None),
             ("redis://user:hidden@store", None),
             ("rediss://store#insecure", None),
