@@ -1,7 +1,8 @@
 //! The listeners: bound first, served later, ended together.
 
+use std::fs::Permissions;
 use std::net::SocketAddr;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -189,6 +190,10 @@ async fn bind_control(path: &Path) -> Result<ControlSocket, StartError> {
     ControlSocket::bind(path).await.map_err(failed)
 }
 
+/// Who may connect to the Unix sockets of gRPC: the owner, and the group, which an Envoy that is another user has in
+/// common with this process (in Kubernetes by `fsGroup`).
+const SOCKET_MODE: u32 = 0o660;
+
 /// Binds a Unix socket. One that a dead process left behind is removed; one that answers is not.
 async fn bind_unix(path: &PathBuf) -> Result<UnixListener, StartError> {
     let failed = |source| StartError::Bind {
@@ -199,5 +204,7 @@ async fn bind_unix(path: &PathBuf) -> Result<UnixListener, StartError> {
     if left && UnixStream::connect(path).await.is_err() {
         std::fs::remove_file(path).map_err(failed)?;
     }
-    UnixListener::bind(path).map_err(failed)
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    std::fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE)).map_err(failed)?;
+    Ok(listener)
 }
