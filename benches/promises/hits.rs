@@ -10,7 +10,7 @@ use crate::asked::{Kind, Question};
 use crate::asker::End;
 use crate::served::{Program, Server, Wrapping};
 use crate::site::{AUDIT, MEMORY, NO_AUDIT, PLAIN, PRESETS, config, directory};
-use crate::table::{Row, Target, median};
+use crate::table::{Row, Table, Target, median};
 use crate::{BUSY, COUNTED, Setting, counted};
 
 /// How often servers are measured in turn, and for how long each time.
@@ -35,25 +35,39 @@ pub struct Turn {
 /// What hits came to, and what others build on.
 #[derive(Debug)]
 pub struct Hits {
-    pub rows: Vec<Row>,
     /// What Portcullis answers to a hit, and c to everything.
     pub answer: Bytes,
     /// Answers a second of c and of Portcullis.
     pub rates: [f64; 2],
 }
 
-/// Measures it.
-pub fn measure(setting: &Setting) -> Hits {
+/// Measures what takes a clock.
+pub fn timed(setting: &Setting, table: &mut Table) -> Hits {
     let hit = Arc::new(Question::new(Kind::Hit));
-    let (turns, answer, mut rows) = alternate(setting, &hit);
-    let [c, portcullis] = [0, 1].map(|it| median(turns.iter().map(|turn| turn[it].rate)));
-    let mut counted = count(setting, &answer);
-    counted.append(&mut rows);
-    Hits {
-        rows: counted,
-        answer,
-        rates: [c, portcullis],
+    let (turns, answer, rows) = alternate(setting, &hit);
+    let rates = [0, 1].map(|it| median(turns.iter().map(|turn| turn[it].rate)));
+    for row in rows {
+        table.add(row);
     }
+    Hits { answer, rates }
+}
+
+/// Measures what is counted.
+pub fn counted(setting: &Setting, table: &mut Table, answer: &Bytes) {
+    for row in count(setting, answer) {
+        table.add(row);
+    }
+}
+
+/// Gives what Portcullis answers to a hit.
+pub fn answer(setting: &Setting) -> Bytes {
+    let (on, known) = (config(MEMORY, AUDIT, PRESETS), directory(CALLERS, 0));
+    let program = Program::Portcullis {
+        config: &on,
+        directory: &known,
+    };
+    let server = Server::start(&setting.runtime, program, &setting.on("0"));
+    server.warm(&Arc::new(Question::new(Kind::Hit)))
 }
 
 /// Has the servers answer in turn: c and Portcullis on one core, and Portcullis on two.

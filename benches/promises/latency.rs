@@ -53,7 +53,7 @@ pub fn measure(setting: &Setting, hits: &Hits) -> Vec<Latency> {
             let asked = open::ask(server.grpc, &hit, BUSY.connections, rate, length);
             let came = setting.runtime.block_on(asked);
             measured.push(Latency {
-                server: *name,
+                server: name,
                 load,
                 rate,
                 p50: came.at(500),

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo bench --bench promises              measures in some six minutes, prints the table and draws it
+//! cargo bench --bench promises -- count     the rows that do not depend on what else the machine does
 //! cargo bench --bench promises -- growth    how a hit's cost grows with identities, headers, rules and platforms
 //! ```
 //!
@@ -49,6 +50,7 @@ use crate::asked::{Kind, Question};
 use crate::asker::{End, Shape};
 use crate::served::{Program, Server, Wrapping};
 use crate::site::{AUDIT, MEMORY, PRESETS, config, directory, filled_redis};
+use crate::table::Table;
 
 /// As four workers of an Envoy would ask.
 const BUSY: Shape = Shape {
@@ -59,12 +61,14 @@ const BUSY: Shape = Shape {
 /// Requests that are counted under callgrind.
 const COUNTED: u64 = 2000;
 
-/// Who is known to the Redis.
+/// Who is known to the Redis, and how many are enough where no clock is looked at.
 const KNOWN: u64 = 100_000;
+const FEW: u64 = 10_000;
 
 /// What all that is measured here has in common.
 #[derive(Debug)]
 pub struct Setting {
+    /// The generator's.
     pub runtime: Runtime,
     is_pinned: bool,
     /// Only to be seen to work.
@@ -121,7 +125,8 @@ fn main() {
             println!("{}\n", machine(&setting));
             growth::measure(&setting);
         }
-        ["--bench"] => measure(),
+        ["count", ..] => measure(false),
+        ["--bench"] => measure(true),
         _ => show(),
     }
 }
@@ -145,28 +150,39 @@ fn show() {
     misses::measure(&setting, &store, 2000, &answer);
 }
 
-/// Measures all of it, and prints and draws what it came to.
-fn measure() {
+/// Measures it, prints and draws what it came to: all, or what does not depend on what else the machine does.
+fn measure(with_clock: bool) {
     let begun = Instant::now();
     let setting = Setting::new(false);
     let machine = machine(&setting);
-    println!("{machine}\n\n{}", said_of_what_is_on());
-    let (embedded, idle) = (starting::embedded(&setting), memory::idle(&setting));
-    let mut hits = hits::measure(&setting);
-    let latencies = latency::measure(&setting, &hits);
-    let store = filled_redis(&directory(KNOWN, KNOWN));
-    let on_redis = starting::on_redis(&setting, &store, KNOWN);
-    let (miss, asked) = misses::measure(&setting, &store, KNOWN, &hits.answer);
-    let (bytes, resident) = memory::of_identities(&setting, &store, KNOWN);
-    let mut rows = std::mem::take(&mut hits.rows);
-    rows.extend([miss, bytes, embedded, on_redis, idle, memory::program()]);
-    println!();
-    table::print(&rows);
+    println!("{machine}\n\n{}\n", said_of_what_is_on());
+    let mut table = Table::begin();
+    table.add(memory::program());
+    table.add(memory::idle(&setting));
+    let timed = with_clock.then(|| {
+        table.add(starting::embedded(&setting));
+        hits::timed(&setting, &mut table)
+    });
+    let answer = timed.as_ref().map(|it| it.answer.clone());
+    let answer = answer.unwrap_or_else(|| hits::answer(&setting));
+    hits::counted(&setting, &mut table, &answer);
+    let (callers, users) = if with_clock { (KNOWN, KNOWN) } else { (FEW, 0) };
+    let store = filled_redis(&directory(callers, users));
+    if with_clock {
+        table.add(starting::on_redis(&setting, &store, users));
+    }
+    let (miss, asked) = misses::measure(&setting, &store, callers, &answer);
+    table.add(miss);
+    let (bytes, resident) = memory::of_identities(&setting, &store, callers);
+    table.add(bytes);
+    drop(store);
+    let latencies = timed.map(|it| latency::measure(&setting, &it));
+    let latencies = latencies.unwrap_or_default();
     println!("\n{asked}\n\n{resident}");
     latency::print(&latencies);
     let drawn = Path::new(env!("CARGO_TARGET_TMPDIR")).join("promises.svg");
     let title = machine.lines().next().unwrap_or_default();
-    let plot = plot::svg(&rows, &latencies, &format!("promises, {title}"));
+    let plot = plot::svg(&table.0, &latencies, &format!("promises, {title}"));
     fs::write(&drawn, plot).expect("a writable target");
     println!("\nDrawn in {}", drawn.display());
     println!("It took {:.0} s.", begun.elapsed().as_secs_f64());

@@ -10,7 +10,7 @@ use crate::served::{PORTCULLIS, Program, Server};
 use crate::site::{AUDIT, EMBEDDED, PRESETS, config, redis};
 use crate::support::redis::RedisServer;
 use crate::table::{Row, Target};
-use crate::{BUSY, Setting};
+use crate::{BUSY, KNOWN, Setting};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -59,7 +59,8 @@ pub fn of_identities(setting: &Setting, store: &RedisServer, callers: u64) -> (R
         Target::AtMost(600.0),
         " B",
     );
-    (row, told)
+    let few = (kept < KNOWN).then(|| format!("promised of {KNOWN}"));
+    (row.unless(few), told)
 }
 
 /// Gives the row of a server that has nothing to do.

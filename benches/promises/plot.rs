@@ -19,6 +19,9 @@ const STYLE: &str = "<style>text{font:12px sans-serif;fill:#24292f}.met{fill:#2f
 .axis{stroke:#8b949e;fill:none}.c{stroke:#8b949e;fill:#8b949e}.portcullis{stroke:#3b82c4;fill:#3b82c4}\
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}}</style>";
 
+/// One of a server's figures, by its name.
+type Figure = (&'static str, fn(&Latency) -> f64);
+
 /// Gives the plot.
 pub fn svg(rows: &[Row], latencies: &[Latency], title: &str) -> String {
     let bars: Vec<_> = rows.iter().filter_map(|it| Some((it, it.part?))).collect();
@@ -89,7 +92,7 @@ fn lines(text: &mut String, latencies: &[Latency], top: f64) {
             at + 4.0
         );
     }
-    let figures: [(&str, fn(&Latency) -> f64); 3] = [
+    let figures: [Figure; 3] = [
         ("p50", |it| it.p50),
         ("p99", |it| it.p99),
         ("p99.9", |it| it.p999),

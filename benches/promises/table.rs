@@ -80,19 +80,29 @@ impl Row {
     }
 }
 
-/// Prints the rows.
-pub fn print(rows: &[Row]) {
-    println!("| promise | measured | target | |\n|---|---|---|---|");
-    for it in rows {
-        let verdict = match &it.verdict {
+/// The rows so far. Each is printed as it comes.
+#[derive(Debug)]
+pub struct Table(pub Vec<Row>);
+
+impl Table {
+    /// Prints its head.
+    pub fn begin() -> Self {
+        println!("| promise | measured | target | |\n|---|---|---|---|");
+        Self(Vec::new())
+    }
+
+    /// Prints a row.
+    pub fn add(&mut self, row: Row) {
+        let verdict = match &row.verdict {
             Verdict::Met => "met".to_owned(),
             Verdict::Missed => "missed".to_owned(),
             Verdict::NotMeasured(why) => format!("not measured: {why}"),
         };
         println!(
             "| {} | {} | {} | {verdict} |",
-            it.promise, it.measured, it.target
+            row.promise, row.measured, row.target
         );
+        self.0.push(row);
     }
 }
 
@@ -115,7 +125,9 @@ pub fn machine() -> String {
         .lines()
         .find_map(|it| it.strip_prefix("model name")?.split_once(": "));
     let model = model.map_or("an unknown processor", |it| it.1);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // All of them: this process may have been put on one.
+    let cores = processors.lines().filter(|it| it.starts_with("processor"));
+    let cores = cores.count();
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or_default();
     format!(
