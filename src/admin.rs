@@ -132,13 +132,21 @@ async fn show_readiness(State(shown): State<Shown>) -> (StatusCode, String) {
     let mut text = format!("{standing}\n");
     if let Some(trouble) = shown.cache.trouble() {
         // Not a reason to be taken out: all who share the store may be told nothing.
-        let counts = "what is remembered counts for `store.watch_grace_seconds` after the last word, then for a second";
+        let counts = match shown.cache.has_grace() {
+            true => "for `store.watch_grace_seconds` after the last word, then for a second",
+            false => "for a second at most",
+        };
         text.push_str(&format!(
-            "changes in the store are not told of, so {counts}: {trouble}\n"
+            "changes in the store are not told of, so what is remembered counts {counts}: {trouble}\n"
         ));
     }
     if let Some(evicts) = shown.cache.evicts() {
         text.push_str(&format!("the store may lose what was written: {evicts}\n"));
+    }
+    if let Some(lacks) = shown.cache.lacks() {
+        text.push_str(&format!(
+            "the store lacks something that it can do without: {lacks}\n"
+        ));
     }
     (status, text)
 }

@@ -10,7 +10,7 @@ mod counters;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::authenticator::counters::{begin, counters};
+use crate::authenticator::counters::{Lately, begin, counters};
 use crate::cache::{Cache, Outcome, Unverified};
 use crate::credential::{Credential, Fingerprinter, Place};
 use crate::decision::{CacheUse, Denial, Failure, Fault, Reason};
@@ -174,8 +174,11 @@ impl Authenticator {
         }
         let mut unverified = unverified();
         if let Some(throttle) = &self.throttle {
-            let known = self.cache.was_good(key);
-            let counters = counters(platform, named, &unverified.credential, client, known);
+            let lately = Lately {
+                good: self.cache.was_good(key),
+                refused: self.cache.was_refused(key),
+            };
+            let counters = counters(platform, named, &unverified.credential, client, &lately);
             unverified.begin = begin(throttle, &platform.name, client, counters);
         }
         match self.cache.load(&unverified).await {

@@ -88,6 +88,8 @@ struct Inner {
     denials: Moka<u128, Arc<Entry>>,
     /// What came to an identity when it was verified last.
     good: Moka<u128, ()>,
+    /// What came to a denial.
+    refused: Moka<u128, ()>,
     lineages: Moka<u128, Arc<Known>>,
     /// Those of accounts that stand below nobody: a client may name any number of them.
     strangers: Moka<u128, Arc<Known>>,
@@ -129,7 +131,8 @@ impl Cache {
                 limits.ttl.saturating_add(limits.stale_if_fault),
             ),
             denials: kept(limits.denial_capacity, limits.denial_ttl),
-            good: trust::kept_good(limits.capacity),
+            good: trust::kept_lately(limits.capacity),
+            refused: trust::kept_lately(limits.denial_capacity),
             lineages: facts::kept(limits.capacity, limits.ttl),
             strangers: facts::kept(limits.denial_capacity, limits.denial_ttl),
             flights: Arc::default(),
@@ -291,7 +294,10 @@ impl Cache {
             into.insert(key, Arc::clone(&entry));
             match &entry.outcome {
                 Ok(_) => self.0.good.insert(key, ()),
-                Err(_) => self.0.good.invalidate(&key),
+                Err(_) => {
+                    self.0.good.invalidate(&key);
+                    self.0.refused.insert(key, ());
+                }
             }
         }
         Ok(entry)

@@ -9,6 +9,7 @@ mod checked;
 pub mod directory;
 pub mod files;
 mod issuing;
+mod listening;
 mod open_files;
 mod outbound;
 pub mod raw;
@@ -16,6 +17,7 @@ pub mod schema;
 mod signing;
 mod standing;
 pub mod store;
+pub mod tls;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -28,8 +30,10 @@ use crate::cache::Limits;
 use crate::config::carried::Carried;
 use crate::config::checked::Checked;
 use crate::config::files::Files;
+pub use crate::config::listening::ListenAddress;
 use crate::config::raw::RawConfig;
 use crate::config::store::StoreSettings;
+use crate::config::tls::ListenerTls;
 use crate::document::{Document, Problem};
 use crate::envoy::OnFault;
 use crate::keys::asserting::AssertionKeys;
@@ -54,6 +58,8 @@ pub struct Config {
     pub issue: Option<SocketAddr>,
     /// The socket by which commands reach the running server.
     pub control: Option<PathBuf>,
+    /// TLS of what is reached over TCP, but for the admin listener.
+    pub tls: Option<ListenerTls>,
     /// Sizes and lifetimes of the cache.
     pub cache: Limits,
     /// How many proofs are remembered.
@@ -89,28 +95,6 @@ pub struct Config {
     pub hash: u64,
     document: Document,
     carried: Carried,
-}
-
-/// Where a listener stands.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum ListenAddress {
-    /// An address and port; port 0 is any free one.
-    Tcp(SocketAddr),
-    /// A Unix socket, by its path.
-    Unix(PathBuf),
-}
-
-impl ListenAddress {
-    fn parse(text: &str) -> Result<Self, &'static str> {
-        match text.strip_prefix("unix:") {
-            Some("") => Err("name the socket's path behind `unix:`"),
-            Some(path) => Ok(Self::Unix(path.into())),
-            None => text
-                .parse()
-                .map(Self::Tcp)
-                .map_err(|_| "an address is `IP:PORT` or `unix:PATH`"),
-        }
-    }
 }
 
 impl Config {
@@ -236,6 +220,8 @@ impl Config {
             &mut problems,
             &mut warnings,
         );
+        let tls = raw.listen.tls.as_ref();
+        let tls = tls.and_then(|it| tls::read(it, base, &document, &mut problems));
         open_files::warn(&resolved, base, &document, &mut warnings);
         let assertion_keys = signing::assertion_keys(
             &raw,
@@ -255,6 +241,7 @@ impl Config {
             admin: checked.admin,
             issue: checked.issue,
             control: checked.control.map(|it| base.join(it)),
+            tls,
             cache: Limits {
                 capacity: raw.cache.capacity,
                 ttl: Duration::from_secs(raw.cache.ttl_seconds),

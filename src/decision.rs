@@ -5,6 +5,7 @@
 //! be shown, a [`Fault`] is ours, is logged once, and is never an allow and never a 401.
 //! Nothing here knows how an answer looks; that is the platform's error table.
 
+mod about;
 mod cache_use;
 mod fault;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+pub use crate::decision::about::About;
 pub use crate::decision::cache_use::CacheUse;
 pub use crate::decision::fault::{Dependency, Fault};
 
@@ -173,6 +175,7 @@ pub struct Denial {
     location: Option<Box<str>>,
     retry_after: Option<Duration>,
     since: Option<u64>,
+    about: Option<Box<About>>,
 }
 
 impl Denial {
@@ -186,6 +189,7 @@ impl Denial {
             location: None,
             retry_after: None,
             since: None,
+            about: None,
         }
     }
 
@@ -247,6 +251,19 @@ impl Denial {
         }
     }
 
+    /// Says whom and what it is about.
+    #[must_use]
+    pub fn telling(mut self, tell: impl FnOnce(&mut About)) -> Self {
+        tell(self.about.get_or_insert_default());
+        self
+    }
+
+    /// Whom and what it is about, where that was said. No client is shown it.
+    #[must_use]
+    pub fn about(&self) -> Option<&About> {
+        self.about.as_deref()
+    }
+
     /// Why.
     #[must_use]
     pub fn reason(&self) -> Reason {
@@ -293,6 +310,17 @@ pub enum Failure {
     /// Ours.
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+impl Failure {
+    /// Says whom and what a denial is about; a fault is about nobody.
+    #[must_use]
+    pub fn telling(self, tell: impl FnOnce(&mut About)) -> Self {
+        match self {
+            Self::Denied(denial) => Self::Denied(denial.telling(tell)),
+            Self::Fault(_) => self,
+        }
+    }
 }
 
 #[cfg(test)]

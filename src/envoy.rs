@@ -222,7 +222,12 @@ impl Door {
     fn broken(&self) -> Result<Bytes, Status> {
         let broken = Fault::new(Dependency::Internal, "a task died");
         let decision = Decision::late(None, broken);
-        self.conclude(&self.0.deciding.get(), &decision, &Default::default(), Duration::ZERO)
+        self.conclude(
+            &self.0.deciding.get(),
+            &decision,
+            &Default::default(),
+            Duration::ZERO,
+        )
     }
 
     /// Logs a fault: the first of each second and dependency, with how many were left out since.
@@ -276,11 +281,7 @@ impl Deciding {
         }
     }
 
-    async fn decide(
-        &self,
-        request: &RequestView<'_>,
-        deadline: Duration,
-    ) -> Decision {
+    async fn decide(&self, request: &RequestView<'_>, deadline: Duration) -> Decision {
         let mut decision = pin!(self.gate.decide(request, &Untraced));
         // What is known is decided at once, and needs no timer.
         let at_once = poll_fn(|it| Poll::Ready(decision.as_mut().poll(it)));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::assertion::Assertions;
 use crate::authenticator::{Authenticated, Authenticator};
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::credential::Secret;
 use crate::decision::{CacheUse, Denial, Dependency, Failure, Fault, Reason};
 use crate::identity::{Identity, Lineage};
@@ -209,6 +209,14 @@ impl Gate {
             let settles = |it: &PathSegments<'_>| self.platforms.settled_by(request, it);
             front.filter(settles).ok_or_else(unclear)
         })?;
+        let mut told_by = platform.told_by().chain([context::HEADER]);
+        if request.headers.contains("connection")
+            && told_by.any(|it| request.headers.are_to_drop(it))
+        {
+            let detail =
+                "the request asks that what its upstream is told be dropped (`connection`)";
+            return Err(Denial::bad_request(detail));
+        }
         let https = https::judge(platform, request);
         trace.step(|| Step::Https(https.clone()));
         https.map(|()| path)

@@ -19,6 +19,9 @@ pub struct Identity {
     pub account: Option<String>,
     /// The user's id in the directory.
     pub user: Option<String>,
+    /// The API key's id in the directory, where one was presented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// The login name or e-mail.
     pub username: Option<String>,
     /// The scheme's name in the platform.

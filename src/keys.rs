@@ -188,6 +188,12 @@ impl Key {
         matches!(self.signer, Signer::Platform | Signer::Platforms)
     }
 
+    /// Tells whether tokens may be signed with it here: an issuer may have it too.
+    #[must_use]
+    pub fn may_be_ours(&self) -> bool {
+        self.signer != Signer::Issuer
+    }
+
     /// Tells whether it is this secret.
     fn is_secret(&self, secret: &Secret) -> bool {
         self.algorithm == Algorithm::Hs256 && self.material == *secret

@@ -15,7 +15,7 @@
 //! | 3 | [`gate`], [`assertion`], [`authenticator`], [`platform`], [`policy`], [`throttle`], [`cache`], [`context`] | deciding |
 //! | 2 | [`scheme`] | decoding and vouching |
 //! | 1 | [`directory`], [`store`], [`proof`], [`keys`], [`outbound`] | records, proofs, keys, servers that are asked |
-//! | 0 | [`credential`], [`request`], [`identity`], [`decision`], [`document`], [`clock`], [`current`], [`strict_json`], [`telemetry`], [`trace`] | words |
+//! | 0 | [`certificate`], [`credential`], [`request`], [`identity`], [`decision`], [`document`], [`clock`], [`current`], [`strict_json`], [`telemetry`], [`trace`] | words |
 
 // Generated messages name what reads them by a path that also holds where tests include them.
 extern crate self as portcullis;
@@ -24,6 +24,7 @@ pub mod admin;
 pub mod assertion;
 pub mod authenticator;
 pub mod cache;
+pub mod certificate;
 pub mod cli;
 pub mod clock;
 pub mod config;

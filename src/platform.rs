@@ -78,6 +78,14 @@ impl Platform {
         let read = self.schemes.iter().flat_map(|it| it.scheme.places());
         read.chain(&self.unread)
     }
+
+    /// Gives every header that its upstream is told by whose a request is, whether or not this one's will be.
+    pub fn told_by(&self) -> impl Iterator<Item = &str> {
+        let names = self.identity_headers.names().map(|it| it.1);
+        let assertion = self.assertion.as_ref().map(|it| &*it.header);
+        let account = self.policy.account_header();
+        names.into_iter().chain(account).chain(assertion)
+    }
 }
 
 /// Hosts and the path prefix under which a platform is found.

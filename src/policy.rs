@@ -23,7 +23,7 @@ pub use crate::policy::refusal::Refusal;
 use crate::policy::rule::Rule;
 pub use crate::policy::rule::{Allow, RawRule, Relation};
 use crate::policy::tunnel::MethodOverride;
-use crate::request::RequestView;
+use crate::request::{RequestView, mistakable_header};
 use crate::trace::{Fit, PassedOver, Step, Trace};
 
 /// Why a path that has several readings is refused.
@@ -248,11 +248,15 @@ impl Policy {
             let rule = &self.rules[index];
             let verdict = if rule.issue && !self.extras.issuing {
                 Err(PassedOver::NothingIssued)
+            } else if rule.is_mistakable(request) {
+                Ok(Err(mistakable_header().into()))
             } else if path.is_open() && rule.has_headers(request) && !rule.takes_open(params) {
                 // It takes one reading and not another, so from here on nobody knows which rule comes first.
                 Ok(Err(Denial::new(Reason::Path, UNCLEAR).into()))
             } else if rule.matches(request, path, params) {
-                Ok(self.judge(rule, params, asking))
+                Ok(self
+                    .judge(rule, params, asking)
+                    .map_err(|it| it.under(&rule.name)))
             } else {
                 Err(PassedOver::Request)
             };
@@ -435,6 +439,35 @@ mod tests {
         let path = read.or_else(|| policy().front(path)).expect("a front");
         let permit = policy().admit(&view, &path, identity.map(Arc::new), facts, &Untraced)?;
         Ok(permit.rule().to_owned())
+    }
+
+    #[test]
+    fn a_rule_by_headers_takes_no_header_that_only_looks_like_one() {
+        let rules = serde_json::from_value(serde_json::json!([
+            { "paths": ["/**"], "with_headers": ["x-as-admin"], "roles_any": ["admin"] },
+            { "paths": ["/**"], "allow": "public" },
+        ]));
+        let policy = Policy::build(rules.unwrap(), Extras::default()).unwrap();
+        let path = PathSegments::parse("/a").unwrap();
+        for (name, want) in [
+            ("x-as-admin", Some(401)),
+            ("X-As-Admin", Some(401)),
+            ("x_as_admin", Some(400)),
+            ("x-as-admins", None),
+        ] {
+            let view = RequestView {
+                method: "GET",
+                path: "/a",
+                headers: [(name, &b"1"[..])].into_iter().collect(),
+                ..RequestView::default()
+            };
+            let got = policy.admit(&view, &path, None, Facts::default(), &Untraced);
+            let got = got.err().map(|it| match it {
+                Refusal::Denied(denial) => denial.status(),
+                Refusal::NeedsLineage(_) => 0,
+            });
+            assert_eq!(got, want, "{name}");
+        }
     }
 
     #[test]

@@ -33,8 +33,8 @@ struct Inner {
     fingerprinter: Fingerprinter,
     proofs: Cache<u128, ()>,
     at_once: usize,
-    cores: Semaphore,
-    queue: Semaphore,
+    cores: Arc<Semaphore>,
+    queue: Arc<Semaphore>,
     /// What an unknown user's password is compared with, so that it takes as long as a known one's.
     decoy: String,
     #[cfg(test)]
@@ -69,8 +69,8 @@ impl Prover {
             fingerprinter,
             proofs: Cache::new(capacity),
             at_once,
-            cores: Semaphore::new(at_once),
-            queue: Semaphore::new(at_once * (QUEUE_PER_CORE + 1)),
+            cores: Arc::new(Semaphore::new(at_once)),
+            queue: Arc::new(Semaphore::new(at_once * (QUEUE_PER_CORE + 1))),
             decoy: hash(&unguessable)?,
             #[cfg(test)]
             computed: Default::default(),
@@ -197,26 +197,29 @@ impl Prover {
         patience: Patience,
         work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        let queue = &self.0.queue;
-        let _place = match patience {
+        let queue = Arc::clone(&self.0.queue);
+        let place = match patience {
             Patience::Refuse => queue
-                .try_acquire()
+                .try_acquire_owned()
                 .map_err(|_| pool("too many hashes are waiting"))?,
             Patience::Wait => queue
-                .acquire()
+                .acquire_owned()
                 .await
                 .map_err(|_| pool("the pool is closed"))?,
         };
-        let _core = self
-            .0
-            .cores
-            .acquire()
+        let core = Arc::clone(&self.0.cores)
+            .acquire_owned()
             .await
             .map_err(|_| pool("the pool is closed"))?;
         #[cfg(test)]
         self.0
             .computed
             .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let work = move || {
+            // Until it is done, also where whoever asked has gone: nothing stops it, and it has its memory.
+            let _held = (place, core);
+            work()
+        };
         tokio::task::spawn_blocking(work)
             .await
             .map_err(|_| pool("a hash was aborted"))?
@@ -255,6 +258,8 @@ fn pool(detail: &'static str) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use super::*;
 
     fn prover() -> Prover {
@@ -288,6 +293,31 @@ mod tests {
                     .unwrap()
             );
         }
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_nobody_waits_for_any_more_has_its_core_until_it_is_done() {
+        let prover = prover();
+        let free = || {
+            let Inner { cores, queue, .. } = &*prover.0;
+            (cores.available_permits(), queue.available_permits())
+        };
+        let before = free();
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let hash = prover.on_the_pool(Patience::Refuse, move || {
+            begun.send(()).unwrap();
+            ended.recv().unwrap();
+            Ok(())
+        });
+        let mut hash = Box::pin(hash);
+        let polled = std::future::poll_fn(|it| Poll::Ready(hash.as_mut().poll(it).is_pending()));
+        assert!(polled.await);
+        has_begun.recv().unwrap();
+        drop(hash);
+        assert_eq!(free(), (before.0 - 1, before.1 - 1));
+        end.send(()).unwrap();
+        prover.on_the_pool(Patience::Wait, || Ok(())).await.unwrap();
     }
 
     #[test]

@@ -98,12 +98,9 @@ impl<'a> RequestView<'a> {
                 .and_then(parse_address),
             ClientAddress::ForwardedFor { trusted_hops } => {
                 // Only the entry that counts is read: what a client put before it may be anything.
-                let values = self.headers.all("x-forwarded-for");
-                let seen: Vec<_> = values
-                    .flat_map(|it| it.split(|byte| *byte == b','))
-                    .collect();
-                let index = seen.len().checked_sub(trusted_hops.into())?;
-                let entry = std::str::from_utf8(seen.get(index)?).ok()?;
+                let seen = || self.headers.entries("x-forwarded-for");
+                let index = seen().count().checked_sub(trusted_hops.into())?;
+                let entry = std::str::from_utf8(seen().nth(index)?).ok()?;
                 parse_address(entry)
             }
         };
@@ -173,6 +170,20 @@ impl<'a> Headers<'a> {
         self.0.iter().filter(move |it| is_it(it.0)).map(|it| it.1)
     }
 
+    /// Gives every entry of a header that is a list.
+    fn entries(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let values = self.all(name);
+        values.flat_map(|it| it.split(|byte| *byte == b','))
+    }
+
+    /// Tells whether the client asks that the header be dropped on the way (RFC 9110 §7.6.1). Envoy does not drop it, and
+    /// passes that on where it passes an upgrade on; the next proxy may.
+    #[must_use]
+    pub fn are_to_drop(&self, name: &str) -> bool {
+        let mut dropped = self.entries("connection");
+        dropped.any(|it| folds_to(it.trim_ascii(), name))
+    }
+
     /// Gives the names as they were spelled.
     pub fn names(&self) -> impl Iterator<Item = &'a [u8]> {
         self.0.iter().map(|it| it.0)
@@ -185,18 +196,22 @@ impl<'a> Headers<'a> {
     }
 
     /// As [`Headers::single`], for a header that a verdict depends on and that upstreams may read
-    /// under a name that only looks alike (`_` for `-`): such a name is refused.
+    /// under a name that only looks alike (such as `_` for `-`): such a name is refused.
     ///
     /// # Errors
     /// As there, and for a look-alike.
     pub fn single_unmistakable(&self, name: &str) -> Result<Option<&'a str>, Denial> {
-        let alike = |it: &[u8]| folds_to(it, name) && !it.eq_ignore_ascii_case(name.as_bytes());
-        if self.names().any(alike) {
-            return Err(Denial::bad_request(
-                "a header's name can be taken for another's",
-            ));
+        if self.have_alike(name) {
+            return Err(mistakable_header());
         }
         self.single(name)
+    }
+
+    /// Tells whether there is a header under a name that is not this one and that an upstream could take for it.
+    #[must_use]
+    pub fn have_alike(&self, name: &str) -> bool {
+        let alike = |it: &[u8]| folds_to(it, name) && !it.eq_ignore_ascii_case(name.as_bytes());
+        self.names().any(alike)
     }
 
     /// Gives the header's one value, trimmed; `None` where it is absent or empty.
@@ -232,14 +247,16 @@ impl<'a> Headers<'a> {
     }
 }
 
-/// Tells whether an upstream could take one name for the other: case, and `_` for `-`.
+/// Tells whether an upstream could take one name for the other: case, and `_`, `.` or any other sign for `-`. Where
+/// headers become variables (RFC 3875 §4.1.18), some servers write `_` for `-` alone, and some for all that is neither a
+/// letter nor a digit (lighttpd, `http_cgi_encode_varname`).
 #[must_use]
 pub fn folds_to(sent: &[u8], name: &str) -> bool {
     let fold = |it: u8| {
-        if it == b'_' {
-            b'-'
-        } else {
+        if it.is_ascii_alphanumeric() {
             it.to_ascii_lowercase()
+        } else {
+            b'-'
         }
     };
     sent.len() == name.len() && sent.iter().copied().map(fold).eq(name.bytes().map(fold))
@@ -269,6 +286,12 @@ pub fn is_reserved_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let prefixes = [":", "proxy-", "x-envoy-", "x-forwarded-"];
     NAMES.contains(&name.as_str()) || prefixes.iter().any(|it| name.starts_with(it))
+}
+
+/// Denies a request for a header under a name that only looks like one that a verdict depends on.
+#[must_use]
+pub fn mistakable_header() -> Denial {
+    Denial::bad_request("a header's name can be taken for another's")
 }
 
 fn malformed(detail: &'static str) -> Denial {
@@ -349,7 +372,29 @@ mod tests {
     fn names_that_upstreams_confuse_are_one() {
         assert!(folds_to(b"X_Auth-User", "x-auth-user"));
         assert!(!folds_to(b"x-auth-users", "x-auth-user"));
-        assert!(!folds_to(b"x.auth.user", "x-auth-user"));
+        assert!(!folds_to(b"x-authuser", "x-auth-user"));
+        assert!(!folds_to(b"x-auth--user", "x-auth-user"));
+        for sign in b"!#$%&'*+-.^_`|~" {
+            let name = [b"X-auth", &[*sign][..], b"user"].concat();
+            assert!(folds_to(&name, "x-auth-user"), "{}", char::from(*sign));
+        }
+    }
+
+    #[test]
+    fn whoever_asks_that_a_header_be_dropped_is_found_out_in_any_list_and_spelling() {
+        let cases: [(&[&str], bool); 6] = [
+            (&["Upgrade"], false),
+            (&["Upgrade, x-auth-user"], true),
+            (&["upgrade,X_Auth_User\t", "close"], true),
+            (&["close", " x.auth.user "], true),
+            (&["x-auth-users, x-auth"], false),
+            (&[], false),
+        ];
+        for (lines, is_asked) in cases {
+            let lines = lines.iter().map(|it| ("connection", it.as_bytes()));
+            let headers: Headers<'_> = lines.collect();
+            assert_eq!(headers.are_to_drop("x-auth-user"), is_asked);
+        }
     }
 
     #[test]

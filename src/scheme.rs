@@ -234,6 +234,9 @@ pub enum Conflict {
 /// What a client's failed attempts are counted against.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Budget {
+    /// The scheme as a whole, by how many different ones fail, where the client's address is known: in the credential
+    /// stands a secret that people choose, and it names nobody. The platform's `throttle` says how many.
+    Guesses,
     /// Whom the credential names, where the client's address is known: a secret that people choose
     /// can be guessed. The platform's `throttle` says how many.
     Name,

@@ -14,6 +14,7 @@ mod joining;
 pub mod listeners;
 pub mod opening;
 pub mod reload;
+pub mod tls;
 
 use std::future::Future;
 use std::io;
@@ -131,6 +132,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let audit = audit.transpose().map_err(StartError::Audit)?;
     let (deadline, on_fault) = (config.deadline, config.on_fault);
     let key_sets = KeySets::of(&config.platforms, &config.assertion_keys);
+    let tls = config.tls.clone().map(Current::from);
     metrics.note_config(config.hash, clock.unix_seconds());
     let Opened {
         directory,
@@ -165,6 +167,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         }
         .into(),
         key_sets: key_sets.into(),
+        tls,
     };
     let issuing = places.issuing.clone();
     let readiness = Readiness::default();
@@ -188,7 +191,13 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let (stop, stopped) = watch::channel(false);
     let (grpc, admin_address) = (listeners.grpc_addresses(), listeners.admin_address());
     let listening = listeners.in_words();
-    let mut tasks = listeners.serve((&routes, &cores), http, control, &stopped);
+    let mut tasks = listeners.serve(
+        (&routes, &cores),
+        http,
+        control,
+        places.tls.as_ref(),
+        &stopped,
+    );
     tasks.spawn(write_attempts(issuing.clone(), stopped.clone()));
     tasks.spawn(count_attempts(throttle, stopped));
     let refused = mpsc::channel(1).1;

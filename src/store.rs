@@ -135,6 +135,11 @@ pub trait Store: fmt::Debug + Send + Sync {
         None
     }
 
+    /// What it has to do without, although nothing fails, in words for operators; `None` where that is nothing.
+    fn lacks(&self) -> Option<String> {
+        None
+    }
+
     /// Tells whether the store has answered at least once since it was made, whatever became of it
     /// then. One inside the process always has.
     fn was_reached(&self) -> bool {

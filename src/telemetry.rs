@@ -96,6 +96,7 @@ struct IssuedLabels {
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct LegacyLabels {
     platform: String,
+    form: &'static str,
     outcome: &'static str,
 }
 
@@ -282,9 +283,10 @@ impl Metrics {
 
     /// Counts a user with a weaker form of a password, met as the password came by, and whether that was
     /// `replaced` or `left`.
-    pub fn count_legacy(&self, platform: &str, outcome: &'static str) {
+    pub fn count_legacy(&self, platform: &str, form: &'static str, outcome: &'static str) {
         let labels = LegacyLabels {
             platform: platform.to_owned(),
+            form,
             outcome,
         };
         self.legacy.get_or_create(&labels).inc();

@@ -2,7 +2,7 @@
 //! revokes and restores, and while the ways to the store, and its servers, fail in every manner that is known.
 //!
 //! `cargo test --test chaos` has a short run by a fixed seed, in which everything happens once. A long one, by a new
-//! seed, which it tells:
+//! seed, which it tells; either lasts until all is to be recovered from:
 //!
 //! ```text
 //! PORTCULLIS_CHAOS_SECONDS=600 cargo test --test chaos                              every fault, again and again

@@ -333,6 +333,7 @@ fn how_a_redis_is_reached_is_checked_with_all_of_its_files() {
     for (name, text) in [
         ("pepper", "a pepper of more than thirty-two bytes"),
         ("password", "hidden"),
+        ("empty", "\n"),
         ("own.pem", &own.0),
         ("own.key", &own.1),
         ("other.key", &other_key),
@@ -341,7 +342,51 @@ fn how_a_redis_is_reached_is_checked_with_all_of_its_files() {
     }
     let tls = "client_cert_file: own.pem\n  client_key_file: own.key";
     for (url, settings, want) in [
-        ("redis-sentinel://a,b:1/m/3", "username: u", None),
+        (
+            "redis-sentinel://a,b:1/m/3",
+            "username: u\n  password_file: password",
+            None,
+        ),
+        (
+            "redis://a",
+            "username: u",
+            Some(("6: store.username", "needs `password_file`")),
+        ),
+        (
+            "redis-sentinel://a/m",
+            "sentinel_username: s",
+            Some((
+                "6: store.sentinel_username",
+                "needs `sentinel_password_file`",
+            )),
+        ),
+        (
+            "redis://a",
+            "password_file: empty",
+            Some(("6: store.password_file", "is empty")),
+        ),
+        (
+            "redis-cluster://a",
+            "password_file: own.key",
+            Some(("6: store.password_file", "more than one line")),
+        ),
+        (
+            "redis://a",
+            "ca_file: own.pem",
+            Some(("6: store.ca_file", "is not encrypted")),
+        ),
+        (
+            "rediss-cluster://a",
+            "ca_file: password",
+            Some(("6: store.ca_file", "no certificates")),
+        ),
+        ("rediss://a", "ca_file: own.pem", None),
+        ("redis://a,b", "", Some(("4: store.url", "for one server"))),
+        (
+            "redis://a?password=hidden",
+            "",
+            Some(("4: store.url", "HOST[:PORT]")),
+        ),
         (
             "redis-sentinel://a/m",
             "sentinel_username: s\n  sentinel_password_file: password",

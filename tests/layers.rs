@@ -30,6 +30,7 @@ const FLOORS: [&[&str]; 6] = [
     &["scheme"],
     &["directory", "keys", "outbound", "proof", "store"],
     &[
+        "certificate",
         "clock",
         "credential",
         "current",

@@ -179,6 +179,70 @@ async fn the_requests_of_the_readme_get_its_answers() {
     }
 }
 
+/// The Envoy of the README before this upstream; gives where it listens.
+fn edge_before(upstream: &Upstream, grpc: u16) -> (Configured, std::net::SocketAddr) {
+    let edge = free_port();
+    let (listener, clusters) = read("deploy/envoy/envoy.yaml")
+        .split_once("  clusters:")
+        .map(|(listener, clusters)| (listener.to_owned(), clusters.to_owned()))
+        .expect("clusters");
+    let to = |text: &str, from: &str, port: u16| {
+        text.replace(
+            &format!("port_value: {from} "),
+            &format!("port_value: {port} "),
+        )
+    };
+    let listener = to(&to(&listener, EDGE, edge), STAND_IN, free_port());
+    let clusters = to(
+        &to(&clusters, GRPC, grpc),
+        STAND_IN,
+        upstream.address().port(),
+    );
+    let envoy = format!("{listener}  clusters:{clusters}");
+    (Configured::start(&envoy, loopback(edge)), loopback(edge))
+}
+
+/// CVE-2018-14773 (Symfony): `X-Original-URL` and `X-Rewrite-URL` were served for the path.
+#[tokio::test]
+async fn no_header_that_names_another_path_or_method_reaches_the_upstream_of_the_readme() {
+    let config = read("deploy/envoy/portcullis.yaml")
+        .replace(&format!(":{GRPC}\""), ":{grpc}\"")
+        .replace(&format!(":{ADMIN}\""), ":{admin}\"");
+    let directory = read("deploy/envoy/directory.yaml");
+    let server = Server::start_with(&config, &[("directory.yaml", &directory)]);
+    let upstream = Upstream::start();
+    let (_envoy, edge) = edge_before(&upstream, server.grpc().port());
+    let names = [
+        "X-Original-URL",
+        "x-rewrite-url",
+        "X-HTTP-Method-Override",
+        "X-HTTP-Method",
+        "X-Method-Override",
+    ];
+    let begun = Request::new("GET", "/public/a")
+        .header("host", "localhost")
+        .header("x-original", "1");
+    let request = names
+        .iter()
+        .fold(begun, |it, name| it.header(name, "/orders/7"));
+    assert_eq!(exchange(edge, &request).await.status, 200);
+    let seen = upstream.seen();
+    let [seen] = seen.as_slice() else {
+        panic!("{seen:?}");
+    };
+    assert_eq!(seen.headers_named("x-original"), ["1"]);
+    let readme = read("README.md");
+    for name in names {
+        let sent = seen.headers_named(&name.to_ascii_lowercase());
+        assert!(sent.is_empty(), "{name}: {sent:?}");
+        assert!(
+            readme
+                .to_ascii_lowercase()
+                .contains(&name.to_ascii_lowercase())
+        );
+    }
+}
+
 /// The issuer that the README takes tokens of.
 const IDP: &str = "https://idp.example.com";
 

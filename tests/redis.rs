@@ -175,7 +175,8 @@ async fn whom_a_server_knows_passes_for_the_grace_after_the_redis_has_gone_and_t
         );
         let shown = || fetch(server.admin(), "/readyz").expect("an admin listener");
         let deadline = Instant::now() + PATIENCE;
-        while !shown().text().contains("not told of") {
+        let counts = "not told of, so what is remembered counts for `store.watch_grace_seconds`";
+        while !shown().text().contains(counts) {
             assert!(Instant::now() < deadline, "{}", shown().text());
         }
         assert_eq!(

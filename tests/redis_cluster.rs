@@ -11,7 +11,8 @@ use portcullis::clock::Clock;
 use portcullis::store::redis::{Redis, Settings, Watched};
 use portcullis::store::{Change, PutIf, Replicas, Store, StoreError};
 use support::cluster::Cluster;
-use support::redis::Product;
+use support::free_port;
+use support::redis::{Product, RedisServer};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{interval, timeout};
 
@@ -425,6 +426,77 @@ async fn the_rights_of_who_issues_suffice_for_a_cluster() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_was_taken_out_of_the_cluster_is_waited_for_no_more() {
+    let cluster = Cluster::start(Product::Redis).await;
+    let bus = free_port().to_string();
+    let options = ["--cluster-enabled", "yes", "--cluster-port", &bus];
+    let mut another = RedisServer::start_at(Product::Redis, free_port(), &options);
+    let client = redis::Client::open(another.url()).expect("a client");
+    let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+    let connection = client.get_multiplexed_async_connection_with_config(&config);
+    let mut connection = connection.await.expect("a connection");
+    let mut ask = async |words: &str| {
+        let mut command = redis::cmd("");
+        command.clear();
+        command.arg(words.split(' ').collect::<Vec<_>>());
+        command
+            .query_async::<String>(&mut connection)
+            .await
+            .unwrap()
+    };
+    let port = another.address().port();
+    let meet = format!("CLUSTER MEET 127.0.0.1 {port} {bus}");
+    cluster.ask::<String>(0, &meet).await;
+    let id = ask("CLUSTER MYID").await;
+    let mut tick = interval(Duration::from_millis(20));
+    for node in 0..cluster.count() {
+        let known = timeout(PATIENCE, async {
+            while !cluster
+                .ask::<String>(node, "CLUSTER NODES")
+                .await
+                .contains(&id)
+            {
+                tick.tick().await;
+            }
+        });
+        known.await.expect("an acquaintance");
+    }
+    let grace = Duration::from_secs(1);
+    let following = follow_as(settings(&cluster), grace);
+    let mut await_followed = async |is_followed: bool| {
+        let comes = timeout(PATIENCE, async {
+            loop {
+                let clients = ask("CLIENT LIST").await;
+                let mut words = clients.split_whitespace();
+                if words.any(|it| it.starts_with("flags=") && it.contains('t')) == is_followed {
+                    break;
+                }
+                tick.tick().await;
+            }
+        });
+        comes
+            .await
+            .unwrap_or_else(|_| panic!("is followed: {}", !is_followed));
+    };
+    await_followed(true).await;
+    following.await_lease(true).await;
+    for node in 0..cluster.count() {
+        let forget = format!("CLUSTER FORGET {id}");
+        cluster.ask::<String>(node, &forget).await;
+    }
+    await_followed(false).await;
+    another.kill();
+    let long = u64::try_from(2 * grace.as_millis()).expect("few");
+    let (killed, mut tick) = (now(), interval(Duration::from_millis(20)));
+    let held = timeout(PATIENCE, async {
+        while following.store.lease().end() < killed + long {
+            tick.tick().await;
+        }
+    });
+    held.await.expect("what is remembered counts without it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn replicas_are_those_of_the_primary_that_has_fewest() {
     let cluster = Cluster::start(Product::Redis).await;
     let store = Redis::new(settings(&cluster)).expect("a store");
@@ -444,8 +516,8 @@ async fn replicas_are_those_of_the_primary_that_has_fewest() {
 
 #[tokio::test]
 async fn a_server_that_is_none_of_a_cluster_or_not_there_is_a_fault_that_says_so() {
-    let server = support::redis::RedisServer::start(Product::Redis);
-    let free = support::loopback(support::free_port());
+    let server = RedisServer::start(Product::Redis);
+    let free = support::loopback(free_port());
     for (address, want) in [
         (server.address(), "it does not belong to a cluster"),
         (free, "Connection refused"),

@@ -13,6 +13,7 @@ use portcullis::store::{PutIf, Store, StoreError};
 use rcgen::{CertificateParams, DistinguishedName, DnType};
 use redis::{ClientTlsConfig, TlsCertificates, cmd};
 use support::client::{Request, exchange};
+use support::cluster::Cluster;
 use support::envoy::Envoy;
 use support::redis::{Product, RedisServer};
 use support::sample;
@@ -118,9 +119,20 @@ impl Files {
     }
 }
 
+/// Writes until it is taken: a busy machine may be too late with a first connection.
+async fn takes(store: &Redis, key: &str) {
+    let mut tick = interval(Duration::from_millis(5));
+    let comes = timeout(PATIENCE, async {
+        while store.put(key, b"1", PutIf::Always, None).await != Ok(true) {
+            tick.tick().await;
+        }
+    });
+    comes.await.unwrap_or_else(|_| panic!("{key} is not taken"));
+}
+
 /// Reads, writes and waits until it is told of changes.
 async fn works(store: &Redis) {
-    assert_eq!(store.put("pc:a", b"1", PutIf::Always, None).await, Ok(true));
+    takes(store, "pc:a").await;
     let swap = store.put("pc:a", b"2", PutIf::Equal(b"1"), None);
     assert_eq!(swap.await, Ok(true));
     let found = store.get(&["pc:a".to_owned()]).await.expect("an answer");
@@ -197,6 +209,37 @@ async fn sentinels_and_those_whom_they_name_are_asked_over_tls_alike() {
             why = read.expect_err("a refusal").to_string();
         }
     }
+}
+
+#[tokio::test]
+async fn every_server_of_a_cluster_is_asked_and_followed_over_tls() {
+    let files = Files::new();
+    let paths = ["certificate", "key", "ca"].map(|it| files.path(it));
+    let paths = paths.each_ref().map(String::as_str);
+    let cluster = Cluster::start_tls(paths, files.own()).await;
+    assert!(cluster.url().starts_with("rediss-cluster://"));
+    let store = files.settings(cluster.url(), Some(&files.client));
+    let store = Redis::new(store).expect("a store");
+    for node in cluster.primaries(0).await {
+        takes(&store, &cluster.key_on(node, "pc:").await).await;
+    }
+    works(&store).await;
+    let new = cluster.failover(0).await;
+    takes(&store, &cluster.key_on(new, "pc:").await).await;
+    works(&store).await;
+
+    let stranger = files.settings(cluster.url(), Some(&files.other_client));
+    let stranger = Redis::new(stranger).expect("a store");
+    let read = stranger.get(&["pc:a".to_owned()]).await;
+    let Err(StoreError::Unavailable(why)) = read else {
+        panic!("{read:?}");
+    };
+    // A busy machine may be too late with its refusal.
+    assert!(
+        why.contains("certificate") || why.contains("in time"),
+        "{why}"
+    );
+    assert!(!stranger.was_reached());
 }
 
 #[tokio::test]

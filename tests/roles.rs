@@ -261,6 +261,93 @@ async fn issue(sidecar: &Side, issuer: &Side) {
     assert_eq!(sidecar.status(&with_key(MY_KEY)).await, 401);
 }
 
+/// A platform whose users come with an MD5 of theirs, or with their password.
+fn with_hashes(redis: &RedisServer, user: &str, form: &str) -> String {
+    format!(
+        "listen: {{ grpc: [\"127.0.0.1:{{grpc}}\"], admin: \"127.0.0.1:{{admin}}\" }}
+store: {{ url: \"{}\", username: {user}, password_file: redis.password, pepper_files: [pepper], timeout_ms: 10000 }}
+check: {{ deadline_ms: 20000 }}
+platforms:
+  - name: old
+    hosts: [\"*\"]
+    https: off
+    schemes: {{ basic: {{ kind: basic, form: {form} }} }}
+    rules: [{{ paths: [\"/**\"] }}]
+",
+        redis.url()
+    )
+}
+
+/// Whoever may not write records lets in by an old hash and leaves it; whoever may replaces it.
+#[tokio::test]
+async fn an_old_hash_stays_where_records_may_not_be_written_and_goes_where_they_may() {
+    const USERS: &str = "
+old:
+  accounts: [{ id: 4b8f0e2c1d3a4f5e6a7b8c9d0e1f2a3b }]
+  users: [{ id: u-1, account: 4b8f0e2c1d3a4f5e6a7b8c9d0e1f2a3b, username: john@example.com, password: m32c6NfqYEt }]
+";
+    let redis = RedisServer::start_with_roles(Product::Redis, &[]);
+    let mut admin = connect(&redis.url_of(ADMIN)).await;
+    let before = start(&with_hashes(&redis, ISSUER, "md5"));
+    before.command("import -", USERS);
+    let kept: String = tell(&mut admin, "GET pc:u:old:u-1").await;
+    let verified = before.command("store verify", "");
+    assert!(
+        verified.contains("old: legacy forms left: 0 ha1b, 1 md5"),
+        "{verified}"
+    );
+    drop(before);
+
+    let begin = |user: &str| {
+        let server = start(&with_hashes(&redis, user, "password"));
+        let upstream = Upstream::start();
+        let envoy = Envoy::builder(server.grpc(), upstream.address())
+            .check_timeout(Duration::from_secs(20))
+            .start();
+        Side {
+            server,
+            envoy,
+            _upstream: upstream,
+        }
+    };
+    let login = |password: &str| {
+        let login = BASE64_STANDARD.encode(format!("john@example.com:{password}"));
+        let request = Request::new("GET", "/a").header("host", "old.example");
+        request.header("authorization", format!("Basic {login}"))
+    };
+    let counted = |outcome: &str| {
+        let labels = format!("platform=\"old\",form=\"md5\",outcome=\"{outcome}\"");
+        format!("portcullis_legacy_credentials_total{{{labels}}} 1")
+    };
+    let sidecar = begin(SIDECAR);
+    assert_eq!(sidecar.status(&login("wrong")).await, 401);
+    assert!(!sidecar.shows("/metrics", "portcullis_legacy_credentials_total{"));
+    assert_eq!(sidecar.status(&login("m32c6NfqYEt")).await, 200);
+    await_that("a hash that is left", async || {
+        sidecar.shows("/metrics", &counted("left"))
+    })
+    .await;
+    let still: String = tell(&mut admin, "GET pc:u:old:u-1").await;
+    assert_eq!(still, kept);
+
+    let issuer = begin(ISSUER);
+    assert_eq!(issuer.status(&login("wrong")).await, 401);
+    assert_eq!(issuer.status(&login("m32c6NfqYEt")).await, 200);
+    await_that("a hash that is replaced", async || {
+        issuer.shows("/metrics", &counted("replaced"))
+    })
+    .await;
+    let now: String = tell(&mut admin, "GET pc:u:old:u-1").await;
+    assert!(
+        now.contains("$argon2id$") && !kept.contains("$argon2id$"),
+        "{now}"
+    );
+    let verified = issuer.server.command("store verify", "");
+    assert!(!verified.contains("1 md5"), "{verified}");
+    assert_eq!(sidecar.status(&login("m32c6NfqYEt")).await, 200);
+    assert_eq!(sidecar.status(&login("wrong again")).await, 401);
+}
+
 /// Demands that the sidecar's user may do no more than that.
 async fn hold(redis: &RedisServer) {
     let mut sidecar = connect(&redis.url_of(SIDECAR)).await;

@@ -3,15 +3,15 @@
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use portcullis::clock::Clock;
 use portcullis::store::redis::{Redis, Settings, Watched};
 use portcullis::store::{Change, PutIf, Store, StoreError};
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, cmd};
-use support::proxy::Proxy;
+use support::proxy::{Proxy, Way};
 use support::redis::{Product, RedisServer};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{interval, timeout};
@@ -32,6 +32,10 @@ fn follow(server: &RedisServer, login: Option<(&str, &str)>) -> Following {
 }
 
 fn follow_at(url: String, login: Option<(&str, &str)>) -> Following {
+    follow_by(Clock::system(), url, login)
+}
+
+fn follow_by(clock: Clock, url: String, login: Option<(&str, &str)>) -> Following {
     let (lag, lags) = unbounded_channel();
     let watched = Watched {
         prefix: "pc:",
@@ -39,7 +43,7 @@ fn follow_at(url: String, login: Option<(&str, &str)>) -> Following {
         call_prefix: "pc:n:",
         grace: GRACE,
         stale: Duration::ZERO,
-        clock: Clock::system(),
+        clock,
         lag: Arc::new(move |it| {
             let _ = lag.send(it);
         }),
@@ -189,6 +193,38 @@ async fn the_last_word_of_a_server_that_hangs_counts_for_the_grace_and_no_longer
     assert_eq!(following.store.lease().trouble(), None);
 }
 
+async fn the_last_word_counts_no_longer_where_the_clock_is_set_back(product: Product) {
+    let server = RedisServer::start(product);
+    let proxy = Proxy::to(server.address());
+    let back = Arc::new(AtomicU64::new(0));
+    let set_back = Arc::clone(&back);
+    let clock = Clock::from_fn(move || {
+        SystemTime::now() - Duration::from_secs(set_back.load(Ordering::Relaxed))
+    });
+    let mut following = follow_by(clock.clone(), proxy.url(), None);
+    following.await_word(EVERYTHING).await;
+    following.await_lease(true).await;
+    // Whoever connects anew waits for longer than the grace.
+    proxy.set(Way::Hole);
+    let begun = Instant::now();
+    back.store(3600, Ordering::Relaxed);
+    let mut tick = interval(Duration::from_millis(5));
+    let lease = following.store.lease();
+    let holds = || lease.holds(clock.unix_milliseconds());
+    assert!(holds());
+    let ends = timeout(PATIENCE, async {
+        while holds() {
+            tick.tick().await;
+        }
+    });
+    ends.await.expect("the lease ends");
+    let counted = begun.elapsed();
+    assert!(counted < GRACE + GRACE, "{counted:?}");
+    proxy.set(Way::Open);
+    following.await_word(EVERYTHING).await;
+    assert!(holds());
+}
+
 async fn a_primary_that_becomes_a_replica_is_trusted_no_more(product: Product) {
     let (server, new) = (RedisServer::start(product), RedisServer::start(product));
     let mut following = follow(&server, None);
@@ -281,6 +317,51 @@ async fn what_is_read_and_what_is_told_of_come_from_one_server_also_when_another
     }
 }
 
+/// As after a failover by other means than sentinels: the connection on which it is told is lost, and the other stays at the
+/// server that is a replica now.
+async fn a_replica_is_left_although_another_server_tells_of_changes(product: Product) {
+    let (old, new) = (RedisServer::start(product), RedisServer::start(product));
+    let (on_old, on_new) = (&mut connect(&old).await, &mut connect(&new).await);
+    ask::<()>(on_old, "SET pc:a old").await;
+    ask::<()>(on_new, "SET pc:a new").await;
+    let proxy = Proxy::to(old.address());
+    let mut following = follow_at(proxy.url(), None);
+    following.await_word(EVERYTHING).await;
+    following.await_lease(true).await;
+    let read = async || following.store.get(&["pc:a".to_owned()]).await;
+    assert_eq!(read().await.expect("well")[0].as_deref(), Some(&b"old"[..]));
+    proxy.lead_new_to(new.address());
+    let clients: String = ask(on_old, "CLIENT LIST").await;
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let tracks = |words: &Vec<String>| {
+        let mut words = words.iter();
+        words.any(|it| it.starts_with("flags=") && it.contains('t'))
+    };
+    let told = clients.lines().map(words).find(tracks);
+    let id = told.expect("a connection")[0].replace("id=", "");
+    let mut both = redis::pipe();
+    both.atomic();
+    both.cmd("CLIENT").arg("KILL").arg("ID").arg(id);
+    // Nobody listens there, so it keeps what it has.
+    both.cmd("REPLICAOF").arg("127.0.0.1").arg(1);
+    let both = both.query_async::<redis::Value>(on_old).await;
+    both.expect("another server told of changes");
+    let mut tick = interval(Duration::from_millis(5));
+    let comes = timeout(PATIENCE, async {
+        loop {
+            if read()
+                .await
+                .is_ok_and(|it| it[0].as_deref() == Some(b"new"))
+            {
+                break;
+            }
+            tick.tick().await;
+        }
+    });
+    comes.await.expect("the replica is read from no more");
+    following.await_lease(true).await;
+}
+
 async fn a_server_that_does_not_tell_is_used_and_never_relied_on(product: Product) {
     let mut options = vec!["--user", "clerk", "on", ">right", "~*", "+@all"];
     options.extend(["-client|tracking", "-client|trackinginfo"]);
@@ -350,7 +431,9 @@ on_both! {
     what_anybody_changes_is_told_of
     word_that_is_cut_off_comes_again_and_all_that_was_read_before_counts_as_changed
     the_last_word_of_a_server_that_hangs_counts_for_the_grace_and_no_longer
+    the_last_word_counts_no_longer_where_the_clock_is_set_back
     a_primary_that_becomes_a_replica_is_trusted_no_more
+    a_replica_is_left_although_another_server_tells_of_changes
     what_is_read_and_what_is_told_of_come_from_one_server_also_when_another_takes_its_place
     a_server_that_does_not_tell_is_used_and_never_relied_on
     a_call_is_answered_in_the_canary_once_what_came_before_it_was_told_of

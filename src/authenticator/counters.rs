@@ -24,14 +24,21 @@ pub(super) struct Counter {
     counts: fn(&Denial) -> bool,
 }
 
-/// Gives what an attempt is counted against. `known`: the credential was good lately, so it is not
-/// made up.
+/// What the credential came to when it was verified last, within an hour.
+pub(super) struct Lately {
+    /// It was good, so it is not made up.
+    pub(super) good: bool,
+    /// It was refused, so it is no new guess.
+    pub(super) refused: bool,
+}
+
+/// Gives what an attempt is counted against.
 pub(super) fn counters(
     platform: &Platform,
     named: &NamedScheme,
     credential: &Credential,
     client: Option<IpAddr>,
-    known: bool,
+    lately: &Lately,
 ) -> Vec<Counter> {
     let mut counters = Vec::new();
     let mut of_scheme = |limits| {
@@ -55,22 +62,30 @@ pub(super) fn counters(
     if client.is_none() {
         return counters;
     }
-    if let Some(limits) = platform.of_scheme.filter(|_| !known) {
+    if let Some(limits) = platform.of_scheme.filter(|_| !lately.good) {
         let hashes = named.scheme.stored_form() == Some(StoredForm::Argon2);
         of_scheme(if hashes { limits.hashing() } else { limits });
     }
-    if budget == Some(Budget::Name) {
-        counters.push(Counter {
-            // As a login names it, so that both count together. A bucket is for logins: here every
-            // first use of a good credential would take from it.
+    // A bucket is for logins: here every first use of a good credential would take from it.
+    let limits = Limits {
+        bucket: None,
+        ..platform.throttle
+    };
+    match budget {
+        Some(Budget::Name) => counters.push(Counter {
+            // As a login names it, so that both count together.
             target: attempted_login(credential.name()),
-            limits: Limits {
-                bucket: None,
-                ..platform.throttle
-            },
+            limits,
             // What is shut was named by whoever may name it.
             counts: |it| it.status() == 401,
-        });
+        }),
+        // A device that has an old one presents it again and again, and guesses nothing.
+        Some(Budget::Guesses) if !lately.good && !lately.refused => counters.push(Counter {
+            target: format!("guesses {}", named.name),
+            limits,
+            counts: Denial::is_made_up,
+        }),
+        Some(Budget::Guesses | Budget::Scheme(_)) | None => {}
     }
     counters
 }

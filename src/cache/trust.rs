@@ -24,13 +24,13 @@ fn is_new(begun: u64, now: u64) -> bool {
     now.checked_sub(begun).is_some_and(|it| it < UNTOLD)
 }
 
-/// For how long after it was verified a credential is known to be nobody's invention.
-const GOOD: Duration = Duration::from_hours(1);
+/// For how long after it was verified a credential is known to be nobody's invention, or no new guess.
+const LATELY: Duration = Duration::from_hours(1);
 
-pub(super) fn kept_good(capacity: u64) -> Moka<u128, ()> {
+pub(super) fn kept_lately(capacity: u64) -> Moka<u128, ()> {
     Moka::builder()
         .max_capacity(capacity)
-        .time_to_live(GOOD)
+        .time_to_live(LATELY)
         .build()
 }
 
@@ -40,6 +40,13 @@ impl Cache {
     #[must_use]
     pub fn was_good(&self, key: Fingerprint) -> bool {
         self.0.good.contains_key(&key.as_u128())
+    }
+
+    /// Tells whether the credential was refused when it was verified, within an hour: whoever presents it again learns
+    /// nothing new.
+    #[must_use]
+    pub fn was_refused(&self, key: Fingerprint) -> bool {
+        self.0.refused.contains_key(&key.as_u128())
     }
 
     /// Gives whose the credential was, although that is known no more: where the store fails, word of changes
@@ -83,6 +90,19 @@ impl Cache {
     #[must_use]
     pub fn evicts(&self) -> Option<String> {
         self.0.directory.store().evicts()
+    }
+
+    /// What the store has to do without, although nothing fails, in words for operators; `None` where that is nothing.
+    #[must_use]
+    pub fn lacks(&self) -> Option<String> {
+        self.0.directory.store().lacks()
+    }
+
+    /// Tells whether what was read counts for a grace after the last word of changes: not where there was never one, or
+    /// where it cannot be relied on.
+    #[must_use]
+    pub fn has_grace(&self) -> bool {
+        self.0.directory.lease().end() > 0
     }
 
     /// How long an outcome is good, in milliseconds, and when it is verified anew before. What was

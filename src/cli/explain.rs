@@ -69,7 +69,7 @@ const EXAMPLES: &str = "Examples:
   portcullis explain --config portcullis.yaml -X POST -H @headers.txt https://api.example.com/orders
   portcullis explain --config portcullis.yaml --request check_request.bin --json
 
-A running server decides, where `listen.control` finds one; else the store is opened here.
+With `memory:` and `embedded:` a running server decides, where `listen.control` finds one; else the store is opened here.
 Ends with 0 when a decision was made, 1 when none could be, 2 for wrong usage or configuration.";
 
 /// Keeps an argument out of every `Debug`.

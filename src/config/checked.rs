@@ -132,7 +132,7 @@ impl Checked {
         }
         let guessable = platforms.iter().find(|it| {
             let mut schemes = it.schemes.iter();
-            schemes.any(|it| it.scheme.budget() == Some(Budget::Name))
+            schemes.any(|it| matches!(it.scheme.budget(), Some(Budget::Guesses | Budget::Name)))
         });
         if let (None, None, Some(platform)) = (&raw.client_address, binding, guessable) {
             let message = format!(

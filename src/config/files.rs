@@ -16,9 +16,12 @@ use zeroize::Zeroizing;
 
 use crate::document::Document;
 
-/// Settings whose files no verdict stands on: records tell of their changes themselves, and how the
-/// store is reached says nothing of what stands there.
-const APART: [&str; 6] = [
+/// Settings whose files no verdict stands on: records tell of their changes themselves, how the store is
+/// reached says nothing of what stands there, and who may ask says nothing of the answer.
+const APART: [&str; 9] = [
+    "/listen/tls/cert_file",
+    "/listen/tls/key_file",
+    "/listen/tls/client_ca_file",
     "/store/directory_file",
     "/store/password_file",
     "/store/ca_file",

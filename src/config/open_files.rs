@@ -9,7 +9,13 @@ use crate::config::files;
 use crate::document::{Document, Problem};
 
 /// Settings whose files hold nothing to hide. Whatever a setting to come names is taken for a secret.
-const PUBLIC: [&str; 3] = ["ca_file", "client_cert_file", "public_key_file"];
+const PUBLIC: [&str; 5] = [
+    "ca_file",
+    "cert_file",
+    "client_ca_file",
+    "client_cert_file",
+    "public_key_file",
+];
 
 /// Whose files are looked at where their keys are read.
 const APART: &str = "/signing/";

@@ -60,6 +60,21 @@ pub struct RawListen {
     pub admin: Option<String>,
     /// How commands reach the running server: `unix:PATH`, made with mode 0600; absent: off.
     pub control: Option<String>,
+    /// TLS on `grpc` over TCP and on `issue`; absent: neither has it.
+    pub tls: Option<RawTls>,
+}
+
+/// TLS of the listeners. Files are read again when they change; connections that are open stay.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawTls {
+    /// A file with the certificate (PEM) that is shown, and behind it those that vouch for it.
+    pub cert_file: String,
+    /// A file with its private key (PEM).
+    pub key_file: String,
+    /// A file with certificates (PEM): whoever connects has to show one that these vouch for. Absent:
+    /// anybody may connect.
+    pub client_ca_file: Option<String>,
 }
 
 /// Signing.

@@ -15,6 +15,7 @@ pub(super) fn changed(old: &Config, new: &Config) -> Vec<Problem> {
         ("/listen/admin", old.admin != new.admin),
         ("/listen/issue", old.issue != new.issue),
         ("/listen/control", old.control != new.control),
+        ("/listen/tls", old.tls.is_some() != new.tls.is_some()),
         (
             "/store/url",
             !is_same_store(&old.store.kind, &new.store.kind),

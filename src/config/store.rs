@@ -6,11 +6,12 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::certificate::Unfit;
 use crate::config::directory::DirectorySource;
 use crate::credential::Secret;
 use crate::directory::pepper::Peppers;
 use crate::document::{Document, Problem};
-use crate::store::redis::{self, ClientCertificate, Unfit};
+use crate::store::redis::{self, ClientCertificate};
 
 /// The store, as a configuration writes it.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -20,7 +21,7 @@ pub struct RawStore {
     /// `redis-sentinel://HOST[:PORT][,HOST…]/SERVICE[/DATABASE]`, or `redis-cluster://HOST[:PORT][,HOST…]`;
     /// `rediss` stands for TLS.
     pub url: String,
-    /// The user of the Redis server's access rules; absent: its default user.
+    /// The user of the Redis server's access rules, with a `password_file`; absent: its default user.
     pub username: Option<String>,
     /// A file with the password for the Redis server.
     pub password_file: Option<String>,
@@ -31,7 +32,7 @@ pub struct RawStore {
     pub client_cert_file: Option<String>,
     /// A file with its private key (PEM).
     pub client_key_file: Option<String>,
-    /// The user of the sentinels' access rules; absent: their default user.
+    /// The user of the sentinels' access rules, with a `sentinel_password_file`; absent: their default user.
     pub sentinel_username: Option<String>,
     /// A file with the password for the sentinels; absent: they want none.
     pub sentinel_password_file: Option<String>,
@@ -185,7 +186,7 @@ fn redis_settings(
     base: &Path,
     complain: &mut impl FnMut(&str, &str),
 ) -> Option<redis::Settings> {
-    if raw.url.contains(['@', '?', '#']) {
+    if raw.url.contains('@') {
         complain(
             "/url",
             "user name and password have settings of their own, `username` and `password_file`",
@@ -195,7 +196,8 @@ fn redis_settings(
     if raw.timeout_ms == 0 {
         complain("/timeout_ms", "must be above 0");
     }
-    if !raw.url.contains("-sentinel:") {
+    let has_sentinels = raw.url.contains("-sentinel:");
+    if !has_sentinels {
         for (pointer, given) in [
             ("/sentinel_username", raw.sentinel_username.is_some()),
             (
@@ -208,25 +210,38 @@ fn redis_settings(
             }
         }
     }
-    let mut read = |pointer: &str, file: &Option<String>| match file
-        .as_ref()
-        .map(|it| Secret::read(&base.join(it)))
-    {
-        None => Some(None),
-        Some(Ok(secret)) => Some(Some(secret)),
-        Some(Err(message)) => {
-            complain(pointer, &message);
-            None
-        }
-    };
-    let (password, ca) = (
-        read("/password_file", &raw.password_file),
-        read("/ca_file", &raw.ca_file),
+    let password = password(
+        ("/username", raw.username.as_ref()),
+        ("/password_file", raw.password_file.as_ref()),
+        base,
+        complain,
     );
-    let sentinel_password = read("/sentinel_password_file", &raw.sentinel_password_file);
+    let sentinel_password = match has_sentinels {
+        true => self::password(
+            ("/sentinel_username", raw.sentinel_username.as_ref()),
+            (
+                "/sentinel_password_file",
+                raw.sentinel_password_file.as_ref(),
+            ),
+            base,
+            complain,
+        ),
+        false => Some(None),
+    };
+    let ca = read("/ca_file", raw.ca_file.as_ref(), base, complain);
     let own = (
-        read("/client_cert_file", &raw.client_cert_file)?,
-        read("/client_key_file", &raw.client_key_file)?,
+        read(
+            "/client_cert_file",
+            raw.client_cert_file.as_ref(),
+            base,
+            complain,
+        )?,
+        read(
+            "/client_key_file",
+            raw.client_key_file.as_ref(),
+            base,
+            complain,
+        )?,
     );
     let settings = redis::Settings {
         ca: ca?.map(|it| it.expose().to_vec()),
@@ -241,7 +256,45 @@ fn redis_settings(
     };
     let checked = settings.check_url();
     checked.map_err(|it| complain("/url", &it)).ok()?;
+    let checked = settings.check_ca();
+    checked.map_err(|it| complain("/ca_file", &it)).ok()?;
     Some(settings)
+}
+
+/// Reads a file that the setting at `pointer` may name; `None` where that is a problem.
+fn read(
+    pointer: &str,
+    file: Option<&String>,
+    base: &Path,
+    complain: &mut impl FnMut(&str, &str),
+) -> Option<Option<Secret>> {
+    let Some(file) = file else { return Some(None) };
+    let read = Secret::read(&base.join(file));
+    read.map_err(|it| complain(pointer, &it)).ok().map(Some)
+}
+
+/// Reads the password that a user is logged in with; `None` where nobody can be logged in so.
+fn password(
+    (user_at, user): (&str, Option<&String>),
+    (file_at, file): (&str, Option<&String>),
+    base: &Path,
+    complain: &mut impl FnMut(&str, &str),
+) -> Option<Option<Secret>> {
+    if user.is_some() && file.is_none() {
+        // By a name alone nobody is logged in: it would be the default user, who may do more.
+        let beside = file_at.trim_start_matches('/');
+        complain(user_at, &format!("needs `{beside}` beside it"));
+        return None;
+    }
+    let password = read(file_at, file, base, complain)?;
+    let wrong = match password.as_ref().map(Secret::expose_str) {
+        Some(None) => "the password is not UTF-8",
+        Some(Some("")) => "the file is empty",
+        Some(Some(text)) if text.contains(['\n', '\r']) => "the file holds more than one line",
+        _ => return Some(password),
+    };
+    complain(file_at, wrong);
+    None
 }
 
 /// Puts a certificate and its key together; `None` where that is a problem.

@@ -69,6 +69,15 @@ impl Upgrades {
         }
     }
 
+    /// Counts somebody who came with a password of which these forms are stored.
+    fn count(&self, platform: &str, proven: [bool; 2], outcome: &'static str) {
+        for (form, is_proven) in ["md5", "sha1"].into_iter().zip(proven) {
+            if is_proven {
+                self.metrics.count_legacy(platform, form, outcome);
+            }
+        }
+    }
+
     /// Writes what is due, if that is let.
     async fn work(
         &self,
@@ -133,7 +142,7 @@ impl Reads {
         }
         let place = Arc::clone(&upgrades.working).try_acquire_owned();
         let (Ok(place), false) = (place, upgrades.forbidden.load(Ordering::Relaxed)) else {
-            upgrades.metrics.count_legacy(platform, "left");
+            upgrades.count(platform, [md5, sha1], "left");
             return;
         };
         let (upgrades, directory) = (Arc::clone(upgrades), directory.clone());
@@ -147,7 +156,7 @@ impl Reads {
                     "left"
                 }
             };
-            upgrades.metrics.count_legacy(&platform, outcome);
+            upgrades.count(&platform, [md5, sha1], outcome);
             drop(place);
         });
     }
@@ -235,9 +244,15 @@ mod tests {
         (directory.upgrading(upgrades), metrics)
     }
 
+    /// How many came by the form that most have come by.
     fn count(metrics: &Metrics, outcome: &str) -> usize {
-        let begin =
-            format!(r#"portcullis_legacy_credentials_total{{platform="p",outcome="{outcome}"}} "#);
+        let counts = ["md5", "sha1"].map(|it| count_of(metrics, it, outcome));
+        counts.into_iter().max().unwrap_or_default()
+    }
+
+    fn count_of(metrics: &Metrics, form: &str, outcome: &str) -> usize {
+        let labels = format!(r#"platform="p",form="{form}",outcome="{outcome}""#);
+        let begin = format!("portcullis_legacy_credentials_total{{{labels}}} ");
         let text = metrics.render();
         let line = text.lines().find_map(|it| it.strip_prefix(&begin));
         line.map_or(0, |it| it.parse().unwrap())
@@ -298,6 +313,10 @@ mod tests {
             );
             assert_eq!(got, want, "{case}");
             assert_eq!(count(&metrics, "replaced"), replaced, "{case}");
+            for (form, had) in [("md5", has.md5), ("sha1", has.sha1)] {
+                let want = replaced * usize::from(had);
+                assert_eq!(count_of(&metrics, form, "replaced"), want, "{case}");
+            }
             if before.password.is_some() {
                 assert_eq!(user.password, before.password, "{case}");
             }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::decision::Failure;
+use crate::decision::{About, Failure};
 use crate::envoy::answer::DecisionId;
 use crate::gate::{Decision, Gate};
+use crate::policy::Permit;
 use crate::request::RequestView;
 use crate::telemetry::Outcome;
 use crate::telemetry::audit::{Audit, Entry, trace_id, without_tokens};
@@ -27,10 +28,19 @@ pub(super) fn note(
         Some(permit) => permit.identity(),
         None => decision.refused.as_deref(),
     };
+    let unknown = About::default();
+    let about = match &decision.verdict {
+        Err(Failure::Denied(denial)) => denial.about().unwrap_or(&unknown),
+        Err(Failure::Fault(_)) | Ok(_) => &unknown,
+    };
     let (outcome, reason, fault) = match &decision.verdict {
         Ok(_) => (Outcome::Allow, "", ""),
         Err(Failure::Denied(denial)) => (Outcome::Deny, denial.reason().name(), ""),
         Err(Failure::Fault(fault)) => (Outcome::Fault, "", fault.dependency().name()),
+    };
+    let (account, user, key) = match identity {
+        Some(it) => (&it.account, &it.user, &it.key),
+        None => (&about.account, &about.user, &about.key),
     };
     let first = |name: &str| request.headers.all(name).next().unwrap_or_default();
     audit.note(&Entry {
@@ -41,15 +51,13 @@ pub(super) fn note(
         decision_id: id.as_str(),
         platform: decision.platform.as_ref().map_or("", |it| &it.name),
         scheme: decision.scheme.as_deref().unwrap_or_default(),
-        rule: permit.map_or("", |it| it.rule()),
-        account: identity
-            .and_then(|it| it.account.as_deref())
-            .unwrap_or_default()
-            .into(),
-        user: identity
-            .and_then(|it| it.user.as_deref())
-            .unwrap_or_default()
-            .into(),
+        rule: permit
+            .map(Permit::rule)
+            .or(about.rule.as_deref())
+            .unwrap_or_default(),
+        account: account.as_deref().unwrap_or_default().into(),
+        user: user.as_deref().unwrap_or_default().into(),
+        key: key.as_deref().unwrap_or_default().into(),
         method: request.method.into(),
         path: path.as_str().into(),
         client: gate.client_address(request),

@@ -15,6 +15,10 @@ use crate::request::{Header, Headers, RequestView, is_token_byte};
 /// Room for the headers of nearly every request, so that one allocation does.
 const USUAL_HEADERS: usize = 32;
 
+/// How many headers a request may have, of both forms: an Envoy lets 100 pass by default. In a message they may take two
+/// bytes each, and here many times more, as long as the request waits to be decided.
+pub const MAX_HEADERS: usize = 1000;
+
 /// Views the request in a message.
 ///
 /// # Errors
@@ -36,6 +40,11 @@ pub fn view(message: &[u8]) -> Result<RequestView<'_>, Denial> {
     let is_method = |it: u8| is_token_byte(it) && !it.is_ascii_lowercase();
     if http.method.is_empty() || !http.method.bytes().all(is_method) {
         return Err(Denial::bad_request("the CheckRequest names no method"));
+    }
+    if http.has_too_many {
+        return Err(Denial::bad_request(
+            "the CheckRequest holds more headers than are read",
+        ));
     }
     let (path, query) = http.path.split_once('?').unwrap_or((http.path, ""));
     Ok(RequestView {
@@ -70,6 +79,8 @@ struct Http<'m> {
     scheme: &'m str,
     mapped: Vec<Header<'m>>,
     listed: Vec<Header<'m>>,
+    /// Whether there were more, which are not kept.
+    has_too_many: bool,
 }
 
 impl<'m> Attributes<'m> {
@@ -124,8 +135,8 @@ impl<'m> Http<'m> {
         match field.number {
             2 => field.text().map(|it| self.method = it),
             3 => {
-                let (name, value) = entry(field)?;
-                add(&mut self.mapped, name, value);
+                let header = entry(field)?;
+                self.add(|it| &mut it.mapped, header);
                 Ok(())
             }
             4 => field.text().map(|it| self.path = it),
@@ -152,8 +163,23 @@ impl<'m> Http<'m> {
             Ok(())
         })?;
         let value = if raw.is_empty() { value } else { raw };
-        add(&mut self.listed, name, value);
+        self.add(|it| &mut it.listed, (name, value));
         Ok(())
+    }
+
+    fn add(&mut self, to: impl FnOnce(&mut Self) -> &mut Vec<Header<'m>>, header: Header<'m>) {
+        if header.0.first() == Some(&b':') {
+            return;
+        }
+        if self.mapped.len() + self.listed.len() == MAX_HEADERS {
+            self.has_too_many = true;
+            return;
+        }
+        let to = to(self);
+        if to.is_empty() {
+            to.reserve(USUAL_HEADERS);
+        }
+        to.push(header);
     }
 
     fn headers(self) -> Headers<'m> {
@@ -165,16 +191,6 @@ impl<'m> Http<'m> {
         }
         headers.into()
     }
-}
-
-fn add<'m>(to: &mut Vec<Header<'m>>, name: &'m [u8], value: &'m [u8]) {
-    if name.first() == Some(&b':') {
-        return;
-    }
-    if to.is_empty() {
-        to.reserve(USUAL_HEADERS);
-    }
-    to.push((name, value));
 }
 
 /// Keeps of each name the value that came last, as a map does.
@@ -268,21 +284,28 @@ mod tests {
     }
 
     #[test]
-    fn thousands_of_headers_of_one_name_are_one_of_a_map() {
-        let entry = b"\x1a\x06\x0a\x01a\x12\x01";
-        let mut http = b"\x12\x03GET".to_vec();
-        for at in 0..20_000_u32 {
-            http.extend_from_slice(entry);
-            http.push(b'a' + u8::try_from(at % 26).unwrap());
-        }
-        let mut within = |number: u8| {
-            let mut outer = Vec::new();
-            crate::envoy::wire::put(&mut outer, number, &http);
-            http = outer;
+    fn a_thousand_headers_of_one_name_are_one_of_a_map_and_more_are_refused() {
+        let of = |count: usize, listed: usize| {
+            let mut http = b"\x12\x03GET".to_vec();
+            for at in 0..count {
+                http.extend_from_slice(b"\x1a\x06\x0a\x01a\x12\x01");
+                http.push(b'a' + u8::try_from(at % 26).unwrap());
+            }
+            // As small as they can be.
+            http.extend_from_slice(&b"\x6a\x02\x0a\x00".repeat(listed));
+            for number in [2, 4, 1] {
+                let mut outer = Vec::new();
+                crate::envoy::wire::put(&mut outer, number, &http);
+                http = outer;
+            }
+            http
         };
-        [2, 4, 1].into_iter().for_each(&mut within);
-        let view = view(&http).unwrap();
-        assert_eq!(view.headers.all("a").collect::<Vec<_>>(), [b"f"]);
+        let (most, more, both) = (of(MAX_HEADERS, 0), of(MAX_HEADERS + 1, 0), of(500, 501));
+        let read = view(&most).unwrap();
+        assert_eq!(read.headers.all("a").collect::<Vec<_>>(), [b"l"]);
+        for message in [more, both] {
+            assert_eq!(view(&message).map(|_| ()).unwrap_err().status(), 400);
+        }
     }
 
     /// What prost makes of it, in the words of a view; `None` where it refuses.

@@ -10,11 +10,14 @@ pub(super) enum Wrong {
     /// It is no JSON, or more than one value.
     NotJson,
     /// A field of it, by its path such as `data.credentials`, empty for the whole; and what it is
-    /// instead.
+    /// instead. A member that is not known is told by what it stands in: its name may be a secret.
     Field(String, &'static str),
 }
 
 const WRONG_TYPE: &str = "a value of the wrong type";
+
+/// How serde begins to say that a member is none of those that are known.
+const UNKNOWN: &str = "unknown field";
 
 /// A body with passwords in it: every text is wiped when it is dropped.
 struct Wiped(Value);
@@ -41,27 +44,28 @@ fn wipe(value: &mut Value) {
     }
 }
 
-/// Refuses lists where a dialect knows none, by the path of the first.
+/// Reads a body as [`read`] does, for a dialect that knows no lists: one that stands anywhere is refused.
 ///
 /// # Errors
-/// Where it stands.
-pub(super) fn without_lists(body: &[u8]) -> Result<(), Wrong> {
-    let whole = Wiped::read(body)?;
-    match first_list(&whole.0) {
-        None => Ok(()),
-        Some(path) => Err(Wrong::Field(path.join("."), WRONG_TYPE)),
+/// As there.
+pub(super) fn read_without_lists<T: DeserializeOwned>(body: &[u8]) -> Result<T, Wrong> {
+    if !has_list(&Wiped::read(body)?.0) {
+        return read(body);
+    }
+    match read::<T>(body) {
+        // serde takes a list for an object whose fields come in their order, and names their places.
+        Err(Wrong::Field(path, WRONG_TYPE)) if !path.contains('[') => {
+            Err(Wrong::Field(path, WRONG_TYPE))
+        }
+        _ => Err(Wrong::Field(String::new(), WRONG_TYPE)),
     }
 }
 
-fn first_list(value: &Value) -> Option<Vec<String>> {
+fn has_list(value: &Value) -> bool {
     match value {
-        Value::Array(_) => Some(Vec::new()),
-        Value::Object(members) => members.iter().find_map(|(name, value)| {
-            let mut path = first_list(value)?;
-            path.insert(0, name.chars().take(64).collect());
-            Some(path)
-        }),
-        _ => None,
+        Value::Array(_) => true,
+        Value::Object(members) => members.values().any(has_list),
+        _ => false,
     }
 }
 
@@ -77,13 +81,18 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Wrong> {
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
     serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let path = if path == "." { String::new() } else { path };
         // Of serde's text only its kind counts: the rest repeats what was sent.
         let text = error.inner().to_string();
+        let steps: Vec<_> = error.path().iter().collect();
+        let known = match steps.split_last() {
+            Some((_, known)) if text.starts_with(UNKNOWN) => known,
+            _ => &steps[..],
+        };
+        let path = known.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let path = path.join(".");
         let kinds = [
             ("missing field", "a field is missing"),
-            ("unknown field", "this field is not known here"),
+            (UNKNOWN, "a field of it is not known here"),
             ("duplicate field", "this field stands twice"),
             ("invalid type", WRONG_TYPE),
             ("unknown variant", "not one of the values that are known"),
@@ -151,7 +160,7 @@ mod tests {
             ),
             (
                 r#"{"data":{"name":"n","x":1}}"#,
-                field("data.x", "this field is not known here"),
+                field("data", "a field of it is not known here"),
             ),
             (
                 r#"{"data":{"name":"n"}}"#,
@@ -163,9 +172,18 @@ mod tests {
                 }),
             ),
         ];
-        let list = without_lists(br#"{"a":1,"data":{"b":[]}}"#);
-        assert_eq!(list, Err(Wrong::Field("data.b".to_owned(), WRONG_TYPE)));
-        assert_eq!(without_lists(br#"{"data":{"b":{}}}"#), Ok(()));
+        for (body, at) in [
+            (r#"{"data":{"name":"n","s3cret":[]}}"#, ""),
+            (r#"{"data":{"name":["n"]}}"#, "data.name"),
+            (r#"{"data":["n",7]}"#, ""),
+            (r#"{"data":[["n"],7]}"#, ""),
+            (r#"[{"name":"n"}]"#, ""),
+        ] {
+            let read = read_without_lists::<Outer>(body.as_bytes());
+            assert_eq!(read, Err(Wrong::Field(at.to_owned(), WRONG_TYPE)), "{body}");
+        }
+        let plain = read_without_lists::<Outer>(br#"{"data":{"name":"n"}}"#);
+        assert_eq!(plain, read(br#"{"data":{"name":"n"}}"#));
         for (body, want) in cases {
             assert_eq!(read::<Outer>(body.as_bytes()), want, "{body}");
         }

@@ -24,11 +24,12 @@ use crate::directory::reads::Reads;
 use crate::directory::records::RecordKind;
 use crate::identity::TokenRef;
 use crate::issue::answer::Answer;
+use crate::issue::audited::{self, Came};
 use crate::issue::core::lasting::Lasting;
 use crate::issue::notes::{Notes, Whose};
 use crate::issue::standing::digest_of;
 use crate::issue::turns::Turn;
-use crate::issue::{Asked, Signature, audited, uuid};
+use crate::issue::{Asked, Signature, uuid};
 use crate::keys::signing::SigningKeys;
 use crate::platform::refusal::{self, Circumstances, Refusal};
 use crate::platform::{Platform, Platforms};
@@ -247,11 +248,11 @@ impl Core {
     }
 
     /// Counts and notes what an endpoint gave or did not give.
-    pub(super) fn count(&self, asked: &Asked, kind: &'static str, outcome: &'static str) {
+    pub(super) fn count(&self, asked: &Asked, kind: &'static str, came: Came<'_>) {
         let metrics = &self.0.parts.metrics;
-        metrics.count_issued(&asked.platform.name, kind, outcome);
+        metrics.count_issued(&asked.platform.name, kind, came.outcome);
         if let Some(audit) = &self.0.parts.audit {
-            audited::note(audit, asked, kind, outcome);
+            audited::note(audit, asked, kind, came);
         }
     }
 

@@ -15,6 +15,7 @@ use futures_core::future::BoxFuture;
 
 use crate::decision::Failure;
 use crate::issue::answer::Answer;
+use crate::issue::audited::Came;
 use crate::issue::core::Core;
 use crate::issue::{Asked, Dialect, Signature};
 use crate::scheme::StoredForm;
@@ -44,7 +45,10 @@ fn answer<'a>(core: &'a Core, asked: &'a Asked) -> BoxFuture<'a, Result<Answer, 
             }
             ("GET", ["token_auth"]) => token::tell(core, asked).await,
             ("DELETE", ["token_auth"]) => token::revoke(core, asked).await,
-            ("PUT", ["auth"]) => token::act(core, asked).await,
+            ("PUT", ["auth"]) => {
+                let answered = token::act(core, asked).await;
+                answered.inspect_err(|it| core.count(asked, "token", Came::failed(it)))
+            }
             ("PUT", ["accounts", account, "auth"]) => {
                 token::act_on(core, asked, account, None).await
             }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::decision::{Denial, Failure, Reason};
 use crate::directory::records::{Account, Attributes, User};
 use crate::issue::answer::Answer;
+use crate::issue::audited::Came;
 use crate::issue::core::{Core, Grant};
 use crate::issue::standing::still;
 use crate::issue::{Asked, Dialect, Signature};
@@ -61,7 +62,10 @@ fn answer<'a>(core: &'a Core, asked: &'a Asked) -> BoxFuture<'a, Result<Answer, 
     Box::pin(async move {
         let segments: Vec<_> = asked.segments.iter().map(String::as_str).collect();
         match (asked.context.method.as_str(), segments.as_slice()) {
-            ("GET", ["rest", "auth"]) => auth(core, asked).await,
+            ("GET", ["rest", "auth"]) => {
+                let answered = auth(core, asked).await;
+                answered.inspect_err(|it| core.count(asked, "token", Came::failed(it)))
+            }
             _ => Ok(not_found()),
         }
     })
@@ -90,7 +94,7 @@ async fn auth(core: &Core, asked: &Asked) -> Result<Answer, Failure> {
         lifetime: asked.lifetime(),
     };
     let token = core.mint(asked, grant)?;
-    core.count(asked, "token", "issued");
+    core.count(asked, "token", Came::of("issued"));
     let payload = payload(&user, account.as_ref(), &token);
     let body = json!({ "success": true, "payload": payload });
     Ok(Answer::json(200, &body))

@@ -371,26 +371,36 @@ async fn what_the_store_does_not_take_is_written_down_once_it_does() {
 #[tokio::test]
 async fn of_logins_released_at_once_as_many_are_looked_at_as_may_fail() {
     let (core, store) = core_over_store().await;
-    let begin = |count: usize| {
-        let mut logins = JoinSet::new();
-        for _ in 0..count {
-            let core = core.clone();
-            logins.spawn(async move { log_in(&core, at(ACCOUNT, NOBODYS)).await.0 });
-        }
-        logins
-    };
     store.open.send_replace(false);
-    let mut gone = begin(50);
-    for _ in 0..30 {
-        assert_eq!(gone.join_next().await.unwrap().unwrap(), 429);
-    }
-    // Twenty clients go away before they are answered.
-    gone.shutdown().await;
-    let mut logins = begin(50);
+    let mut logins = begin(&core, ACCOUNT);
     for _ in 0..30 {
         assert_eq!(logins.join_next().await.unwrap().unwrap(), 429);
     }
     store.open.send_replace(true);
     assert_eq!(logins.join_all().await, [401; 20]);
     assert_eq!(log_in(&core, at(ACCOUNT, RIGHT)).await.0, 429);
+}
+
+#[tokio::test]
+async fn a_login_that_is_hung_up_on_before_its_answer_counts_as_failed() {
+    let (core, store) = core_over_store().await;
+    store.open.send_replace(false);
+    let mut logins = begin(&core, ACCOUNT);
+    for _ in 0..30 {
+        assert_eq!(logins.join_next().await.unwrap().unwrap(), 429);
+    }
+    logins.shutdown().await;
+    store.open.send_replace(true);
+    assert_eq!(log_in(&core, at(ACCOUNT, NOBODYS)).await.0, 429);
+    assert_eq!(log_in(&core, at(OTHER, NOBODYS)).await.0, 401);
+}
+
+/// Begins fifty logins of nobody's at an account.
+fn begin(core: &Core, account: &'static str) -> JoinSet<u16> {
+    let mut logins = JoinSet::new();
+    for _ in 0..50 {
+        let core = core.clone();
+        logins.spawn(async move { log_in(&core, at(account, NOBODYS)).await.0 });
+    }
+    logins
 }

@@ -12,6 +12,7 @@ use crate::credential::Place;
 use crate::decision::{Denial, Reason};
 use crate::platform::Platform;
 use crate::request::RequestView;
+use crate::request::query::decodes_to;
 
 /// What to make of plain HTTP, as a configuration writes it: a word, or a mapping.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
@@ -113,15 +114,13 @@ fn is_https(from: Proto, request: &RequestView<'_>) -> bool {
 /// The same resource over HTTPS, without the parameters that carry credentials.
 fn location(platform: &Platform, request: &RequestView<'_>, host: &str) -> Result<String, Denial> {
     let mut location = format!("https://{host}{}", request.path);
-    let secret: Vec<&str> = platform
-        .places()
-        .filter_map(|it| match it {
-            Place::Query(name) => Some(request.query.spellings(name)),
-            Place::Authorization(_) | Place::Certificate | Place::Header(_) => None,
+    let is_secret = |spelling: &str| {
+        platform.places().any(|it| match it {
+            Place::Query(name) => decodes_to(spelling, name),
+            Place::Authorization(_) | Place::Certificate | Place::Header(_) => false,
         })
-        .flatten()
-        .collect();
-    let kept = request.query.pairs().filter(|it| !secret.contains(&it.0));
+    };
+    let kept = request.query.pairs().filter(|it| !is_secret(it.0));
     for (index, (name, value)) in kept.enumerate() {
         let separator = if index == 0 { '?' } else { '&' };
         let _ = write!(location, "{separator}{name}");

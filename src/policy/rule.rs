@@ -148,6 +148,12 @@ impl Rule {
         !unwanted && self.has_headers(request)
     }
 
+    /// Tells whether an upstream may find one of those headers where the rule does not.
+    pub(super) fn is_mistakable(&self, request: &RequestView<'_>) -> bool {
+        let mut named = self.with_headers.iter();
+        named.any(|it| request.headers.have_alike(it))
+    }
+
     /// Tells whether the headers are there without which the rule does not match.
     pub(super) fn has_headers(&self, request: &RequestView<'_>) -> bool {
         let mut named = self.with_headers.iter();

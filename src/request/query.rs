@@ -9,8 +9,10 @@ use crate::request::malformed;
 
 /// The query of a request, split at `&` and at the first `=` of each parameter. `;` separates
 /// nothing. Names are compared decoded and with regard to case.
-#[derive(Default)]
-pub struct Query<'a>(Vec<(&'a str, &'a str)>);
+///
+/// It is split where it is asked, since a list of its parameters could take many times what it takes itself.
+#[derive(Clone, Copy, Default)]
+pub struct Query<'a>(&'a str);
 
 impl fmt::Debug for Query<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -19,33 +21,28 @@ impl fmt::Debug for Query<'_> {
 }
 
 impl<'a> Query<'a> {
-    /// Splits what stands behind the first `?` of a request target.
+    /// Reads what stands behind the first `?` of a request target.
     #[must_use]
     pub fn parse(text: &'a str) -> Self {
-        let parameters = text.split('&').filter(|it| !it.is_empty());
-        Self(
-            parameters
-                .map(|it| it.split_once('=').unwrap_or((it, "")))
-                .collect(),
-        )
+        Self(text)
     }
 
     /// Tells whether there are no parameters.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.pairs().next().is_none()
     }
 
     /// Gives the parameters as they were sent: names and values, not decoded.
-    pub fn pairs(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.0.iter().copied()
+    pub fn pairs(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let parameters = self.0.split('&').filter(|it| !it.is_empty());
+        parameters.map(|it| it.split_once('=').unwrap_or((it, "")))
     }
 
     /// Gives the spellings of a parameter's name in this request: Envoy removes parameters by
     /// their spelling, not by what it decodes to.
     pub fn spellings(&self, name: &str) -> impl Iterator<Item = &'a str> {
-        self.0
-            .iter()
+        self.pairs()
             .map(|it| it.0)
             .filter(move |it| decodes_to(it, name))
     }
@@ -56,11 +53,13 @@ impl<'a> Query<'a> {
     /// # Errors
     /// As there, and for a look-alike.
     pub fn single_unmistakable(&self, name: &str) -> Result<Option<Cow<'a, str>>, Denial> {
-        let pieces = self.0.iter().flat_map(|(key, value)| {
+        let pieces = self.pairs().flat_map(|(key, value)| {
             let behind = value.split([';', '?']).skip(1);
             let before = key.split([';', '?']);
             // The whole key is what `single` looks at.
-            before.map(|it| (it, *key)).chain(behind.map(|it| (it, "")))
+            before
+                .map(move |it| (it, key))
+                .chain(behind.map(|it| (it, "")))
         });
         let alike = |(piece, whole): (&str, &str)| {
             let spelling = piece.split(['=', '[']).next().unwrap_or_default();
@@ -82,11 +81,8 @@ impl<'a> Query<'a> {
     /// A denial where the value is not one: repeated, longer than any credential, badly escaped,
     /// not printable.
     pub fn single(&self, name: &str) -> Result<Option<Cow<'a, str>>, Denial> {
-        let mut values = self
-            .0
-            .iter()
-            .filter(|it| decodes_to(it.0, name))
-            .map(|it| it.1);
+        let pairs = self.pairs().filter(|it| decodes_to(it.0, name));
+        let mut values = pairs.map(|it| it.1);
         let Some(value) = values.next() else {
             return Ok(None);
         };
@@ -109,7 +105,7 @@ impl<'a> Query<'a> {
 }
 
 /// Tells whether a spelling decodes to the name, without allocating where nothing is escaped.
-fn decodes_to(spelling: &str, name: &str) -> bool {
+pub(crate) fn decodes_to(spelling: &str, name: &str) -> bool {
     spelling == name || decode_parameter(spelling).is_some_and(|it| it == name)
 }
 

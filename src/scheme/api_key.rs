@@ -98,24 +98,19 @@ impl Scheme for Key {
                 .api_key(credential.secret())
                 .await?
                 .ok_or_else(|| Denial::new(Reason::Unknown, "no such API key"))?;
-            let now = reads.now();
-            if key.revoked {
-                return Err(Denial::new(Reason::Revoked, "the API key was revoked").into());
-            }
-            if key.disabled {
-                return Err(Denial::new(Reason::Disabled, "the API key is disabled").into());
-            }
-            if key.valid_from.is_some_and(|it| now < it) {
-                return Err(
-                    Denial::new(Reason::NotYetValid, "the API key is not valid yet").into(),
-                );
-            }
-            if key.valid_to.is_some_and(|it| it <= now) {
-                return Err(Denial::new(Reason::Expired, "the API key has expired").into());
-            }
-            let opened = self.open(&key, reads).await?;
+            let opened = match is_valid(&key, reads.now()) {
+                Ok(()) => self.open(&key, reads).await,
+                Err(denial) => Err(denial.into()),
+            };
+            let opened = opened.map_err(|it| {
+                it.telling(|it| {
+                    it.account = it.account.take().or_else(|| key.account.clone());
+                    it.key = Some(key.id.clone());
+                })
+            })?;
             reads.note_use(&key);
             Ok(Verified::vouch(Identity {
+                key: Some(key.id),
                 scopes: key.scopes,
                 only_scopes: key.only_scopes,
                 expires: earlier(key.valid_to, opened.expires),
@@ -141,6 +136,27 @@ impl Scheme for Key {
     fn binds_addresses(&self) -> bool {
         true
     }
+}
+
+/// Lets a key pass whose time it is, and that nobody has ended.
+///
+/// # Errors
+/// Why it is not good.
+fn is_valid(key: &ApiKey, now: u64) -> Result<(), Denial> {
+    let denied = |reason, detail| Err(Denial::new(reason, detail));
+    if key.revoked {
+        return denied(Reason::Revoked, "the API key was revoked");
+    }
+    if key.disabled {
+        return denied(Reason::Disabled, "the API key is disabled");
+    }
+    if key.valid_from.is_some_and(|it| now < it) {
+        return denied(Reason::NotYetValid, "the API key is not valid yet");
+    }
+    if key.valid_to.is_some_and(|it| it <= now) {
+        return denied(Reason::Expired, "the API key has expired");
+    }
+    Ok(())
 }
 
 impl Key {

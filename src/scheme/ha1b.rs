@@ -18,8 +18,8 @@ use crate::directory::reads::Reads;
 use crate::document::{Document, Problem};
 use crate::request::RequestView;
 use crate::scheme::{
-    Context, Kind, Reading, Scheme, Source, StoredForm, Verified, find, is_lower_hex, open_user,
-    parse_places,
+    Budget, Context, Kind, Reading, Scheme, Source, StoredForm, Verified, find, is_lower_hex,
+    open_user, parse_places,
 };
 
 /// The row of [`crate::scheme::ALL`].
@@ -101,6 +101,11 @@ impl Scheme for Ha1b {
             let opened = open_user(&self.platform, &self.name, user, reads).await?;
             Ok(Verified::vouch(opened.identity))
         })
+    }
+
+    /// Of a name and a domain that are known, only the password is left to guess.
+    fn budget(&self) -> Option<Budget> {
+        Some(Budget::Guesses)
     }
 
     fn stored_form(&self) -> Option<StoredForm> {

@@ -55,6 +55,17 @@ struct Jwt {
     lookup: Lookup,
 }
 
+/// Who has signed a token.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum By {
+    /// We, and nobody else could.
+    Us,
+    /// We, or an issuer that has the same secret.
+    UsOrAnother,
+    /// An issuer.
+    Another,
+}
+
 fn build(
     context: &Context<'_>,
     settings: &Document,
@@ -191,13 +202,15 @@ impl Scheme for Jwt {
             let text = credential.secret().expose_str();
             let text = text.ok_or_else(|| denied(Reason::Malformed, "a token is ASCII"))?;
             let token = Token::parse(text)?;
-            let ours = self.check_signature(&token, reads).await?;
-            if ours && !token.claims.contains_key("gen") {
+            let by = self.check_signature(&token, reads).await?;
+            let says_generations = token.claims.contains_key("gen");
+            if by == By::Us && !says_generations {
                 return Err(denied(Reason::Malformed, "a token of ours has no `gen`").into());
             }
             let ends = self.demands.check(&token.claims, reads.now())?;
             let reference = unrevoked(&token, ends, reads).await?;
-            let names = match token.claims.contains_key("gen") {
+            // Whatever else another issuer's token says: its claims may be its users' own to choose.
+            let names = match says_generations && by != By::Another {
                 true => &self.names,
                 false => &self.names_of_others,
             };
@@ -252,8 +265,8 @@ impl Jwt {
     }
 
     /// Demands the signature of a key that the configuration has for this algorithm, or else the
-    /// issuer's key set, and tells whether tokens are signed with that key here.
-    async fn check_signature(&self, token: &Token<'_>, reads: &Reads) -> Result<bool, Failure> {
+    /// issuer's key set, and tells who signs with that key.
+    async fn check_signature(&self, token: &Token<'_>, reads: &Reads) -> Result<By, Failure> {
         let unknown = || {
             denied(
                 Reason::Unknown,
@@ -267,7 +280,9 @@ impl Jwt {
         let mut wrong = None;
         for key in named {
             match check_signed(key, token, reads.prover()) {
-                Ok(()) => return Ok(key.is_ours()),
+                Ok(()) if key.is_ours() => return Ok(By::Us),
+                Ok(()) if key.may_be_ours() => return Ok(By::UsOrAnother),
+                Ok(()) => return Ok(By::Another),
                 Err(denial) => wrong = Some(denial),
             }
         }
@@ -279,7 +294,7 @@ impl Jwt {
         self.demands.check(&token.claims, reads.now())?;
         let key = key_set.key(token.kid.as_deref(), token.algorithm).await?;
         check_signed(&key, token, reads.prover())?;
-        Ok(false)
+        Ok(By::Another)
     }
 }
 

@@ -30,13 +30,18 @@ pub(crate) async fn by_password(
         reads.prover().password(password, None).await?;
         return Err(Denial::new(Reason::Unknown, "no such user").into());
     }
-    for user in users {
-        if is_password(&user, password, reads).await? {
-            reads.upgrade(&user, password);
-            return Ok(user);
+    for user in &users {
+        if is_password(user, password, reads).await? {
+            reads.upgrade(user, password);
+            return Ok(user.clone());
         }
     }
-    Err(Denial::new(Reason::Wrong, "wrong password").into())
+    let wrong = Denial::new(Reason::Wrong, "wrong password");
+    Err(match users.as_slice() {
+        [user] => wrong.telling(|it| it.name(user.account.as_deref(), Some(&user.id))),
+        _ => wrong,
+    }
+    .into())
 }
 
 /// Reads what would be read of a user.

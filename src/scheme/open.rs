@@ -2,7 +2,7 @@
 //!
 //! Apart from the schemes because the answer is the same whatever was presented.
 
-use crate::decision::{Denial, Failure, Fault, Reason};
+use crate::decision::{About, Denial, Failure, Fault, Reason};
 use crate::directory::Index;
 use crate::directory::reads::Reads;
 use crate::directory::records::{Account, User};
@@ -21,11 +21,13 @@ pub(crate) async fn open_account(
     let Some(account) = reads.account(id).await? else {
         return Ok(None);
     };
+    let locked = |denial: Denial| Err(denial.telling(|it| it.name(Some(id), None)).into());
     if account.disabled {
-        return Err(Denial::new(Reason::Locked, "the account is disabled").into());
+        return locked(Denial::new(Reason::Locked, "the account is disabled"));
     }
     if let Some(end) = account.expires.filter(|it| *it <= reads.now()) {
-        return Err(Denial::ended(Reason::Locked, "the account has expired", end).into());
+        let detail = "the account has expired";
+        return locked(Denial::ended(Reason::Locked, detail, end));
     }
     Ok(Some(account))
 }
@@ -49,10 +51,13 @@ pub(crate) async fn open_user(
     user: User,
     reads: &Reads,
 ) -> Result<Opened, Failure> {
+    let tell = |it: &mut About| it.name(user.account.as_deref(), Some(&user.id));
     if user.disabled {
-        return Err(Denial::new(Reason::Disabled, "the user is disabled").into());
+        let denial = Denial::new(Reason::Disabled, "the user is disabled");
+        return Err(denial.telling(tell).into());
     }
-    let account = open_account(user.account.as_deref(), reads).await?;
+    let account = open_account(user.account.as_deref(), reads).await;
+    let account = account.map_err(|it| it.telling(tell))?;
     let generations = generations(account.as_ref(), user.generation, reads).await?;
     Ok(Opened {
         generations,

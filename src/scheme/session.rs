@@ -95,13 +95,16 @@ impl Scheme for Sessions {
             let user = reads.user(&session.user).await?;
             let user = user.ok_or_else(|| denied(Reason::Unknown, "the user is gone"))?;
             let opened = open_user(&self.platform, &self.name, user, reads).await?;
+            let refused = |reason, detail| {
+                let (account, user) = (&opened.identity.account, &session.user);
+                denied(reason, detail).telling(|it| it.name(account.as_deref(), Some(user)))
+            };
             if session.generations != opened.generations {
-                return Err(denied(Reason::Revoked, "the user's sessions were revoked").into());
+                return Err(refused(Reason::Revoked, "the user's sessions were revoked").into());
             }
             if !reads.extend_session(&session).await? {
-                return Err(
-                    denied(Reason::Expired, "the session was not used for too long").into(),
-                );
+                let detail = "the session was not used for too long";
+                return Err(refused(Reason::Expired, detail).into());
             }
             Ok(Verified::vouch(Identity {
                 expires: earlier(Some(session.ends), opened.identity.expires),

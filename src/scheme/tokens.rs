@@ -58,7 +58,7 @@ pub(crate) async fn unrevoked(
     ends: u64,
     reads: &Reads,
 ) -> Result<TokenRef, Failure> {
-    let revocation = revocation_parts(&token.claims, token.text);
+    let revocation = revocation_parts(&token.claims, token.message);
     if reads.is_revoked(&revocation).await? {
         return Err(Denial::new(Reason::Revoked, "the token was revoked").into());
     }
@@ -70,11 +70,12 @@ pub(crate) async fn unrevoked(
     })
 }
 
-/// Gives what a token is revoked by: its issuer's name for it, or where it has none the whole.
+/// Gives what a token is revoked by: its issuer's name for it, or where it has none what is signed. Not the signature,
+/// for whoever has one of ECDSA can write another that is as good.
 #[must_use]
 pub(crate) fn revocation_parts<'t>(
     claims: &'t Map<String, Value>,
-    token: &'t str,
+    message: &'t str,
 ) -> Vec<&'t [u8]> {
     let claim = |name| claims.get(name).and_then(Value::as_str);
     match claim("jti").filter(|it| !it.is_empty()) {
@@ -82,7 +83,7 @@ pub(crate) fn revocation_parts<'t>(
             let issuer = claim("iss").unwrap_or_default();
             vec![b"jti", issuer.as_bytes(), id.as_bytes()]
         }
-        None => vec![b"token", token.as_bytes()],
+        None => vec![b"token", message.as_bytes()],
     }
 }
 

@@ -17,6 +17,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Sleep, sleep};
 use tonic::transport::server::Connected;
 
+use crate::serve::tls::{Opening, Secured};
+
 /// How many connections a listener has at once. An Envoy opens one for each of its workers over gRPC.
 /// Further ones wait to be accepted, so that whoever is connected is served on.
 pub const MAX_CONNECTIONS: usize = 1024;
@@ -101,13 +103,13 @@ impl<S: Source> Accepted<S> {
     }
 
     /// Has it on the runtime that this is called on. `greeting` is how many bytes its peer must send within
-    /// [`MAX_GREETING_SECONDS`].
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn adopt(self, greeting: usize) -> io::Result<Guarded<S::Stream>> {
-        let stream = S::adopt(self.socket)?;
-        Ok(Guarded::new(stream, greeting, self.held))
+    /// [`MAX_GREETING_SECONDS`]. `None` where it is closed, of which the log tells.
+    pub async fn open(self, opening: &Opening, greeting: usize) -> Option<Guarded<S::Stream>> {
+        let adopted = S::adopt(self.socket).inspect_err(|error| {
+            tracing::warn!("a connection is closed, since it cannot be served: {error}");
+        });
+        let stream = opening.open(adopted.ok()?).await.ok()?;
+        Some(Guarded::new(stream, greeting, self.held))
     }
 }
 
@@ -165,7 +167,7 @@ fn is_of_the_peer(error: &io::Error) -> bool {
 /// A connection that ends where its peer does nothing for too long, and counts until it is dropped.
 #[derive(Debug)]
 pub struct Guarded<S> {
-    stream: S,
+    stream: Secured<S>,
     /// How many bytes of the greeting are to come, and until when.
     greeting: Option<(usize, Pin<Box<Sleep>>)>,
     /// Since when nothing is taken of what is written, if so.
@@ -174,7 +176,7 @@ pub struct Guarded<S> {
 }
 
 impl<S> Guarded<S> {
-    fn new(stream: S, greeting: usize, held: Held) -> Self {
+    fn new(stream: Secured<S>, greeting: usize, held: Held) -> Self {
         let patience = || Box::pin(sleep(Duration::from_secs(MAX_GREETING_SECONDS)));
         Self {
             stream,
@@ -203,7 +205,7 @@ impl<S> Guarded<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -226,7 +228,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -1,6 +1,5 @@
 //! Plain HTTP/1.1 for the admin and the issue listener, within bounds.
 
-use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -8,11 +7,12 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::serve::accept::{Guarded, accept};
+use crate::serve::accept::{Accepted, accept};
+use crate::serve::tls::Opening;
 
 /// How long a head may take to arrive; also how long a connection may stand idle before it.
 pub const MAX_HEAD_SECONDS: u64 = 10;
@@ -24,19 +24,22 @@ pub const MAX_HEAD_BYTES: usize = 128 * 1024;
 pub const MAX_HEAD_LINES: usize = 256;
 
 /// Serves until `stopped` says so; answers under way are finished.
-pub async fn serve(listener: TcpListener, router: Router, stopped: watch::Receiver<bool>) {
+pub async fn serve(
+    listener: TcpListener,
+    opening: Opening,
+    router: Router,
+    stopped: watch::Receiver<bool>,
+) {
     let (accepted, mut incoming) = mpsc::channel(1);
     let mut connections = JoinSet::new();
     connections.spawn(accept(listener, accepted, ended(stopped.clone())));
     loop {
         tokio::select! {
             connection = incoming.recv() => match connection {
-                Some(connection) => match connection.adopt(0) {
-                    Ok(connection) => {
-                        connections.spawn(serve_one(connection, router.clone(), stopped.clone()));
-                    }
-                    Err(error) => not_adopted(&error),
-                },
+                Some(connection) => {
+                    let (router, opening) = (router.clone(), opening.clone());
+                    connections.spawn(serve_one(connection, opening, router, stopped.clone()));
+                }
                 None => break,
             },
             Some(_) = connections.join_next() => {}
@@ -45,7 +48,15 @@ pub async fn serve(listener: TcpListener, router: Router, stopped: watch::Receiv
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve_one(connection: Guarded<TcpStream>, router: Router, stopped: watch::Receiver<bool>) {
+async fn serve_one(
+    connection: Accepted<TcpListener>,
+    opening: Opening,
+    router: Router,
+    stopped: watch::Receiver<bool>,
+) {
+    let Some(connection) = connection.open(&opening, 0).await else {
+        return;
+    };
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(MAX_HEAD_SECONDS))
@@ -63,11 +74,6 @@ async fn serve_one(connection: Guarded<TcpStream>, router: Router, stopped: watc
     if let Err(error) = result {
         tracing::debug!("a connection ended: {error}");
     }
-}
-
-/// Logs why a connection cannot be served.
-pub fn not_adopted(error: &io::Error) {
-    tracing::warn!("a connection is closed, since it cannot be served: {error}");
 }
 
 /// Waits until it is to end.

@@ -13,13 +13,15 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Router;
 
+use crate::config::tls::ListenerTls;
 use crate::config::{Config, ListenAddress};
 use crate::control::{ControlSocket, Served};
 use crate::current::Current;
 use crate::serve::StartError;
-use crate::serve::accept::{Accepted, HTTP2_PREFACE, Source, accept};
+use crate::serve::accept::{Accepted, Guarded, HTTP2_PREFACE, Source, accept};
 use crate::serve::cores::{Core, Cores};
 use crate::serve::http::{self, ended};
+use crate::serve::tls::Opening;
 
 /// Bound sockets, not yet served.
 #[derive(Debug)]
@@ -112,21 +114,38 @@ impl Listeners {
         (routes, cores): (&Router, &Cores),
         routers: HttpRouters,
         served: Current<Served>,
+        tls: Option<&Current<ListenerTls>>,
         stopped: &watch::Receiver<bool>,
     ) -> JoinSet<()> {
         let end = || ended(stopped.clone());
+        let opening = |name, of| match tls {
+            Some(tls) => Opening::in_tls(name, tls.clone(), of),
+            None => Opening::default(),
+        };
         let mut tasks = JoinSet::new();
         for listener in self.tcp {
-            serve_grpc(&mut tasks, listener, (routes, cores), stopped);
+            let name = listener
+                .local_addr()
+                .map_or_else(|it| it.to_string(), |it| it.to_string());
+            let opening = opening(format!("grpc {name}"), |it| &it.grpc);
+            serve_grpc(&mut tasks, (listener, &opening), (routes, cores), stopped);
         }
         for listener in self.unix {
-            serve_grpc(&mut tasks, listener, (routes, cores), stopped);
+            let plain = Opening::default();
+            serve_grpc(&mut tasks, (listener, &plain), (routes, cores), stopped);
         }
         if let Some(listener) = self.admin {
-            tasks.spawn(http::serve(listener, routers.admin, stopped.clone()));
+            let plain = Opening::default();
+            tasks.spawn(http::serve(listener, plain, routers.admin, stopped.clone()));
         }
         if let Some(listener) = self.issue {
-            tasks.spawn(http::serve(listener, routers.issue, stopped.clone()));
+            let opening = opening("issue".to_owned(), |it| &it.issue);
+            tasks.spawn(http::serve(
+                listener,
+                opening,
+                routers.issue,
+                stopped.clone(),
+            ));
         }
         if let Some(control) = self.control {
             tasks.spawn(control.serve(served, end()));
@@ -147,18 +166,18 @@ pub struct HttpRouters {
 /// Serves gRPC on all cores: each has its share of the connections.
 fn serve_grpc<S: Source>(
     tasks: &mut JoinSet<()>,
-    source: S,
+    (source, opening): (S, &Opening),
     (routes, cores): (&Router, &Cores),
     stopped: &watch::Receiver<bool>,
 ) {
     let mut shares = Vec::new();
     for core in cores.iter() {
-        let (share, incoming) = mpsc::channel(1);
-        let adopted = |it: Accepted<S>| it.adopt(HTTP2_PREFACE).inspect_err(http::not_adopted);
-        let incoming = ReceiverStream::new(incoming).filter_map(move |it| adopted(it).ok());
+        let (share, accepted) = mpsc::channel(1);
+        let (opened, incoming) = mpsc::channel(1);
+        tasks.spawn_on(open_all(accepted, opening.clone(), opened), core.runtime());
+        let incoming = ReceiverStream::new(incoming).map(Ok::<_, Infallible>);
         let routes = routes.clone();
         let end = ended(stopped.clone());
-        let incoming = incoming.map(Ok::<_, Infallible>);
         tasks.spawn_on(
             async {
                 let served = routes.serve_with_incoming_shutdown(incoming, end);
@@ -173,6 +192,31 @@ fn serve_grpc<S: Source>(
     let (accepted, incoming) = mpsc::channel(1);
     tasks.spawn(accept(source, accepted, ended(stopped.clone())));
     tasks.spawn(share_out(incoming, shares));
+}
+
+/// Opens connections, each in its own time.
+async fn open_all<S: Source>(
+    mut accepted: mpsc::Receiver<Accepted<S>>,
+    opening: Opening,
+    opened: mpsc::Sender<Guarded<S::Stream>>,
+) {
+    let mut under_way = JoinSet::new();
+    loop {
+        tokio::select! {
+            connection = accepted.recv() => {
+                let Some(connection) = connection else {
+                    return;
+                };
+                let (opening, opened) = (opening.clone(), opened.clone());
+                under_way.spawn(async move {
+                    if let Some(connection) = connection.open(&opening, HTTP2_PREFACE).await {
+                        let _ = opened.send(connection).await;
+                    }
+                });
+            }
+            Some(_) = under_way.join_next() => {}
+        }
+    }
 }
 
 /// Gives each connection to the core that has the fewest. An Envoy has one for each of its workers, and one

@@ -18,6 +18,7 @@ use crate::admin::KeySets;
 use crate::config::Config;
 use crate::config::files::Files;
 use crate::config::store::StoreKind;
+use crate::config::tls::ListenerTls;
 use crate::control::Served;
 use crate::current::Current;
 use crate::decision::Fault;
@@ -56,6 +57,8 @@ pub(super) struct Places {
     pub(super) issuing: Current<Core>,
     pub(super) control: Current<Served>,
     pub(super) key_sets: Current<KeySets>,
+    /// `None` where no listener has TLS.
+    pub(super) tls: Option<Current<ListenerTls>>,
 }
 
 /// Puts configurations in force.
@@ -218,6 +221,9 @@ impl Places {
         self.deciding.put(Deciding::new(gate, settings, metrics));
         let (platforms, keys) = (&config.platforms, &config.assertion_keys);
         self.key_sets.put(KeySets::of(platforms, keys));
+        if let (Some(place), Some(tls)) = (&self.tls, &config.tls) {
+            place.put(tls.clone());
+        }
         self.control.put(Served {
             operations,
             explainer,

@@ -133,22 +133,27 @@ impl Lease {
         self.say(Some(trouble));
     }
 
-    /// Says why word does not come, and that it has run out: it holds no more, whatever becomes of the
-    /// clock.
-    pub(super) fn ran_out(&self, trouble: &str) {
+    /// Says that it has run out: it holds no more, whatever becomes of the clock.
+    pub(super) fn ran_out(&self) {
         self.0.until.store(0, Ordering::Release);
-        self.say(Some(trouble));
+        self.combine();
     }
 
     /// Takes it back, as if it had never held.
     pub(super) fn take_back(&self, trouble: &str) {
         self.0.relied_on.store(0, Ordering::Release);
-        self.ran_out(trouble);
+        self.0.until.store(0, Ordering::Release);
+        self.say(Some(trouble));
     }
 
     fn say(&self, trouble: Option<&str>) {
         let said = self.0.trouble.write();
         *said.unwrap_or_else(PoisonError::into_inner) = trouble.map(str::to_owned);
+        self.combine();
+    }
+
+    /// Tells what it is a part of.
+    fn combine(&self) {
         if let Some(joint) = self.0.joint.as_ref().and_then(Weak::upgrade) {
             joint.combine();
         }
@@ -171,7 +176,7 @@ mod tests {
         lease.run_out("lost");
         assert!(lease.holds(99), "it runs out by itself");
         assert_eq!(lease.trouble().as_deref(), Some("lost"));
-        lease.ran_out("lost for long");
+        lease.ran_out();
         assert!(!lease.holds(0), "wherever a clock is set back to");
         assert_eq!(lease.end(), 100, "until then it was relied on");
         lease.extend(200);
@@ -196,7 +201,7 @@ mod tests {
         assert_eq!((whole.end(), whole.trouble()), (100, None));
         a.extend(300);
         assert!(whole.holds(199) && !whole.holds(200));
-        b.ran_out("b is lost");
+        b.ran_out();
         assert!(!whole.holds(0));
         assert_eq!(whole.end(), 200, "until then it was relied on");
         b.take_back("b is a replica");

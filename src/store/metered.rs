@@ -114,6 +114,10 @@ impl Store for Metered {
         self.inner.evicts()
     }
 
+    fn lacks(&self) -> Option<String> {
+        self.inner.lacks()
+    }
+
     fn was_reached(&self) -> bool {
         self.inner.was_reached()
     }

@@ -40,7 +40,7 @@ use futures_core::future::BoxFuture;
 use tokio::task;
 
 pub use self::canary::Lag;
-pub use self::certificate::{ClientCertificate, Unfit};
+pub use self::certificate::ClientCertificate;
 use self::cluster::Cluster;
 pub use self::login::{Login, NextLogin};
 use self::node::{AbortOnDrop, Follow, Node};
@@ -270,6 +270,10 @@ impl Store for Redis {
 
     fn evicts(&self) -> Option<String> {
         self.evictions.trouble()
+    }
+
+    fn lacks(&self) -> Option<String> {
+        self.login.sentinels()?.trouble()
     }
 
     fn was_reached(&self) -> bool {

@@ -92,9 +92,10 @@ impl Share {
 /// What a line says: all of it. What is empty is left out.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Entry<'a> {
-    /// `check`, or what an endpoint was asked for: `token`, `session`, `api_key`.
+    /// `check`, or what an endpoint was asked for: `token`, `session`, `api_key`, `security`.
     pub event: &'static str,
-    /// `allow`, `deny` or `fault`; of an endpoint `issued`, `revoked`, `refused` or `fault`.
+    /// `allow`, `deny` or `fault`; of an endpoint `issued`, `changed`, `revoked`,
+    /// `refused` or `fault`.
     pub outcome: &'static str,
     /// Why it was denied.
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -111,15 +112,18 @@ pub struct Entry<'a> {
     /// The scheme whose credential counted, by its name in the platform.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub scheme: &'a str,
-    /// The rule that let it pass.
+    /// The rule that let it pass, or that did not.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub rule: &'a str,
-    /// The account's id, where somebody was vouched for.
+    /// The account's id, where it is known who was let in, or who was not.
     #[serde(skip_serializing_if = "Sent::is_empty")]
     pub account: Sent<'a>,
     /// The user's id, likewise.
     #[serde(skip_serializing_if = "Sent::is_empty")]
     pub user: Sent<'a>,
+    /// The id of the API key that was presented, or that it is about.
+    #[serde(skip_serializing_if = "Sent::is_empty")]
+    pub key: Sent<'a>,
     /// The method.
     #[serde(skip_serializing_if = "Sent::is_empty")]
     pub method: Sent<'a>,
@@ -305,6 +309,7 @@ mod tests {
             rule: "orders",
             account: "a-1".into(),
             user: "u\"1".into(),
+            key: "k-1".into(),
             method: "GET".into(),
             path: "/orders\n{\"outcome\":\"allow\"}".into(),
             client: "192.0.2.1".parse().ok(),
@@ -320,7 +325,7 @@ mod tests {
             "{\"time\":\"2026-09-21T14:13:20.123Z\",\"event\":\"check\",\"outcome\":\"deny\",\
              \"reason\":\"wrong\",\"fault\":\"store\",\"decision_id\":\"00\",\"platform\":\"mine\",\
              \"scheme\":\"key\",\"rule\":\"orders\",\"account\":\"a-1\",\"user\":\"u\\\"1\",\
-             \"method\":\"GET\",\"path\":\"/orders%0A{\\\"outcome\\\":\\\"allow\\\"}\",\
+             \"key\":\"k-1\",\"method\":\"GET\",\"path\":\"/orders%0A{\\\"outcome\\\":\\\"allow\\\"}\",\
              \"client\":\"192.0.2.1\",\"request_id\":\"r-1\",\
              \"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\"cache\":\"miss\",\"took_us\":12}\n"
         );

@@ -26,8 +26,6 @@ pub(crate) const PROCESSES: usize = 3;
 pub(crate) const USER: &str = "portcullis-sidecar";
 pub(crate) const PASSWORD: &str = "the-right-password";
 const USERS: &str = include_str!("../../deploy/redis/users.acl");
-/// What it needs on a cluster besides.
-const MEMBERS_RIGHTS: &str = "+cluster|nodes";
 
 /// How long until all stands as at the start.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -88,7 +86,7 @@ impl Ways {
 impl Estate {
     /// Starts it, empty.
     pub(crate) async fn start(topology: Topology) -> Self {
-        let options = options(topology);
+        let options = options();
         let options: Vec<_> = options.iter().map(String::as_str).collect();
         match topology {
             Topology::Single => {
@@ -257,7 +255,7 @@ impl Servers {
 }
 
 /// A server that loses nothing of what it has acknowledged, however it ends, and that knows the processes' user.
-fn options(topology: Topology) -> Vec<String> {
+fn options() -> Vec<String> {
     let mut options = vec!["--appendonly", "yes", "--appendfsync", "always"];
     let mut users = USERS.lines().map(|it| it.split(' '));
     let ours = users.find(|it| it.clone().any(|word| word == USER));
@@ -268,9 +266,6 @@ fn options(topology: Topology) -> Vec<String> {
         true => &password,
         false => it,
     }));
-    if topology == Topology::Cluster {
-        options.push(MEMBERS_RIGHTS);
-    }
     options.into_iter().map(str::to_owned).collect()
 }
 

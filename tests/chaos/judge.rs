@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::history::{Answer, Class, History, Kind, Trouble};
-use super::times::Times;
+use super::history::{Answer, Class, History, Kind};
+use super::times::{Span, Times};
 
 /// How long a revocation may take to hold where word of it comes: 50 ms are promised. The rest is for two cores that run
 /// a debug build of three processes, a Redis and whoever asks, and perhaps another build.
@@ -76,8 +76,7 @@ pub(crate) fn judge(history: &History, terms: Terms) -> Vec<Violation> {
     let mut all: Vec<_> = answers
         .flat_map(|it| of_answer(history, &times, terms, it))
         .collect();
-    let troubles = history.troubles.iter();
-    all.extend(troubles.flat_map(|it| unrecovered(history, &times, it)));
+    all.extend((0..history.processes).flat_map(|it| unrecovered(history, &times, it)));
     all.extend((0..history.processes).flat_map(|it| grown(history, it)));
     all.sort_by_key(|it| it.at);
     all
@@ -134,26 +133,21 @@ fn of_answer(history: &History, times: &Times, terms: Terms, answer: &Answer) ->
     wrong.into_iter().map(violation).collect()
 }
 
-/// After a trouble, every process lets those in again who were never touched, unless the next comes before.
-fn unrecovered(history: &History, times: &Times, trouble: &Trouble) -> Vec<Violation> {
-    let (from, to) = (trouble.end, trouble.end + trouble.fault.recovers_within());
-    let is_left_alone = |process: usize| {
-        let mut others = history.troubles.iter();
-        // Nor is one before it still to be recovered from.
-        let disturbs = |it: &Trouble| {
-            it.begin < to && (it.end > from || it.end + it.fault.recovers_within() > to)
-        };
-        !others.any(|it| it.befalls(process) && disturbs(it))
-    };
-    if to > history.length {
-        return Vec::new();
-    }
-    let processes = (0..history.processes).filter(|it| trouble.befalls(*it) && is_left_alone(*it));
-    let missing = processes.filter(|it| !times.lets_in(*it, from, to));
-    let violation = |process| Violation {
+/// After troubles that come one upon the other, a process lets those in again who were never touched, before all of them are
+/// to be recovered from.
+fn unrecovered(history: &History, times: &Times, process: usize) -> Vec<Violation> {
+    let spans = times.unwell(process).iter();
+    let over = spans.filter(|(_, to)| *to <= history.length);
+    let missing = over.filter(|(from, to)| {
+        let troubles = history.troubles.iter();
+        let ends = troubles.filter(|it| it.befalls(process) && (*from..=*to).contains(&it.begin));
+        let last = ends.map(|it| it.end).max().unwrap_or(*from);
+        !times.lets_in(process, last, *to)
+    });
+    let violation = |(_, to): &Span| Violation {
         wrong: Wrong::Unrecovered,
         process,
-        at: to,
+        at: *to,
         answer: None,
     };
     missing.map(violation).collect()

@@ -188,7 +188,7 @@ fn a_process_that_does_not_come_back_is_found() {
     let is_out = |it: &Answer| it.process == 1 && (at(22_000)..at(28_001)).contains(&it.sent);
     history.answers.retain(|it| !is_out(it));
     assert_eq!(wrongs(&history), [Wrong::Unrecovered]);
-    // Where another is still to be recovered from, or the next comes before, nothing can be told.
+    // Where another is still to be recovered from, or the next comes before, there is time until those are over.
     let mut slow = history.clone();
     slow.troubles.push(Trouble {
         fault: Fault::WrongPassword,
@@ -204,6 +204,11 @@ fn a_process_that_does_not_come_back_is_found() {
     };
     history.troubles.push(trouble);
     assert_eq!(wrongs(&history), []);
+    for mut out in [slow, history] {
+        let is_out = |it: &Answer| it.process == 1 && it.sent >= at(20_000);
+        out.answers.retain(|it| !is_out(it));
+        assert_eq!(wrongs(&out), [Wrong::Unrecovered]);
+    }
 }
 
 #[test]

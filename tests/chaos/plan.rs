@@ -108,6 +108,11 @@ impl Fault {
             _ => RECONNECTED,
         }
     }
+
+    /// How long after its end nothing of it may be seen any more.
+    pub(crate) fn over_within(self) -> Duration {
+        self.recovers_within().max(self.hears_within())
+    }
 }
 
 /// A fault to come. Times are since the begin.

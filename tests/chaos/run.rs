@@ -6,14 +6,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::RwLock;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{RwLock, watch};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep_until};
 
 use super::draw::Draw;
 use super::estate::{Estate, PROCESSES, Ways};
 use super::history::{History, Kind, Sample, Trouble};
+#[cfg(test)]
+use super::plan::Fault;
 use super::plan::{Plan, Planned};
 use super::site::{Asker, credentials, start};
 use super::stalls::{Stalls, Whom};
@@ -21,6 +23,12 @@ use super::suffering::{Sufferer, suffer_on_way};
 use super::writing::Writer;
 use crate::support::check::CheckClient;
 use crate::support::server::Server;
+
+/// How long all is well at the end, which is long enough to be judged by what is promised where nothing is wrong.
+const WELL: Duration = Duration::from_secs(8);
+
+/// When a run ends, which is known once all is over that was planned.
+pub(crate) type Until = watch::Receiver<Duration>;
 
 /// Has it happen. `dir` is where logs go; `tells` has every fault told as it begins.
 pub(crate) async fn run(plan: &Plan, dir: &PathBuf, tells: bool) -> History {
@@ -33,6 +41,7 @@ pub(crate) async fn run(plan: &Plan, dir: &PathBuf, tells: bool) -> History {
     let servers = tokio::task::block_in_place(|| start(&estate));
     let begun = Instant::now();
     writer.begin(begun);
+    let (ends, until) = watch::channel(Duration::MAX);
     let mut work = JoinSet::new();
     for (process, server) in servers.iter().enumerate() {
         let asker = Asker {
@@ -42,13 +51,13 @@ pub(crate) async fn run(plan: &Plan, dir: &PathBuf, tells: bool) -> History {
             begun,
             answers: answers.clone(),
         };
-        work.spawn(asker.ask(plan.length));
+        work.spawn(asker.ask(until.clone()));
     }
     drop(answers);
     let kinds = credentials();
     for (credential, _) in switched(&kinds) {
         let draw = Draw::new(plan.seed, 1000 + credential as u64);
-        work.spawn(writer.clone().switch(credential, draw, plan.length));
+        work.spawn(writer.clone().switch(credential, draw, until.clone()));
     }
     drop(writer);
     let whom = Whom::default();
@@ -58,7 +67,7 @@ pub(crate) async fn run(plan: &Plan, dir: &PathBuf, tells: bool) -> History {
     let ours = ours.chain([(std::process::id(), None)]);
     let ours: Vec<_> = ours.collect();
     let (troubles, troubled) = unbounded_channel();
-    work.spawn(on_ways(
+    let on_ways = tokio::spawn(on_ways(
         Arc::clone(&estate.ways),
         plan.clone(),
         begun,
@@ -73,10 +82,15 @@ pub(crate) async fn run(plan: &Plan, dir: &PathBuf, tells: bool) -> History {
         whom,
     };
     sufferer.look_at_all();
-    let (samples, estate) = tokio::join!(
-        sample(&servers, begun, plan.length),
-        on_servers(sufferer, plan, tells, troubles)
-    );
+    let suffer = async {
+        let estate = on_servers(sufferer, plan, tells, troubles).await;
+        on_ways.await.expect("all ways are open again");
+        let troubles = sorted(troubled, |it| it.begin).await;
+        ends.send_replace(end(plan.length, &troubles));
+        (estate, troubles)
+    };
+    let (samples, (estate, troubles)) =
+        tokio::join!(sample(&servers, begun, until.clone()), suffer);
     while let Some(done) = work.join_next().await {
         done.expect("whoever asks and writes comes to the end");
     }
@@ -87,11 +101,18 @@ pub(crate) async fn run(plan: &Plan, dir: &PathBuf, tells: bool) -> History {
         credentials: kinds,
         answers: sorted(answered, |it| it.sent).await,
         writes: sorted(written, |it| it.begin).await,
-        troubles: sorted(troubled, |it| it.begin).await,
+        troubles,
         samples,
         stalls: stalls.end(),
-        length: plan.length,
+        length: *until.borrow(),
     }
+}
+
+/// When a run of this length ends: not before all is to be recovered from, and is seen to be, however long it lasted.
+fn end(length: Duration, troubles: &[Trouble]) -> Duration {
+    let over = troubles.iter();
+    let over = over.map(|it| it.end + it.fault.over_within() + WELL);
+    over.max().unwrap_or_default().max(length)
 }
 
 fn switched(kinds: &[Kind]) -> impl Iterator<Item = (usize, &Kind)> {
@@ -168,10 +189,10 @@ pub(crate) fn say(line: &str) {
 }
 
 /// Looks each second at what processes have.
-async fn sample(servers: &[Server], begun: Instant, length: Duration) -> Vec<Sample> {
+async fn sample(servers: &[Server], begun: Instant, until: Until) -> Vec<Sample> {
     let mut samples = Vec::new();
     let mut tick = interval(Duration::from_secs(1));
-    while begun.elapsed() < length {
+    while begun.elapsed() < *until.borrow() {
         tick.tick().await;
         for (process, server) in servers.iter().enumerate() {
             samples.push(Sample {
@@ -191,5 +212,27 @@ fn keep_logs(servers: &[Server], dir: &PathBuf) {
     for (process, server) in servers.iter().enumerate() {
         let file = dir.join(format!("process-{process}.log"));
         fs::write(file, server.log()).expect("a file in target");
+    }
+}
+
+#[test]
+fn a_run_lasts_until_all_is_to_be_recovered_from_and_seen_to_be() {
+    let seconds = Duration::from_secs;
+    let trouble = |fault, end| Trouble {
+        fault,
+        begin: seconds(1),
+        end: seconds(end),
+        process: None,
+    };
+    for (troubles, want) in [
+        (vec![], seconds(30)),
+        (vec![trouble(Fault::Cut, 2)], seconds(30)),
+        (vec![trouble(Fault::Cut, 29)], seconds(43)),
+        (
+            vec![trouble(Fault::NoRights, 3), trouble(Fault::Cut, 20)],
+            Duration::from_millis(42_500),
+        ),
+    ] {
+        assert_eq!(end(seconds(30), &troubles), want);
     }
 }

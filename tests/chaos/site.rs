@@ -15,6 +15,7 @@ use super::draw::Draw;
 use super::estate::{Estate, PASSWORD, PROCESSES, USER};
 use super::history::{Answer, Class, Kind};
 use super::judge::Terms;
+use super::run::Until;
 use crate::support::check::CheckClient;
 use crate::support::server::Server;
 
@@ -126,13 +127,13 @@ pub(crate) struct Asker {
 
 impl Asker {
     /// Asks until the end, and waits for the last answers.
-    pub(crate) async fn ask(mut self, length: Duration) {
+    pub(crate) async fn ask(mut self, until: Until) {
         let mut waiting = tokio::task::JoinSet::new();
         // The processes are not asked at the same moments.
         let offset = Duration::from_secs(1) / RATE / 3 * u32::try_from(self.process).unwrap_or(0);
         for number in 0.. {
             let due = offset + Duration::from_secs(1) * number / RATE;
-            if due >= length {
+            if due >= *until.borrow() {
                 break;
             }
             sleep_until((self.begun + due).into()).await;

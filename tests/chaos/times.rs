@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::history::{Class, History, Kind, Stall, Write};
 
 /// An interval; both ends belong to it.
-type Span = (Duration, Duration);
+pub(crate) type Span = (Duration, Duration);
 
 /// A history, sorted for questions.
 #[derive(Debug)]
@@ -54,6 +54,12 @@ impl Times {
             let_in,
             writes,
         }
+    }
+
+    /// When faults may be at a process: from the begin of a trouble until it is to be recovered from, and those that meet
+    /// together.
+    pub(crate) fn unwell(&self, process: usize) -> &[Span] {
+        &self.unwell[process]
     }
 
     /// Whether the store was well for a process all the time.

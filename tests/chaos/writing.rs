@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use super::draw::Draw;
 use super::estate::Estate;
 use super::history::Write;
+use super::run::Until;
 use super::site::{By, PEPPER, config, directory, switched_by};
 
 /// How long one attempt may take: a frozen server answers in the end.
@@ -89,14 +90,14 @@ impl Writer {
     }
 
     /// Switches a credential off and on until the end.
-    pub(crate) async fn switch(self, credential: usize, mut draw: Draw, length: Duration) {
+    pub(crate) async fn switch(self, credential: usize, mut draw: Draw, until: Until) {
         let mut valid = true;
-        while self.begun.elapsed() < length {
+        while self.begun.elapsed() < *until.borrow() {
             sleep(draw.within(&STAYS)).await;
             valid = !valid;
             let begin = self.begun.elapsed();
             let mut end = None;
-            while end.is_none() && self.begun.elapsed() < length {
+            while end.is_none() && self.begun.elapsed() < *until.borrow() {
                 let nobody_empties = self.writing.read().await;
                 if self.attempt(credential, valid).await {
                     end = Some(self.begun.elapsed());

@@ -176,7 +176,17 @@ pub(crate) fn values_that_a_login_cannot_have() -> Vec<Row> {
         (
             "a field that is not known",
             key(json!({ "api_key": SECRET, "more": SECRET })),
-            field("more", "invalid", "this field is not known here"),
+            field("data", "invalid", "a field of it is not known here"),
+        ),
+        (
+            "a field that is named by a secret",
+            key(json!({ "api_key": SECRET, SECRET: 1 })),
+            field("data", "invalid", "a field of it is not known here"),
+        ),
+        (
+            "a list that is named by a secret",
+            key(json!({ "api_key": SECRET, SECRET: [] })),
+            field("data", "type", "a value of the wrong type"),
         ),
     ])
 }
@@ -232,9 +242,9 @@ pub(crate) fn what_cannot_be_set_or_done() -> Vec<Row> {
             "a setting that is not known",
             acme(json!({ "cb_user_auth": { "x": SECRET } })),
             field(
-                "auth_modules.cb_user_auth.x",
+                "auth_modules.cb_user_auth",
                 "invalid",
-                "this field is not known here",
+                "a field of it is not known here",
             ),
         ),
         (

@@ -29,12 +29,12 @@ pub(crate) fn what_is_spelt_only_nearly_alike_is_the_clients_own_business() -> V
     let request = to(CROSSBAR, "GET", target)
         .header("authorization", JOHN_MD5)
         .header("X-Auth-Users", "1")
-        .header("x.auth.user", "2")
+        .header("x-auth~users", "2")
         .header("x-authuser", "3")
         .raw("x-twice: one\r\nX-Twice:two é\r\n");
     // By name, as transcripts are: these stand around what we set.
     let headers = format!(
-        "{}\nx-auth-users: 1\nx-authuser: 3\nx-twice: one\nx-twice: two %C3%A9\nx.auth.user: 2",
+        "{}\nx-auth-users: 1\nx-authuser: 3\nx-auth~users: 2\nx-twice: one\nx-twice: two %C3%A9",
         AS_JOHN
     );
     vec![row(

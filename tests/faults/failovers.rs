@@ -63,7 +63,9 @@ async fn a_primary_that_becomes_a_replica_is_believed_no_more_and_the_new_one_is
     pair.site.await_change(KNOWN, 200, 503).await;
     pair.site.refuses(KNOWN).await;
     pair.site.refuses(&nobodys()).await;
-    assert!(pair.site.readiness().0);
+    let (is_ready, says) = pair.site.readiness();
+    let counts = "what is remembered counts for a second at most: ";
+    assert!(is_ready && says.contains(counts), "{says}");
     pair.follow(&mut new).await;
 }
 

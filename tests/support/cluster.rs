@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{Client, FromRedisValue, cmd};
+use ::redis::{Client, FromRedisValue, TlsCertificates, cmd};
 use tokio::time::{interval, timeout};
 
 use super::free_port;
@@ -37,6 +37,8 @@ pub struct Cluster {
     nodes: Vec<RedisServer>,
     /// By the node's number.
     ids: Vec<String>,
+    /// What the tests themselves present, where it takes TLS only.
+    tls: Option<TlsCertificates>,
 }
 
 impl Cluster {
@@ -45,9 +47,23 @@ impl Cluster {
         Self::start_with(product, &[]).await
     }
 
+    /// As [`Cluster::start`] of a Redis that takes TLS only, from clients and among itself, with the files of a certificate,
+    /// its key and the authority for both sides.
+    pub async fn start_tls([certificate, key, ca]: [&str; 3], tests: TlsCertificates) -> Self {
+        let mut options = vec!["--port", "0", "--tls-port", "{port}"];
+        options.extend(["--tls-cluster", "yes", "--tls-replication", "yes"]);
+        options.extend(["--tls-auth-clients", "yes", "--tls-cert-file", certificate]);
+        options.extend(["--tls-key-file", key, "--tls-ca-cert-file", ca]);
+        Self::start_of(Product::Redis, &options, Some(tests)).await
+    }
+
     /// As [`Cluster::start`], with further options of each server's command line. A user of access rules among them leaves the
     /// default user as it is, by whom the cluster is put together.
     pub async fn start_with(product: Product, options: &[&str]) -> Self {
+        Self::start_of(product, options, None).await
+    }
+
+    async fn start_of(product: Product, options: &[&str], tls: Option<TlsCertificates>) -> Self {
         let nodes = (0..NODES).map(|_| {
             let (port, bus) = (free_port(), free_port().to_string());
             let mut all = vec!["--cluster-enabled", "yes", "--cluster-port", &bus];
@@ -61,6 +77,7 @@ impl Cluster {
         let mut cluster = Self {
             nodes,
             ids: Vec::new(),
+            tls,
         };
         cluster.join(&buses).await;
         cluster
@@ -109,7 +126,8 @@ impl Cluster {
     /// The cluster's address as a store URL.
     pub fn url(&self) -> String {
         let nodes = self.nodes.iter().map(|it| it.address().to_string());
-        format!("redis-cluster://{}", nodes.collect::<Vec<_>>().join(","))
+        let scheme = self.tls.as_ref().map_or("redis", |_| "rediss");
+        format!("{scheme}-cluster://{}", nodes.collect::<Vec<_>>().join(","))
     }
 
     /// The node's server, to be paused, resumed, asked where it listens and so on.
@@ -302,7 +320,14 @@ impl Cluster {
 
     /// Connects to a node.
     pub async fn connect(&self, node: usize) -> MultiplexedConnection {
-        let client = Client::open(self.nodes[node].url()).expect("a client");
+        let client = match self.tls.clone() {
+            Some(tls) => {
+                let url = format!("rediss://{}", self.nodes[node].address());
+                Client::build_with_tls(url, tls)
+            }
+            None => Client::open(self.nodes[node].url()),
+        };
+        let client = client.expect("a client");
         let connection = client.get_multiplexed_async_connection().await;
         connection.unwrap_or_else(|error| panic!("node {node}: {error}"))
     }

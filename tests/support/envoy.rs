@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use super::http::fetch;
 use super::process::{Process, command};
-use super::tls::Authority;
+use super::tls::{Authority, Certificate};
 
 const ADMIN_ADDRESS_FILE: &str = "admin-address";
 const CONFIG_FILE: &str = "envoy.json";
@@ -76,6 +76,7 @@ impl Envoy {
             routes: Vec::new(),
             issue: None,
             tls: None,
+            check_tls: None,
         }
     }
 
@@ -139,6 +140,14 @@ pub struct Builder {
     routes: Vec<(String, SocketAddr)>,
     issue: Option<SocketAddr>,
     tls: Option<Tls>,
+    check_tls: Option<CheckTls>,
+}
+
+/// How Check is asked over TLS, in PEM.
+#[derive(Clone, Debug)]
+struct CheckTls {
+    trusted: String,
+    own: Option<(String, String)>,
 }
 
 /// With what TLS listeners answer, in PEM.
@@ -184,6 +193,18 @@ impl Builder {
         };
         Self {
             tls: Some(tls),
+            ..self
+        }
+    }
+
+    /// Asks Check over TLS, trusting this authority, and shows this certificate where it is asked for one.
+    pub fn check_tls(self, authority: &Authority, own: Option<&Certificate>) -> Self {
+        let check_tls = CheckTls {
+            trusted: authority.pem(),
+            own: own.map(Certificate::pem),
+        };
+        Self {
+            check_tls: Some(check_tls),
             ..self
         }
     }

@@ -67,6 +67,8 @@ use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Mutex;
 
+use tempfile::TempDir;
+
 /// Finds a loopback port that nothing listens on, and never gives the same one twice in a test process.
 ///
 /// For processes that cannot be told to choose one themselves. Nothing keeps it free until they bind it; the kernel
@@ -81,6 +83,13 @@ pub fn free_port() -> u16 {
             return port;
         }
     }
+}
+
+/// Makes a directory for a server that waits for what it writes: in memory where there is such a place, so that nothing
+/// else that is written on the machine holds it up.
+pub fn server_dir() -> TempDir {
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    dir.expect("a temporary directory")
 }
 
 /// Makes the address of a port on 127.0.0.1.

@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, TempDir};
 
 use super::process::{Process, command};
-use super::{free_port, loopback};
+use super::{free_port, loopback, server_dir};
 
 /// The users that the README has for who serves and who issues.
 pub const USERS: &str = include_str!("../../deploy/redis/users.acl");
@@ -71,7 +71,7 @@ impl RedisServer {
 
     /// As [`RedisServer::start_with`], on a port that was given by [`free_port`] before.
     pub fn start_at(product: Product, port: u16, options: &[&str]) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
+        let dir = server_dir();
         let options = options
             .iter()
             .map(|it| it.replace("{port}", &port.to_string()));

@@ -28,7 +28,7 @@ use tokio::time::{interval, timeout};
 
 use super::process::{Process, command};
 use super::redis::{Product, RedisServer, binary};
-use super::{free_port, loopback};
+use super::{free_port, loopback, server_dir};
 
 /// What the sentinels call it.
 pub const SERVICE: &str = "mymaster";
@@ -133,10 +133,7 @@ impl Builder {
     }
 
     fn sentinel(&self, primary: u16) -> Sentinel {
-        let (dir, port) = (
-            tempfile::tempdir().expect("a temporary directory"),
-            free_port(),
-        );
+        let (dir, port) = (server_dir(), free_port());
         let ports = match self.tls {
             Some(_) => format!("port 0\ntls-port {port}"),
             None => format!("port {port}"),

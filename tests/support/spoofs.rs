@@ -246,8 +246,8 @@ impl Allowed {
         let mut target = format!("{}?a=1", self.path);
         match self.presented {
             Presented::Header(name, value) => {
-                // With no `-` made a `_`: that would not be the credential.
-                let name = spell(name, presented).replace('_', "-");
+                // With no `-` made another sign: that would not be the credential.
+                let name = spell(name, presented).replace(['_', '.'], "-");
                 headers.push((name, value.to_owned()));
             }
             Presented::Nothing => {}
@@ -286,10 +286,12 @@ impl Allowed {
     }
 }
 
-/// Writes a name with every letter for whose place there is a bit in upper case, and every `-` as `_`.
+/// Writes a name with every letter for whose place there is a bit in upper case, and every `-` as `_`, or as `.` where the
+/// place after it has one too.
 fn spell(name: &str, bits: u64) -> String {
     let spell = |(place, letter)| match (letter, bits >> (place % 64) & 1) {
         (letter, 0) => letter,
+        ('-', _) if bits >> ((place + 1) % 64) & 1 == 1 => '.',
         ('-', _) => '_',
         (letter, _) => letter.to_ascii_uppercase(),
     };

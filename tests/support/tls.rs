@@ -17,7 +17,7 @@ use super::http::Response;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What every server calls itself.
-const SERVER: &str = "localhost";
+pub const SERVER: &str = "localhost";
 
 /// Whoever vouches for certificates.
 #[derive(Debug)]

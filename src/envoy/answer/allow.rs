@@ -39,7 +39,8 @@ pub(super) struct Always {
 
 impl Always {
     pub(super) fn of(platform: &Arc<Platform>) -> Self {
-        let settable = settable(platform);
+        // What an allow sets, or else removes; but for the context, which only some requests have.
+        let settable: Vec<_> = platform.told_by().collect();
         let credential_headers = platform.places().filter_map(|it| match it {
             Place::Authorization(_) => Some("authorization"),
             Place::Header(name) => Some(name.as_str()),
@@ -127,7 +128,8 @@ impl Always {
 
     fn is_alike(&self, name: &[u8]) -> bool {
         let is_it = |it: &String| name.eq_ignore_ascii_case(it.as_bytes());
-        name.contains(&b'_')
+        let is_sign = |it: &u8| !it.is_ascii_alphanumeric() && *it != b'-';
+        name.iter().any(is_sign)
             && self.hidden.iter().any(|it| folds_to(name, it))
             && !self.hidden.iter().any(is_it)
     }
@@ -138,25 +140,16 @@ impl Always {
         if request.query.is_empty() {
             return;
         }
-        let mut removed: Vec<&str> = Vec::new();
-        for spelling in self
-            .parameters
-            .iter()
+        let parameters = self.parameters.iter();
+        let mut removed: Vec<&str> = parameters
             .flat_map(|it| request.query.spellings(it))
-        {
-            if !removed.contains(&spelling) {
-                removed.push(spelling);
-                let number = field::QUERY_PARAMETERS_TO_REMOVE;
-                wire::put(to, number, spelling.as_bytes());
-            }
+            .collect();
+        // One name has thousands of spellings, too many to compare each with each.
+        removed.sort_unstable();
+        removed.dedup();
+        for spelling in removed {
+            let number = field::QUERY_PARAMETERS_TO_REMOVE;
+            wire::put(to, number, spelling.as_bytes());
         }
     }
-}
-
-/// The headers that an allow sets, or else removes; but for the context, which only some requests have.
-fn settable(platform: &Platform) -> Vec<&str> {
-    let names = platform.identity_headers.names().map(|it| it.1);
-    let assertion = platform.assertion.as_ref().map(|it| &*it.header);
-    let account = platform.policy.account_header();
-    names.into_iter().chain(account).chain(assertion).collect()
 }

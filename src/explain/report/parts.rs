@@ -124,6 +124,7 @@ impl Who {
             platform: _,
             account,
             user,
+            key: _,
             username,
             scheme,
             scopes,

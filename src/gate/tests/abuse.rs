@@ -267,3 +267,51 @@ async fn a_flood_from_ten_thousand_addresses_costs_a_stated_number_of_trips_and_
         bench.operations("add")
     );
 }
+
+#[tokio::test]
+async fn whoever_asks_that_what_the_upstream_is_told_be_dropped_is_refused() {
+    let bench = Bench::open(&config("{}", PEER), DIRECTORY, Path::new(".")).await;
+    for (connection, want) in [
+        ("Upgrade, X-Auth-User", 400),
+        ("keep-alive,x_auth_scopes", 400),
+        ("x-portcullis-context", 400),
+        // Nobody has presented a credential.
+        ("Upgrade", 401),
+        ("Upgrade, x-other", 401),
+    ] {
+        let ask = Ask {
+            path: "/a",
+            header: ("connection", connection),
+            from: address(1),
+        };
+        assert_eq!(status(&bench.decide(&ask).await), want, "{connection}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_names_nobody_is_guessed_as_slowly_as_one_that_does() {
+    let limits = format!("{{ failures: {LIMIT}, window_seconds: 86400 }}");
+    let config = format!(
+        "{}\ncache: {{ denial_ttl_seconds: 1 }}",
+        config(&limits, PEER)
+    );
+    let bench = Bench::open(&config, DIRECTORY, Path::new(".")).await;
+    let good = ("x-ha1b", "5ebe2294ecd0e0f08eab7690d2a6ee69".to_owned());
+    let guess = |number| made_up("ha1b", number);
+    // An old one, again and again, is one guess.
+    for _ in 0..=LIMIT {
+        assert_eq!(status(&ask(&bench, &guess(0), 1).await), 401);
+        bench.pass(1);
+    }
+    assert_eq!(status(&ask(&bench, &good, 1).await), 200);
+    for number in 1..LIMIT {
+        assert_eq!(status(&ask(&bench, &guess(number), 1).await), 401);
+    }
+    assert_eq!(status(&ask(&bench, &guess(LIMIT), 1).await), 429);
+    bench.pass(70);
+    for known in [&good, &guess(0)] {
+        let want = if known.1 == good.1 { 200 } else { 401 };
+        assert_eq!(status(&ask(&bench, known, 1).await), want);
+    }
+    assert_eq!(status(&ask(&bench, &guess(LIMIT), 2).await), 401);
+}

@@ -2,13 +2,34 @@
 
 use std::net::IpAddr;
 
-use crate::decision::Failure;
+use crate::decision::{Denial, Failure};
 use crate::issue::Asked;
 use crate::issue::core::Core;
 use crate::throttle::{Attempt, Trying};
 
 /// What failed logins of one client are counted against, whomever they named.
 const LOGINS: &str = "scheme logins";
+
+/// Attempts whose verdict is to come. Where nobody waits for it any more, they count as failed: each has cost what one
+/// costs, and who hangs up before the answer would have any number of them.
+struct Begun(Vec<Trying>);
+
+impl Begun {
+    fn end<T>(mut self, verdict: &Result<T, Failure>, counts: impl FnOnce(&Denial) -> bool) {
+        let trying = std::mem::take(&mut self.0);
+        if let Err(Failure::Denied(denial)) = verdict
+            && counts(denial)
+        {
+            trying.into_iter().for_each(Trying::failed);
+        }
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(Trying::failed);
+    }
+}
 
 impl Core {
     /// Lets `verify` judge a login at `targets`, unless too many have failed at one of them from the
@@ -48,13 +69,9 @@ impl Core {
             target: LOGINS,
         };
         let limits = if hashes { limits.hashing() } else { limits };
-        let trying = self.0.parts.throttle.ask(&limits, &attempt)?;
+        let begun = Begun(vec![self.0.parts.throttle.ask(&limits, &attempt)?]);
         let verdict = verify.await;
-        if let Err(Failure::Denied(denial)) = &verdict
-            && denial.is_made_up()
-        {
-            trying.failed();
-        }
+        begun.end(&verdict, Denial::is_made_up);
         verdict
     }
 
@@ -87,13 +104,10 @@ impl Core {
         });
         // Where one is refused, those before it end here.
         let asked = attempts.map(|it| throttle.ask(&platform.throttle, &it));
-        let trying = asked.collect::<Result<Vec<_>, _>>()?;
+        let begun = Begun(asked.collect::<Result<Vec<_>, _>>()?);
         let verdict = verify.await;
         // What is shut was named by whoever may name it.
-        let failed = |it: &Failure| matches!(it, Failure::Denied(it) if it.status() == 401);
-        if verdict.as_ref().is_err_and(failed) {
-            trying.into_iter().for_each(Trying::failed);
-        }
+        begun.end(&verdict, |it| it.status() == 401);
         verdict
     }
 

@@ -89,8 +89,7 @@ pub(super) fn data<T: DeserializeOwned>(core: &Core, asked: &Asked) -> Result<T,
         return unread(415, "unsupported media type", hint);
     }
     // Nothing that is sent here is a list.
-    let read = body::without_lists(body).and_then(|()| body::read::<Envelope<T>>(body));
-    let wrong = match read {
+    let wrong = match body::read_without_lists::<Envelope<T>>(body) {
         Ok(envelope) => return Ok(envelope.data),
         Err(wrong) => wrong,
     };

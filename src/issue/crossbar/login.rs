@@ -17,6 +17,7 @@ use crate::directory::reads::Reads;
 use crate::directory::records::Account;
 use crate::issue::Asked;
 use crate::issue::answer::Answer;
+use crate::issue::audited::Came;
 use crate::issue::core::Core;
 use crate::issue::crossbar::envelope::{self, Problems};
 use crate::issue::crossbar::modules::{API_AUTH, Effective, USER_AUTH, effective};
@@ -50,20 +51,20 @@ struct ApiAuth {
 /// What a login came to, its credentials being right.
 enum Login {
     In(Box<Bearer>, Effective),
-    /// It ends with this answer all the same.
-    Out(Answer),
+    /// It ends with this answer all the same, for this.
+    Out(Answer, Denial),
 }
 
 /// Logs a user in.
 pub(super) async fn by_user(core: &Core, asked: &Asked) -> Result<Answer, Failure> {
-    let form: UserAuth = match envelope::data(core, asked) {
+    let read = envelope::data(core, asked).and_then(|form: UserAuth| {
+        let wrong = form.problems().answer(core, asked);
+        wrong.map_or(Ok(form), Err)
+    });
+    let form = match read {
         Ok(form) => form,
-        Err(answer) => return Ok(answer),
+        Err(answer) => return Ok(not_meant(core, asked, answer)),
     };
-    if let Some(answer) = form.problems().answer(core, asked) {
-        core.count(asked, "token", "refused");
-        return Ok(answer);
-    }
     let targets = form.targets();
     let reads = core.reads(asked);
     let verdict = core.log_in(asked, &targets, form.verify(core, asked, &reads));
@@ -75,7 +76,7 @@ pub(super) async fn by_user(core: &Core, asked: &Asked) -> Result<Answer, Failur
 pub(super) async fn by_key(core: &Core, asked: &Asked) -> Result<Answer, Failure> {
     let form: ApiAuth = match envelope::data(core, asked) {
         Ok(form) => form,
-        Err(answer) => return Ok(answer),
+        Err(answer) => return Ok(not_meant(core, asked, answer)),
     };
     let mut problems = Problems::default();
     let key = form.api_key.unwrap_or_else(|| {
@@ -86,8 +87,7 @@ pub(super) async fn by_key(core: &Core, asked: &Asked) -> Result<Answer, Failure
         problems.length("api_key", key.expose_str().unwrap_or_default(), 64, 64);
     }
     if let Some(answer) = problems.answer(core, asked) {
-        core.count(asked, "token", "refused");
-        return Ok(answer);
+        return Ok(not_meant(core, asked, answer));
     }
     // Whose key it was to be is not known, so all of an address count together.
     let targets = ["an account's key".to_owned()];
@@ -108,19 +108,18 @@ async fn finish(
 ) -> Result<Answer, Failure> {
     let (bearer, effective) = match verdict {
         Ok(Login::In(bearer, effective)) => (bearer, effective),
-        Ok(Login::Out(answer)) => {
-            core.count(asked, "token", "refused");
+        Ok(Login::Out(answer, why)) => {
+            core.count(asked, "token", Came::denied(&why));
             return Ok(answer);
         }
         Err(failure) => {
-            let fault = matches!(failure, Failure::Fault(_));
-            core.count(asked, "token", if fault { "fault" } else { "refused" });
+            core.count(asked, "token", Came::failed(&failure));
             return Err(failure);
         }
     };
     let token = mint(core, asked, &bearer, effective.token_lifetime)?;
     bearer.note(core, asked, Status::Success, "a token was created");
-    core.count(asked, "token", "issued");
+    core.count(asked, "token", bearer.came(Came::of("issued")));
     let data = bearer.shown(reads).await?;
     let tokens = targets.first().map(|it| core.tokens(asked, it));
     Ok(envelope::minted(core, asked, (&token, data), tokens))
@@ -231,9 +230,12 @@ impl UserAuth {
             users.extend(found);
         }
         let Some(user) = users.into_iter().find(|it| !it.disabled) else {
-            note_failure(core, asked, accounts.into_iter().next());
+            let account = accounts.into_iter().next();
             let detail = "no user of the account has these credentials and may log in";
-            return Err(Denial::new(Reason::Unknown, detail).into());
+            let denial = Denial::new(Reason::Unknown, detail);
+            let denial = denial.telling(|it| it.account = account.as_ref().map(|it| it.id.clone()));
+            note_failure(core, asked, account);
+            return Err(denial.into());
         };
         let account = accounts
             .into_iter()
@@ -248,19 +250,23 @@ impl UserAuth {
         };
         let effective = effective(&bearer.account, USER_AUTH, reads).await?;
         if !effective.enabled {
-            return Ok(Login::Out(switched_off(core, asked)));
+            return Ok(switched_off(core, asked, &bearer));
         }
         if effective.second_factor {
             let response = self.multi_factor_response.as_ref();
             match second_factor(core, asked, &bearer, response).await {
                 Ok(Factor::Proven) => {}
-                Ok(Factor::Asked(challenge)) => return Ok(Login::Out(challenge)),
+                Ok(Factor::Asked(challenge)) => {
+                    let detail = "a second factor is asked for";
+                    let why = bearer.denied(Reason::SecondFactor, detail);
+                    return Ok(Login::Out(challenge, why));
+                }
                 Err(failure) => {
                     if matches!(failure, Failure::Denied(_)) {
                         let what = "the second factor was not accepted";
                         bearer.note(core, asked, Status::Failed, what);
                     }
-                    return Err(failure);
+                    return Err(failure.telling(|it| bearer.tell(it)));
                 }
             }
         }
@@ -281,26 +287,34 @@ async fn verify_key(
     let account = opened.ok_or_else(|| Denial::new(Reason::Unknown, "no account has this key"))?;
     let generations = generations(Some(&account), 0, reads).await?;
     let effective = effective(&account, API_AUTH, reads).await?;
-    if !effective.enabled {
-        return Ok(Login::Out(switched_off(core, asked)));
-    }
-    if effective.second_factor {
-        // An account has no second factor to ask for, and going without would be failing open.
-        let detail = "the account's keys need a second factor, which an account does not have";
-        return Err(Denial::new(Reason::SecondFactor, detail).into());
-    }
     let bearer = Bearer {
         account,
         user: None,
         generations,
         method: API_AUTH,
     };
+    if !effective.enabled {
+        return Ok(switched_off(core, asked, &bearer));
+    }
+    if effective.second_factor {
+        // An account has no second factor to ask for, and going without would be failing open.
+        let detail = "the account's keys need a second factor, which an account does not have";
+        return Err(bearer.denied(Reason::SecondFactor, detail).into());
+    }
     Ok(Login::In(Box::new(bearer), effective))
 }
 
 /// `create_auth_token/2` where the module is off: the other 401, with a space and without data.
-fn switched_off(core: &Core, asked: &Asked) -> Answer {
-    envelope::failed(core, asked, 401, "invalid credentials", json!({}))
+fn switched_off(core: &Core, asked: &Asked, bearer: &Bearer) -> Login {
+    let answer = envelope::failed(core, asked, 401, "invalid credentials", json!({}));
+    let detail = "the account has switched this way to log in off";
+    Login::Out(answer, bearer.denied(Reason::SchemeNotAccepted, detail))
+}
+
+/// Counts a login of which something is missing or wrong.
+fn not_meant(core: &Core, asked: &Asked, answer: Answer) -> Answer {
+    core.count(asked, "token", Came::malformed());
+    answer
 }
 
 /// Notes a login that failed at an account; where there is none, the same is done for nobody's.

@@ -9,6 +9,7 @@ use crate::directory::attempts::Attempt;
 use crate::directory::security::{AuthModule, AuthModules};
 use crate::issue::Asked;
 use crate::issue::answer::Answer;
+use crate::issue::audited::Came;
 use crate::issue::core::Core;
 use crate::issue::crossbar::envelope::{self, Problems};
 use crate::issue::crossbar::modules::{MODULES, system};
@@ -88,6 +89,7 @@ pub(super) async fn configure(
             ));
         }
     };
+    core.count(asked, "security", Came::of("changed"));
     let data = json!({ "auth_modules": set, "id": ID });
     Ok(envelope::done(core, asked, data))
 }

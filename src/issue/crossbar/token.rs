@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
-use crate::decision::{Denial, Failure, Fault, Reason};
+use crate::decision::{About, Denial, Failure, Fault, Reason};
 use crate::directory::attempts::{Login, Status};
 use crate::directory::pepper::Digest;
 use crate::directory::reads::Reads;
@@ -18,6 +18,7 @@ use crate::directory::records::{Account, RecordKind, User};
 use crate::identity::{Identity, TokenRef};
 use crate::issue::Asked;
 use crate::issue::answer::Answer;
+use crate::issue::audited::Came;
 use crate::issue::core::{Core, Grant};
 use crate::issue::crossbar::envelope::{self, Problems};
 use crate::issue::crossbar::modules::{AUTH, effective};
@@ -70,6 +71,23 @@ impl Bearer {
         }
         data.sort_keys();
         Ok(Value::Object(data))
+    }
+
+    /// Says that something came of it for this bearer.
+    pub(super) fn came<'a>(&'a self, came: Came<'a>) -> Came<'a> {
+        let user = self.user.as_ref().map(|it| it.id.as_str());
+        came.about(Some(&self.account.id), user)
+    }
+
+    /// Says whom a denial is about.
+    pub(super) fn tell(&self, about: &mut About) {
+        let user = self.user.as_ref().map(|it| it.id.as_str());
+        about.name(Some(&self.account.id), user);
+    }
+
+    /// Denies this bearer something.
+    pub(super) fn denied(&self, reason: Reason, detail: &'static str) -> Denial {
+        Denial::new(reason, detail).telling(|it| self.tell(it))
     }
 
     /// Puts an attempt to log in into words.
@@ -208,7 +226,7 @@ pub(super) async fn tell(core: &Core, asked: &Asked) -> Result<Answer, Failure> 
 pub(super) async fn revoke(core: &Core, asked: &Asked) -> Result<Answer, Failure> {
     let (_, presented) = presented(asked)?;
     core.revoke(&asked.platform, presented).await?;
-    core.count(asked, "token", "revoked");
+    core.count(asked, "token", Came::of("revoked"));
     Ok(envelope::done(core, asked, json!({})))
 }
 
@@ -237,17 +255,21 @@ pub(super) async fn act(core: &Core, asked: &Asked) -> Result<Answer, Failure> {
     still(identity, bearer.generations)?;
     let effective = effective(&bearer.account, AUTH, &reads).await?;
     if !effective.enabled {
+        let denial = bearer.denied(Reason::SchemeNotAccepted, "the account has switched it off");
+        core.count(asked, "token", Came::denied(&denial));
         let message = "invalid credentials";
         return Ok(envelope::failed(core, asked, 401, message, json!({})));
     }
     if effective.second_factor {
         let response = act.multi_factor_response.as_ref();
         if let Factor::Asked(challenge) = second_factor(core, asked, &bearer, response).await? {
+            let denial = bearer.denied(Reason::SecondFactor, "a second factor is asked for");
+            core.count(asked, "token", Came::denied(&denial));
             return Ok(challenge);
         }
     }
     let token = mint(core, asked, &bearer, effective.token_lifetime)?;
-    core.count(asked, "token", "issued");
+    core.count(asked, "token", bearer.came(Came::of("issued")));
     let data = bearer.shown(&reads).await?;
     Ok(envelope::minted(core, asked, (&token, data), None))
 }
@@ -281,7 +303,7 @@ async fn end_all(
     if !core.revoke_all(&asked.platform, kind, id).await? {
         return Ok(envelope::not_found(core, asked));
     }
-    core.count(asked, "token", "revoked");
+    core.count(asked, "token", Came::of("revoked"));
     Ok(envelope::done(core, asked, json!({})))
 }
 

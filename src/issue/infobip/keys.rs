@@ -17,6 +17,7 @@ use crate::decision::{Denial, Failure, Fault, Reason};
 use crate::directory::records::ApiKey;
 use crate::issue::Asked;
 use crate::issue::answer::Answer;
+use crate::issue::audited::Came;
 use crate::issue::core::Core;
 use crate::issue::infobip::keys::form::Form;
 use crate::issue::infobip::keys::merge::{Change, permissions, platform, unlinked};
@@ -24,6 +25,8 @@ use crate::issue::infobip::keys::time::{a_year_after, written};
 use crate::issue::infobip::violations::Violations;
 use crate::issue::uuid;
 use crate::strict_json;
+
+const WHAT: &str = "api_key";
 
 /// How many keys an account may have: nothing deletes one.
 const MAX_KEYS: usize = 1000;
@@ -64,10 +67,21 @@ pub(super) async fn answer(
         (account, "PUT", [id]) => update(core, asked, account, id).await,
         _ => Err(Denial::not_found("keys have no such endpoint").into()),
     };
+    let count = |came: Came<'_>| {
+        if method != "GET" {
+            core.count(asked, WHAT, came);
+        }
+    };
     match done {
         Ok(answer) => Ok(answer),
-        Err(Stop::Failure(failure)) => Err(failure),
-        Err(Stop::Wrong(wrong)) => Ok(wrong.answer(core, asked)),
+        Err(Stop::Failure(failure)) => {
+            count(Came::failed(&failure));
+            Err(failure)
+        }
+        Err(Stop::Wrong(wrong)) => {
+            count(Came::malformed());
+            Ok(wrong.answer(core, asked))
+        }
     }
 }
 
@@ -131,7 +145,7 @@ async fn create(core: &Core, asked: &Asked, account: &str) -> Result<Answer, Sto
     // knows.
     directory.put_api_key(platform, &key).await?;
     tell(asked, &key, "created");
-    core.count(asked, "api_key", "issued");
+    core.count(asked, WHAT, Came::of("issued").key(&key.id));
     Ok(Answer::json(200, &shown(&key, Some(&secret))))
 }
 
@@ -153,6 +167,7 @@ async fn update(core: &Core, asked: &Asked, account: &str, id: &str) -> Result<A
     // What a key may do no more is revoked.
     core.directory().confirm_or_log().await;
     tell(asked, &updated.record, "updated");
+    core.count(asked, WHAT, Came::of("changed").key(id));
     Ok(Answer::json(200, &shown(&updated.record, None)))
 }
 

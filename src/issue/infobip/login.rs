@@ -8,11 +8,14 @@ use crate::decision::{Denial, Failure, Reason};
 use crate::directory::names::attempted_login;
 use crate::identity::Identity;
 use crate::issue::Asked;
+use crate::issue::audited::Came;
 use crate::issue::core::Core;
 use crate::scheme::{by_password, open_user};
 
 /// A user who has logged in.
 pub(super) struct LoggedIn {
+    /// Its account's id, if it has one.
+    pub(super) account: Option<String>,
     /// Its id.
     pub(super) user: String,
     /// The name that it logs in with.
@@ -33,14 +36,22 @@ pub(super) async fn log_in(
 ) -> Result<LoggedIn, Failure> {
     let found = try_in(core, asked, (name, password)).await;
     if let Err(failure) = &found {
-        count(core, asked, what, failure);
+        core.count(asked, what, Came::failed(failure));
     }
     let identity = found?;
     Ok(LoggedIn {
+        account: identity.account,
         user: identity.user.unwrap_or_default(),
         login: identity.username.unwrap_or_default(),
         generations: identity.generations.unwrap_or_default(),
     })
+}
+
+impl LoggedIn {
+    /// Says that something came of it for this user.
+    pub(super) fn came<'a>(&'a self, came: Came<'a>) -> Came<'a> {
+        came.about(self.account.as_deref(), Some(&self.user))
+    }
 }
 
 async fn try_in(
@@ -63,13 +74,4 @@ async fn try_in(
     };
     let verdict = core.log_in(asked, &targets, verify);
     core.at_anybody(asked, true, verdict).await
-}
-
-/// Counts a login that failed.
-pub(super) fn count(core: &Core, asked: &Asked, what: &'static str, failure: &Failure) {
-    let outcome = match failure {
-        Failure::Denied(_) => "refused",
-        Failure::Fault(_) => "fault",
-    };
-    core.count(asked, what, outcome);
 }

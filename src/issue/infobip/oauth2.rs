@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::decision::{Denial, Failure};
 use crate::issue::Asked;
 use crate::issue::answer::Answer;
+use crate::issue::audited::Came;
 use crate::issue::core::{Core, Grant};
 use crate::issue::form::Form;
 use crate::issue::infobip::login::{LoggedIn, log_in};
@@ -22,7 +23,7 @@ pub(super) async fn token(core: &Core, asked: &Asked) -> Result<Answer, Failure>
     let form = match read(asked) {
         Ok(form) => form,
         Err(denial) => {
-            core.count(asked, WHAT, "refused");
+            core.count(asked, WHAT, Came::denied(&denial));
             return Err(denial.into());
         }
     };
@@ -37,7 +38,7 @@ pub(super) async fn token(core: &Core, asked: &Asked) -> Result<Answer, Failure>
         lifetime,
     };
     let token = core.mint(asked, grant)?;
-    core.count(asked, WHAT, "issued");
+    core.count(asked, WHAT, user.came(Came::of("issued")));
     let body = json!({
         "access_token": token,
         "expires_in": lifetime.as_secs(),

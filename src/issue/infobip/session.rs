@@ -11,9 +11,10 @@ use crate::credential::Secret;
 use crate::decision::{Denial, Dependency, Failure, Fault, Reason};
 use crate::directory::sessions::NewSession;
 use crate::issue::answer::Answer;
+use crate::issue::audited::Came;
 use crate::issue::body;
 use crate::issue::core::Core;
-use crate::issue::infobip::login::{count, log_in};
+use crate::issue::infobip::login::log_in;
 use crate::issue::standing::session_of;
 use crate::issue::{Asked, uuid};
 
@@ -33,7 +34,7 @@ pub(super) async fn create(core: &Core, asked: &Asked) -> Result<Answer, Failure
     let form = match read(asked) {
         Ok(form) => form,
         Err(denial) => {
-            core.count(asked, WHAT, "refused");
+            core.count(asked, WHAT, Came::denied(&denial));
             return Err(denial.into());
         }
     };
@@ -52,7 +53,7 @@ pub(super) async fn create(core: &Core, asked: &Asked) -> Result<Answer, Failure
     let created = directory.create_session(&asked.platform.name, &secret, &new);
     let refused = match created.await {
         Ok(true) => {
-            core.count(asked, WHAT, "issued");
+            core.count(asked, WHAT, user.came(Came::of("issued")));
             return Ok(Answer::json(200, &json!({ "token": token })));
         }
         Ok(false) => {
@@ -60,7 +61,7 @@ pub(super) async fn create(core: &Core, asked: &Asked) -> Result<Answer, Failure
         }
         Err(fault) => Failure::from(fault),
     };
-    count(core, asked, WHAT, &refused);
+    core.count(asked, WHAT, user.came(Came::failed(&refused)));
     Err(refused)
 }
 
@@ -77,7 +78,7 @@ pub(super) async fn destroy(core: &Core, asked: &Asked) -> Result<Answer, Failur
         return Err(Denial::new(Reason::Revoked, detail).into());
     }
     directory.confirm_or_log().await;
-    core.count(asked, WHAT, "revoked");
+    core.count(asked, WHAT, Came::of("revoked"));
     Ok(Answer::empty(200))
 }
 

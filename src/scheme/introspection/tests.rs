@@ -95,6 +95,7 @@ fn id_and_secret_are_encoded_before_they_are_put_together() {
     assert_eq!(value.unwrap().expose_str(), Some(want));
 }
 
+/// Authorino #652: an answer without a boolean `active` was a panic.
 #[test]
 fn only_active_decides_and_all_else_is_a_fault() {
     let inactive = || Err(Some(Reason::Unknown));
@@ -107,6 +108,10 @@ fn only_active_decides_and_all_else_is_a_fault() {
         (200, r#"{"active":"true"}"#, fault()),
         (200, r#"{"active":1}"#, fault()),
         (200, r#"{"active":null}"#, fault()),
+        (200, "{}", fault()),
+        (200, r#"{"sub":"u-1"}"#, fault()),
+        (200, r#"{"active":{}}"#, fault()),
+        (200, r#"{"active":[true]}"#, fault()),
         (200, r#"{"Active":true}"#, fault()),
         (200, r#"{"active":false,"active":true}"#, fault()),
         (200, r#"{"active":true,"sub":"a","sub":"b"}"#, fault()),

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::decision::{Denial, Failure, Reason};
+use crate::decision::{About, Denial, Failure, Reason};
 use crate::directory::Index;
 use crate::directory::reads::Reads;
 use crate::directory::records::User;
@@ -73,11 +73,18 @@ impl Lookup {
         if named.user.is_some() || named.login.is_some() {
             if let Some(user) = user_of(&named, reads).await? {
                 let opened = open_user(&self.platform, &self.scheme, user, reads).await?;
+                let tell = |it: &mut About| {
+                    it.name(
+                        opened.identity.account.as_deref(),
+                        opened.identity.user.as_deref(),
+                    )
+                };
                 if named.account.is_some() && named.account != opened.identity.account {
                     let detail = "the token's user belongs to another account";
-                    return Err(denied(Reason::AccountMismatch, detail).into());
+                    let denial = denied(Reason::AccountMismatch, detail);
+                    return Err(denial.telling(tell).into());
                 }
-                check_generations(issued, opened.generations)?;
+                check_generations(issued, opened.generations).map_err(|it| it.telling(tell))?;
                 return Ok(Identity {
                     scopes: named.scopes,
                     ..opened.identity

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time;
 
 use super::link::Link;
+use super::reply;
 use super::watch::Watched;
 
 /// How long it lives when its process has gone, beyond the time for which what that process remembers may count: who is
@@ -48,6 +49,15 @@ struct Flight {
     /// The latest calls that were heard, the newest last.
     calls: Mutex<VecDeque<String>>,
     called: Notify,
+}
+
+/// What came of writing it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Release {
+    Written,
+    /// Where records are read and written there is a replica.
+    AtReplica,
+    Failed,
 }
 
 impl Canary {
@@ -90,15 +100,18 @@ impl Canary {
         self.wake();
     }
 
-    /// Writes it where records are read and written, with the calls that were heard, and tells whether it was written.
-    pub(super) async fn release(&self, link: &Link) -> bool {
+    /// Writes it where records are read and written, with the calls that were heard.
+    pub(super) async fn release(&self, link: &Link) -> Release {
         // Before its key is looked up: who settles it elsewhere after that awaits it no more.
         self.0.released.store(self.age().max(1), Ordering::Release);
         let Some(set) = self.written() else {
-            return false;
+            return Release::Failed;
         };
-        let written = time::timeout(PATIENCE, link.ask_one(&set)).await;
-        matches!(written, Ok(Ok(Value::Okay)))
+        match time::timeout(PATIENCE, link.ask_one(&set)).await {
+            Ok(Ok(Value::Okay)) => Release::Written,
+            Ok(Ok(answer)) if reply::is_of_replica(&answer) => Release::AtReplica,
+            Ok(_) | Err(_) => Release::Failed,
+        }
     }
 
     /// The command that writes it.

@@ -15,20 +15,23 @@ mod keeper;
 mod route;
 mod scan;
 mod slot;
+mod turns;
 mod view;
+mod views;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use redis::Value;
-use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time;
 
 pub(super) use self::slot::{share, shares};
+use self::turns::Turns;
 use self::view::{Layout, Place, View};
+use self::views::Views;
 use super::login::Login;
 use super::node::{AbortOnDrop, Follow, Node};
 use super::policy::Evictions;
@@ -59,20 +62,14 @@ pub(super) struct Cluster {
     /// What each primary said last.
     views: Mutex<Views>,
     status: watch::Sender<Status>,
-    /// Asked of one at a time, so that many commands that are sent elsewhere ask it once.
-    learning: AsyncMutex<()>,
+    /// So that many commands that are sent elsewhere have the server that says so asked once.
+    learning: Turns,
     /// Has those asked that the URL names.
     wake: Arc<Notify>,
     /// The first to be asked next time.
     next: AtomicUsize,
     keeper: OnceLock<AbortOnDrop>,
     own: Weak<Self>,
-}
-
-#[derive(Default)]
-struct Views {
-    by_place: BTreeMap<Place, View>,
-    heard: Option<Instant>,
 }
 
 /// How things stand.
@@ -112,7 +109,7 @@ impl Cluster {
             lease: JointLease::ended("the store was not reached yet"),
             views: Mutex::default(),
             status: watch::Sender::default(),
-            learning: AsyncMutex::default(),
+            learning: Turns::default(),
             wake: Arc::default(),
             next: AtomicUsize::default(),
             keeper: OnceLock::new(),
@@ -162,18 +159,11 @@ impl Cluster {
             return false;
         };
         let mut views = self.views();
-        views.heard = Some(Instant::now());
-        if views.by_place.get(from) == Some(&view) {
-            return true;
-        }
-        views.by_place.insert(from.clone(), view);
-        let layout = Layout::of(views.by_place.values(), self.parts.by_name);
-        views
-            .by_place
-            .retain(|place, _| layout.places.contains(place));
-        let before = self.status.borrow().map.clone();
-        if before.as_ref().is_none_or(|it| it.layout != layout) {
-            self.adopt(layout, before.as_deref());
+        if let Some(layout) = views.note(from, view, Instant::now(), self.parts.by_name) {
+            let before = self.status.borrow().map.clone();
+            if before.as_ref().is_none_or(|it| it.layout != layout) {
+                self.adopt(layout, before.as_deref());
+            }
         }
         true
     }

@@ -10,8 +10,12 @@ use crate::store::StoreError;
 /// What to do where a server does not answer.
 pub(super) const REACH_IT: &str = "check that it runs and can be reached";
 
+/// The same where a server says nothing, as it does too where one side speaks TLS and the other does not.
+pub(super) const REACH_IT_ALIKE: &str = "check that it runs, can be reached, and takes TLS if `store.url` begins with `rediss`, else none";
+
 /// What to do where it is a replica.
-pub(super) const NAME_PRIMARY: &str = "let `store.url` lead to its primary";
+pub(super) const NAME_PRIMARY: &str =
+    "let `store.url`, or the sentinels in it, lead to its primary";
 
 /// Says why there is no connection to `address`, or why it broke.
 pub(super) fn of_connection(address: &str, error: &RedisError) -> StoreError {
@@ -21,27 +25,52 @@ pub(super) fn of_connection(address: &str, error: &RedisError) -> StoreError {
 /// The same, to be a part of what is told.
 pub(super) fn cause(address: &str, error: &RedisError) -> String {
     let cause = match error.kind() {
-        _ if error.is_timeout() => format!("no connection in time; {REACH_IT}"),
+        _ if error.is_timeout() => format!("no connection in time; {REACH_IT_ALIKE}"),
         ErrorKind::Extension | ErrorKind::Server(_) => meaning(
             error.code().unwrap_or_default(),
             error.detail().unwrap_or_default(),
         ),
         ErrorKind::Io if !error.is_connection_refusal() && error.is_connection_dropped() => {
-            format!("the connection was closed; {REACH_IT}")
+            format!("the connection was closed; {REACH_IT_ALIKE}")
         }
         // What the system or TLS says; nobody's data.
         ErrorKind::Client | ErrorKind::InvalidClientConfig | ErrorKind::Io => {
-            format!("{}; {REACH_IT}", of_system(&error.to_string()))
+            of_system(&error.to_string())
         }
+        // In our words.
+        ErrorKind::MasterNameNotFoundBySentinel => error.detail().unwrap_or_default().to_owned(),
         _ => "it does not speak RESP3 (Redis 6 or later, Valkey)".to_owned(),
     };
     format!("{address}: {cause}")
 }
 
-/// Says what the system or TLS says, and more of what it says of us.
+/// Says why no primary is known, in these words.
+pub(super) fn of_sentinels(why: String) -> RedisError {
+    let kind = ErrorKind::MasterNameNotFoundBySentinel;
+    RedisError::from((kind, "no primary is known", why))
+}
+
+/// Says of a sentinel what is said of a server: it is logged in to with settings of its own.
+pub(super) fn of_sentinel(cause: &str) -> String {
+    let cause = cause.replace("`store.username`", "`store.sentinel_username`");
+    cause.replace("`store.password_file`", "`store.sentinel_password_file`")
+}
+
+/// Says what the system or TLS says, more of what it says of certificates, and what to do.
 fn of_system(said: &str) -> String {
+    if let Some(why) = said.strip_prefix("invalid peer certificate: ") {
+        let advice = match why {
+            "UnknownIssuer" => "check `store.ca_file`, which must vouch for it",
+            _ => "check that, and what it is called in `store.url`",
+        };
+        return format!("its certificate is not valid ({why}); {advice}");
+    }
     let meaning = match said.strip_prefix("received fatal alert: ") {
-        Some("CertificateRequired") => "it wants a certificate of its clients",
+        Some("CertificateRequired") => {
+            return format!(
+                "it wants a certificate of its clients ({said}); set `store.client_cert_file`"
+            );
+        }
         Some(
             "BadCertificate"
             | "CertificateExpired"
@@ -50,9 +79,9 @@ fn of_system(said: &str) -> String {
             | "UnknownCA"
             | "UnsupportedCertificate",
         ) => "it does not accept the client certificate",
-        _ => return said.to_owned(),
+        _ => return format!("{said}; {REACH_IT}"),
     };
-    format!("{meaning} ({said})")
+    format!("{meaning} ({said}); check `store.client_cert_file`")
 }
 
 /// Says why the answer to a command on `key` is not one of those that it has.
@@ -101,10 +130,18 @@ fn meaning(code: &str, details: &str) -> String {
     let (meaning, advice) = match code {
         "ASK" | "CROSSSLOT" | "MOVED" | "TRYAGAIN" => (
             "it is one node of a cluster",
-            "let `store.url` lead to a server of its own",
+            "let `store.url` be `redis-cluster://…`, or lead to a server of its own",
         ),
         "BUSY" => ("it is busy with a script", "wait, or end that"),
         "CLUSTERDOWN" => ("its cluster is down", "see its own log"),
+        // Their words, of which nothing is shown.
+        "ERR" if details.starts_with("DB index is out of range") => {
+            ("it has no such database", "check that in `store.url`")
+        }
+        "ERR" if details.starts_with("unknown command") => (
+            "it does not know a command",
+            "it must be a Redis from 6 on or a Valkey, with none renamed",
+        ),
         "LOADING" => ("it is still loading its data", "wait"),
         "MASTERDOWN" => ("it is a replica that has lost its primary", NAME_PRIMARY),
         "MISCONF" => (
@@ -172,6 +209,10 @@ mod tests {
                 "its cluster is down (CLUSTERDOWN); see its own log",
             ),
             (
+                "ERR DB index is out of range",
+                "it has no such database (ERR); check that in `store.url`",
+            ),
+            (
                 "ERR invalid secret",
                 "it answered with an error (ERR); see its own log",
             ),
@@ -181,11 +222,11 @@ mod tests {
             ),
             (
                 "MASTERDOWN Link with MASTER is down",
-                "it is a replica that has lost its primary (MASTERDOWN); let `store.url` lead to its primary",
+                "it is a replica that has lost its primary (MASTERDOWN); let `store.url`, or the sentinels in it, lead to its primary",
             ),
             (
                 "MOVED 3999 127.0.0.1:6381",
-                "it is one node of a cluster (MOVED); let `store.url` lead to a server of its own",
+                "it is one node of a cluster (MOVED); let `store.url` be `redis-cluster://…`, or lead to a server of its own",
             ),
             (
                 "NEW secret",
@@ -197,7 +238,7 @@ mod tests {
             ),
             (
                 "READONLY You can't",
-                "it is a replica, which takes no writes (READONLY); let `store.url` lead to its primary",
+                "it is a replica, which takes no writes (READONLY); let `store.url`, or the sentinels in it, lead to its primary",
             ),
             ("secret", "it answered with an error; see its own log"),
         ] {
@@ -264,7 +305,7 @@ mod tests {
         for (error, want) in [
             (
                 server(unknown),
-                "it answered with an error (ERR); see its own log",
+                "it does not know a command (ERR); it must be a Redis from 6 on or a Valkey, with none renamed",
             ),
             (
                 server("NOAUTH HELLO must be called with the client already authenticated"),
@@ -272,11 +313,13 @@ mod tests {
             ),
             (
                 io(io::ErrorKind::BrokenPipe),
-                "the connection was closed; check that it runs and can be reached",
+                "the connection was closed; check that it runs, can be reached, and takes TLS if `store.url` begins \
+                 with `rediss`, else none",
             ),
             (
                 io(io::ErrorKind::TimedOut),
-                "no connection in time; check that it runs and can be reached",
+                "no connection in time; check that it runs, can be reached, and takes TLS if `store.url` begins \
+                 with `rediss`, else none",
             ),
             (
                 io(io::ErrorKind::ConnectionRefused),
@@ -287,7 +330,24 @@ mod tests {
                     "received fatal alert: CertificateRequired",
                 )),
                 "it wants a certificate of its clients (received fatal alert: CertificateRequired); \
-                 check that it runs and can be reached",
+                 set `store.client_cert_file`",
+            ),
+            (
+                RedisError::from(io::Error::other("received fatal alert: UnknownCA")),
+                "it does not accept the client certificate (received fatal alert: UnknownCA); \
+                 check `store.client_cert_file`",
+            ),
+            (
+                RedisError::from(io::Error::other("invalid peer certificate: UnknownIssuer")),
+                "its certificate is not valid (UnknownIssuer); check `store.ca_file`, which must vouch for it",
+            ),
+            (
+                RedisError::from(io::Error::other("invalid peer certificate: Expired")),
+                "its certificate is not valid (Expired); check that, and what it is called in `store.url`",
+            ),
+            (
+                of_sentinels("no sentinel answers".to_owned()),
+                "no sentinel answers",
             ),
             (
                 RedisError::from((ErrorKind::Parse, "secret")),
@@ -296,6 +356,26 @@ mod tests {
         ] {
             let want = StoreError::Unavailable(format!("host:1: {want}"));
             assert_eq!(of_connection("host:1", &error), want);
+        }
+    }
+
+    #[test]
+    fn a_sentinel_that_refuses_a_login_names_the_settings_for_sentinels() {
+        for (message, want) in [
+            (
+                "NOAUTH Authentication required.",
+                "it wants a password (NOAUTH); set `store.sentinel_password_file`",
+            ),
+            (
+                "WRONGPASS invalid",
+                "it does not accept the user name or the password (WRONGPASS); \
+                 check `store.sentinel_username` and `store.sentinel_password_file`",
+            ),
+        ] {
+            let Value::ServerError(error) = answer(message) else {
+                panic!("{message}");
+            };
+            assert_eq!(of_sentinel(&of_server(&error)), want);
         }
     }
 

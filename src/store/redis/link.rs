@@ -5,6 +5,8 @@
 //! wait out its pauses instead of hearing the cause. Here they wait for the first attempt after a
 //! loss, and fail at once with the cause when it has failed.
 //!
+//! One that answers as a replica is left as one that was lost: behind its address another may stand by now.
+//!
 //! A server that does not answer is no reason to connect again: the commands fail at their
 //! timeout, then at once for a moment (`breaker.rs`), and work as soon as it answers. When the way
 //! to it is cut, the kernel ends the connection (`settings.rs`).
@@ -127,6 +129,9 @@ impl Link {
         } = self.connected().await?;
         let count = commands.len();
         let answers = connection.send_packed_commands(commands, 0, count).await;
+        if answers.iter().flatten().any(reply::is_of_replica) {
+            lost.notify_one();
+        }
         answers.map_err(|error| {
             if error.is_unrecoverable_error() {
                 lost.notify_one();
@@ -320,10 +325,7 @@ async fn primary(
     let late = || unavailable(&format!("no answer in time; {}", fault::REACH_IT));
     match role.map_err(|_| late())? {
         Ok(role) if reply::is_primary(&role) => Ok(connection),
-        Ok(_) => Err(unavailable(&format!(
-            "it is a replica, which may lag behind its primary; {}",
-            fault::NAME_PRIMARY
-        ))),
+        Ok(role) => Err(unavailable(&reply::no_primary(&role))),
         Err(error) if error.code() == Some("NOPERM") => Ok(connection),
         Err(error) => Err(unconnected(error)),
     }
@@ -387,7 +389,10 @@ mod tests {
             listener.accept().await.expect("an attempt");
         }
         let asked = link.ask(Pipeline::new().cmd("PING")).await;
-        let closed = format!("{address}: the connection was closed; {}", fault::REACH_IT);
+        let closed = format!(
+            "{address}: the connection was closed; {}",
+            fault::REACH_IT_ALIKE
+        );
         assert_eq!(asked.err(), Some(StoreError::Unavailable(closed.clone())));
         assert!(!link.was_reached());
         let log = fs::read_to_string(log.path()).expect("text");

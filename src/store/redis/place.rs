@@ -24,8 +24,8 @@ impl Place {
     /// # Errors
     /// [`StoreError::Refused`], which does not repeat it: it may carry a password though it must not.
     pub(super) fn read(url: &str) -> Result<Self, StoreError> {
-        const FORM: &str = "the store's URL must be redis://HOST[:PORT][/DATABASE] or rediss://…; \
-            user name and password have settings of their own";
+        const FORM: &str = "the store's URL must be redis://HOST[:PORT][/DATABASE] or rediss://…, for one server \
+            (several are redis-sentinel://… or redis-cluster://…); user name and password have settings of their own";
         const SENTINEL_FORM: &str = "the store's URL must be \
             redis-sentinel://HOST[:PORT][,HOST[:PORT]…]/SERVICE[/DATABASE] or rediss-sentinel://…; \
             user names and passwords have settings of their own";
@@ -44,8 +44,21 @@ impl Place {
             }
             _ => (None, FORM),
         };
-        let read = read.filter(|_| !url.contains(['@', '?', '#']));
+        let read = read.filter(|it| it.can_be() && !url.contains(['@', '?', '#']));
         read.map_or_else(|| refused(form), Ok)
+    }
+
+    /// Tells whether such servers and such a database can be.
+    fn can_be(&self) -> bool {
+        let sentinels = self.sentinels.iter().flat_map(|(_, all)| all);
+        let all = sentinels.chain([&self.server]).map(ConnectionInfo::addr);
+        let seeds = self
+            .seeds
+            .iter()
+            .flatten()
+            .map(|(host, port)| (host, *port));
+        let mut all = seeds.chain(all.filter_map(tcp));
+        all.all(|(host, port)| port > 0 && host.bytes().all(is_of_host)) && self.database() >= 0
     }
 
     fn of_one(scheme: &str, rest: &str) -> Option<Self> {
@@ -85,13 +98,8 @@ impl Place {
         let all = rest.split(',').filter(|_| !rest.contains('/'));
         let all = all.map(|host| format!("{scheme}://{host}").parse().ok());
         let all = all.collect::<Option<Vec<ConnectionInfo>>>()?;
-        let seeds = all.iter().filter_map(|it| match it.addr() {
-            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-                Some((host.clone(), *port))
-            }
-            _ => None,
-        });
-        let seeds = Some(seeds.collect());
+        let seeds = all.iter().filter_map(|it| tcp(it.addr()));
+        let seeds = Some(seeds.map(|(host, port)| (host.clone(), port)).collect());
         Some(Self {
             server: all.into_iter().next()?,
             sentinels: None,
@@ -103,6 +111,20 @@ impl Place {
     pub(super) fn database(&self) -> i64 {
         self.server.redis_settings().db()
     }
+}
+
+fn tcp(address: &ConnectionAddr) -> Option<(&String, u16)> {
+    match address {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+            Some((host, *port))
+        }
+        _ => None,
+    }
+}
+
+/// Whether names of hosts and addresses have it; those of IPv6 without their brackets.
+fn is_of_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".-_:".contains(&byte)
 }
 
 #[cfg(test)]
@@ -129,6 +151,9 @@ mod tests {
             ("redis-sentinel://,a/m", None),
             ("redis-sentinel://a:/m", None),
             ("redis-sentinel://a:0x1/m", None),
+            ("redis-sentinel://a,b:0/m", None),
+            ("redis-sentinel://a,b;c/m", None),
+            ("redis-sentinel://a/m/-1", None),
             ("redis-sentinel://a/m/three", None),
             ("redis-sentinel://a/m/1/2", None),
             ("redis-sentinel://a/m m", None),
@@ -164,6 +189,8 @@ mod tests {
             ("redis-cluster://a,", None),
             ("redis-cluster://a,,b", None),
             ("redis-cluster://a,b:port", None),
+            ("redis-cluster://a,b:0", None),
+            ("redis-cluster://a,b;c", None),
             ("redis-cluster://a,b/3", None),
             ("redis-cluster://a/3,b", None),
             ("redis-cluster://user:hidden@a", None),

@@ -62,10 +62,38 @@ pub(super) fn page(answer: Value) -> Result<Page, StoreError> {
 
 /// Reads the answer to ROLE: `master`, and more.
 pub(super) fn is_primary(role: &Value) -> bool {
+    is_role(role, b"master")
+}
+
+/// The same: `sentinel`, and more.
+pub(super) fn is_sentinel(role: &Value) -> bool {
+    is_role(role, b"sentinel")
+}
+
+/// Says why a server with this role is not read from.
+pub(super) fn no_primary(role: &Value) -> String {
+    match is_sentinel(role) {
+        true => "it is a sentinel; let `store.url` be `redis-sentinel://…/SERVICE`".to_owned(),
+        false => format!(
+            "it is a replica, which may lag behind its primary; {}",
+            fault::NAME_PRIMARY
+        ),
+    }
+}
+
+fn is_role(role: &Value, name: &[u8]) -> bool {
     let Value::Array(parts) = role else {
         return false;
     };
-    matches!(parts.first(), Some(Value::BulkString(it)) if it == b"master")
+    matches!(parts.first(), Some(Value::BulkString(it)) if it == name)
+}
+
+/// Tells whether an answer is a refusal that only a replica gives.
+pub(super) fn is_of_replica(answer: &Value) -> bool {
+    let Value::ServerError(error) = answer else {
+        return false;
+    };
+    matches!(error.code(), "MASTERDOWN" | "READONLY")
 }
 
 /// Reads how many replicas are connected, from a primary's answer to ROLE.

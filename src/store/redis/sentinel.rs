@@ -8,7 +8,6 @@
 mod judgement;
 
 use std::convert::Infallible;
-use std::io;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -33,8 +32,17 @@ pub(super) struct Sentinels {
     members: RwLock<Vec<Arc<Sentinel>>>,
     /// What they said last.
     named: watch::Sender<Option<Primary>>,
+    silence: Mutex<Silence>,
+}
+
+/// Which of them do not answer.
+#[derive(Default)]
+struct Silence {
+    /// Why each does not, and how many there are.
+    causes: Vec<String>,
+    listed: usize,
     /// Whether the operator was told that none answers.
-    is_silence_told: Mutex<bool>,
+    is_told: bool,
 }
 
 /// How they are reached.
@@ -57,7 +65,7 @@ impl Sentinels {
             members: RwLock::new(members(group.clients)),
             service: group.service,
             named: watch::Sender::new(None),
-            is_silence_told: Mutex::new(false),
+            silence: Mutex::default(),
         }
     }
 
@@ -96,16 +104,32 @@ impl Sentinels {
                 Err(why) => silent.push(why),
             }
         }
-        self.tell_silence(silent.len() == listed, &silent);
+        silent.sort();
+        self.tell_silence(listed, &silent);
         self.note(&said, listed);
         self.named().ok_or_else(|| {
-            silent.sort();
             let service = &self.service;
-            let why = match silent.len() == listed {
+            fault::of_sentinels(match silent.len() == listed {
                 true => format!("no sentinel answers ({})", silent.join("; ")),
-                false => format!("no sentinel that answers knows `{service}`"),
-            };
-            RedisError::from(io::Error::other(why))
+                false => format!(
+                    "no sentinel that answers knows `{service}`; check what `store.url` calls it"
+                ),
+            })
+        })
+    }
+
+    /// Says which of them do not answer, in words for operators; `None` where all do, or where no primary is known, which
+    /// is told otherwise.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let silence = self.silence.lock().unwrap_or_else(PoisonError::into_inner);
+        let (silent, listed) = (silence.causes.len(), silence.listed);
+        let primary = self.named().filter(|_| silent > 0)?.address();
+        let causes = silence.causes.join("; ");
+        Some(match silent == listed {
+            true => format!(
+                "no sentinel answers, so {primary} is used, which they named last ({causes})"
+            ),
+            false => format!("{silent} of {listed} sentinels do not answer ({causes})"),
         })
     }
 
@@ -127,12 +151,13 @@ impl Sentinels {
         });
     }
 
-    /// Tells once that none answers, where that is not what the store itself fails of.
-    fn tell_silence(&self, is_silent: bool, causes: &[String]) {
-        let told = self.is_silence_told.lock();
-        let mut told = told.unwrap_or_else(PoisonError::into_inner);
+    /// Takes note of who does not answer, and tells once that none does, where that is not what the store itself fails of.
+    fn tell_silence(&self, listed: usize, causes: &[String]) {
+        let is_silent = causes.len() == listed;
+        let mut silence = self.silence.lock().unwrap_or_else(PoisonError::into_inner);
+        (silence.causes, silence.listed) = (causes.to_vec(), listed);
         let Some(primary) = self.named() else { return };
-        if is_silent == std::mem::replace(&mut *told, is_silent) {
+        if is_silent == std::mem::replace(&mut silence.is_told, is_silent) {
             return;
         }
         let (service, primary) = (&*self.service, primary.address());
@@ -190,7 +215,7 @@ impl Sentinel {
             // Another attempt begins anew, so that nothing piles up in one that hangs.
             self.keep(None);
         }
-        answer
+        answer.map_err(|why| fault::of_sentinel(&why))
     }
 
     async fn exchange(&self, service: &str) -> Result<Vec<Value>, RedisError> {

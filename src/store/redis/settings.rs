@@ -8,10 +8,11 @@ use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{Client, ConnectionInfo, ProtocolVersion, RedisConnectionInfo, TlsCertificates};
 use rustls::crypto::aws_lc_rs;
 
-use super::certificate::{self, ClientCertificate};
+use super::certificate::ClientCertificate;
 use super::place::Place;
 use super::sentinel::Group;
 use super::watch::Watched;
+use crate::certificate::certificates as read_certificates;
 use crate::credential::Secret;
 use crate::store::StoreError;
 
@@ -60,6 +61,21 @@ impl Settings {
             Err(StoreError::Refused(why)) => Err(why),
             Err(other) => Err(other.to_string()),
         }
+    }
+
+    /// Checks that the certificates that vouch for the server's are some, and of use with this URL.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn check_ca(&self) -> Result<(), String> {
+        if self.ca.is_none() {
+            return Ok(());
+        }
+        let client = self.clone().into_client();
+        client.map(|_| ()).map_err(|error| match error {
+            StoreError::Refused(why) => why,
+            other => other.to_string(),
+        })
     }
 
     /// Gives what makes connections to the server, or with sentinels to no server yet. Checks what can be checked
@@ -121,7 +137,7 @@ impl Settings {
                 // Without any in it every server would be one that nobody vouches for.
                 if ca
                     .as_ref()
-                    .is_some_and(|it| certificate::certificates(it).is_none())
+                    .is_some_and(|it| read_certificates(it).is_none())
                 {
                     return refused("the store's CA file holds no certificates in PEM");
                 }
@@ -200,6 +216,10 @@ mod tests {
             ("redis://", None),
             ("redis://store/three", None),
             ("redis://store:port", None),
+            ("redis://store:0", None),
+            ("redis://store/-1", None),
+            ("redis://store,other", None),
+            ("redis://store;other", None),
             ("redis://hidden@store", None),
             ("redis://user:hidden@store", None),
             ("rediss://store#insecure", None),

@@ -21,12 +21,12 @@ use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, PushInfo, PushKind, Value};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time;
 
 use self::end::End;
 pub use self::watched::Watched;
-use super::canary::Canary;
+use super::canary::{Canary, Release};
 use super::failures::Failures;
 use super::link::{self, Attempt, Link};
 use super::policy::Policy;
@@ -54,6 +54,8 @@ pub(super) struct Watcher {
     /// What is read and written over; of no use either where the server is a primary no more.
     link: Arc<Link>,
     canary: Canary,
+    /// When what was answered last was asked.
+    heard: watch::Sender<Option<Instant>>,
     /// Who else is told what the server says of the cluster that it belongs to.
     heed: Option<Heed>,
 }
@@ -64,8 +66,6 @@ pub(super) type Heed = Arc<dyn Fn(&Value) -> bool + Send + Sync>;
 /// How things stand, over all connections.
 struct Standing {
     policy: Policy,
-    /// When what was answered last was asked.
-    heard: Option<Instant>,
     /// What the operator was told last; `None`: nothing, or that all is well.
     told: Option<String>,
     /// Where the last attempt went.
@@ -83,6 +83,7 @@ impl Watcher {
     ) -> Self {
         Self {
             canary,
+            heard: watch::Sender::default(),
             heed: None,
             login,
             watched,
@@ -103,10 +104,16 @@ impl Watcher {
     /// Follows it for good, and connects anew whenever the connection is lost. Each cause is logged once until it
     /// tells again.
     pub(super) async fn run(self, policy: Policy) -> Infallible {
+        tokio::select! {
+            never = self.keep_following(policy) => never,
+            never = self.run_out() => never,
+        }
+    }
+
+    async fn keep_following(&self, policy: Policy) -> Infallible {
         let mut failures = Failures::default();
         let mut standing = Standing {
             policy,
-            heard: None,
             told: None,
             address: self.login.address(),
         };
@@ -133,15 +140,7 @@ impl Watcher {
         match end {
             End::Lost(why) | End::Refused(why) => {
                 let why = why.to_string();
-                // The lease ends by the wall clock, which may be set back.
-                if standing
-                    .heard
-                    .is_none_or(|it| it.elapsed() > self.watched.grace)
-                {
-                    self.lease.ran_out(&why);
-                } else {
-                    self.lease.run_out(&why);
-                }
+                self.lease.run_out(&why);
                 (why, soon)
             }
             End::Demoted | End::Elsewhere | End::Replaced => {
@@ -171,7 +170,7 @@ impl Watcher {
         self.begin(&mut connection).await?;
         // It tells from here on, so what changes unheard has changed by now.
         self.sinks.report(Change::Everything);
-        self.extend(asked, standing);
+        self.extend(asked);
         if standing.told.take().is_some() {
             tracing::info!(
                 address = standing.address,
@@ -195,7 +194,7 @@ impl Watcher {
                 Ok(answer) => {
                     answer?;
                     missed = 0;
-                    self.extend(asked, standing);
+                    self.extend(asked);
                     self.link.hurry();
                 }
                 Err(_) if missed == 0 => missed = 1,
@@ -206,11 +205,30 @@ impl Watcher {
     }
 
     /// Lets what was read count for the grace from when the server was asked.
-    fn extend(&self, (asked, heard): (u64, Instant), standing: &mut Standing) {
+    fn extend(&self, (asked, heard): (u64, Instant)) {
         let grace = u64::try_from(self.watched.grace.as_millis());
         self.lease
             .extend(asked.saturating_add(grace.unwrap_or(u64::MAX)));
-        standing.heard = Some(heard);
+        self.heard.send_replace(Some(heard));
+    }
+
+    /// Has the lease end by the time that passes as well, and not only by the clock that it is looked at by, which may be set
+    /// back while no word comes.
+    async fn run_out(&self) -> Infallible {
+        let mut heard = self.heard.subscribe();
+        loop {
+            let last = *heard.borrow_and_update();
+            if let Some(last) = last {
+                let end = time::sleep_until((last + self.watched.grace).into());
+                tokio::select! {
+                    biased;
+                    _ = heard.changed() => continue,
+                    () = end => self.lease.ran_out(),
+                }
+            }
+            // It fails only with this value.
+            let _ = heard.changed().await;
+        }
     }
 
     async fn connect(
@@ -246,14 +264,20 @@ impl Watcher {
         connection: &mut MultiplexedConnection,
         with_canary: bool,
     ) -> Result<(), End> {
-        let is_released = with_canary && self.canary.release(&self.link).await;
+        let released = match with_canary {
+            true => self.canary.release(&self.link).await,
+            false => Release::Failed,
+        };
         let mut all = Pipeline::with_capacity(2);
         all.cmd("ROLE");
         let answers = self.ask(connection, all).await?;
         match answers.first() {
-            // Word of what was written before this was asked comes before the answer.
-            Some(_) if is_released && self.canary.is_awaited() => Err(End::Elsewhere),
-            Some(role) if reply::is_primary(role) => Ok(()),
+            Some(role) if reply::is_primary(role) => match released {
+                Release::AtReplica => Err(End::Elsewhere),
+                // Word of what was written before this was asked comes before the answer.
+                Release::Written if self.canary.is_awaited() => Err(End::Elsewhere),
+                Release::Written | Release::Failed => Ok(()),
+            },
             Some(Value::Array(_)) => Err(End::Demoted),
             _ => Err(self.lost("it does not tell its role")),
         }

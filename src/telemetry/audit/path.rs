@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::telemetry::audit::sent::MAX_SENT;
+
 /// The longest segment that is shown, in bytes: ids have 36, and whole API keys more.
 const LONGEST: usize = 64;
 
@@ -12,10 +14,11 @@ const HIDDEN: &str = "(..)";
 /// (in lower case), such as `user_auth` in `/user_auth/{token}`, and each that is longer than an id, looks
 /// like a JWT, or holds parameters.
 ///
-/// The path is one that nobody may have understood, so a mark counts in every spelling.
+/// The path is one that nobody may have understood, so a mark counts in every spelling. It may be of any length, so no
+/// more is given than is shown.
 #[must_use]
 pub fn without_tokens(path: &str, marks: &[&str]) -> String {
-    let mut shown = String::with_capacity(path.len());
+    let mut shown = String::with_capacity(path.len().min(2 * MAX_SENT));
     let mut follows_mark = false;
     for (index, segment) in path.split('/').enumerate() {
         let read = decoded(segment);
@@ -39,6 +42,10 @@ pub fn without_tokens(path: &str, marks: &[&str]) -> String {
         });
         if !is_nothing {
             follows_mark = holds_mark;
+        }
+        // The rest would be cut off.
+        if shown.len() > MAX_SENT {
+            break;
         }
     }
     shown
@@ -102,6 +109,9 @@ mod tests {
         ] {
             assert_eq!(without_tokens(path, &["user_auth"]), want, "{path}");
         }
+        let deep = "/user_auth/TOKEN".repeat(100_000);
+        let shown = without_tokens(&deep, &["user_auth"]);
+        assert!(shown.len() < 2 * MAX_SENT && !shown.contains("TOKEN"));
         assert_eq!(without_tokens(&format!("/{long}"), &[]), format!("/{long}"));
         assert_eq!(without_tokens(&format!("/{longer}"), &[]), "/(..)");
     }

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 /// How much of what a client sent stands in one field, in characters: more than any real id or name
 /// has, so that a line stays below 4 KiB.
-const MAX_SENT: usize = 256;
+pub(super) const MAX_SENT: usize = 256;
 
 /// What a client sent, or may have. Written in visible ASCII and spaces, any other byte as `%XX`, and
 /// cut with `...` behind 256 characters.

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use super::{Builder, CheckAddress, MTLS, PLAIN, RAW_HEADERS, TLS, Tls};
+use super::super::tls::SERVER;
+use super::{Builder, CheckAddress, CheckTls, MTLS, PLAIN, RAW_HEADERS, TLS, Tls};
 
 impl Builder {
     /// Writes out the bootstrap configuration: one listener for each encoding of headers, and those for TLS.
@@ -147,8 +148,32 @@ impl Builder {
                 "explicit_http_config": { "http2_protocol_options": {} },
             },
         });
+        if let Some(tls) = &self.check_tls {
+            cluster["transport_socket"] = upstream_socket(tls);
+        }
         cluster
     }
+}
+
+/// What README.md says of a Portcullis that is reached over TLS.
+fn upstream_socket(tls: &CheckTls) -> Value {
+    let own = tls.own.iter().map(|(certificate, key)| {
+        json!({ "certificate_chain": { "inline_string": certificate }, "private_key": { "inline_string": key } })
+    });
+    json!({
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+            "sni": SERVER,
+            "common_tls_context": {
+                "tls_certificates": own.collect::<Vec<_>>(),
+                "validation_context": {
+                    "trusted_ca": { "inline_string": tls.trusted },
+                    "match_typed_subject_alt_names": [{ "san_type": "DNS", "matcher": { "exact": SERVER } }],
+                },
+            },
+        },
+    })
 }
 
 /// What README.md says of listeners that clients present certificates to.

@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// The longest first pause after a time that none answered, and the longest of all.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// Why it is not known who has which slots.
+/// Why a server does not say who has which slots, or why none does.
 struct Unknown {
     why: StoreError,
     /// Whether the server does not know us.
@@ -69,17 +69,14 @@ impl Cluster {
     async fn ask_seeds(&self) -> Result<(), Unknown> {
         let seeds = &self.parts.seeds;
         let first = self.next.fetch_add(1, Ordering::Relaxed) % seeds.len().max(1);
-        let mut unknown = Unknown {
-            why: StoreError::Refused("the store's URL names no server".to_owned()),
-            is_refusal: false,
-        };
+        let mut unknown = Vec::with_capacity(seeds.len());
         for seed in seeds.iter().cycle().skip(first).take(seeds.len()) {
             match self.ask_seed(seed).await {
                 Ok(()) => return Ok(()),
-                Err(it) => unknown = it,
+                Err(it) => unknown.push(it),
             }
         }
-        Err(unknown)
+        Err(together(unknown))
     }
 
     async fn ask_seed(&self, (host, port): &(String, u16)) -> Result<(), Unknown> {
@@ -102,7 +99,9 @@ impl Cluster {
         let asked = time::timeout(SEED_PATIENCE, asked).await;
         let answer = asked.map_err(|_| unknown("no answer in time"))?;
         let answer = answer.map_err(|it| match it.code() {
-            Some("ERR") => unknown("it does not belong to a cluster"),
+            Some("ERR") => {
+                unknown("it does not belong to a cluster; a server of its own is `redis://…`")
+            }
             _ => Unknown {
                 why: fault::of_connection(&address, &it),
                 is_refusal: fault::is_refusal(&it),
@@ -119,6 +118,42 @@ impl Cluster {
     }
 
     fn is_unheard(&self) -> bool {
-        self.views().heard.is_none_or(|it| it.elapsed() > UNHEARD)
+        self.views().heard().is_none_or(|it| it.elapsed() > UNHEARD)
+    }
+}
+
+/// Says why none of them says it, in the same words whoever was asked first.
+fn together(unknown: Vec<Unknown>) -> Unknown {
+    let is_refusal = unknown.iter().all(|it| it.is_refusal);
+    let words = unknown.into_iter().map(|it| match it.why {
+        StoreError::Unavailable(why) => why,
+        other => other.to_string(),
+    });
+    let mut words: Vec<_> = words.collect();
+    words.sort();
+    Unknown {
+        why: StoreError::Unavailable(words.join("; ")),
+        is_refusal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_nobody_tells_is_one_and_the_same_cause_whoever_was_asked_first() {
+        let unknown = |why: &str, is_refusal| Unknown {
+            why: StoreError::Unavailable(why.to_owned()),
+            is_refusal,
+        };
+        for (one, other, want) in [(true, true, true), (true, false, false)] {
+            let (a, b) = (|| unknown("a: refused", one), || unknown("b: late", other));
+            for all in [vec![a(), b()], vec![b(), a()]] {
+                let all = together(all);
+                let why = StoreError::Unavailable("a: refused; b: late".to_owned());
+                assert_eq!((all.why, all.is_refusal), (why, want));
+            }
+        }
     }
 }

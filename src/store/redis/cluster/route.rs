@@ -202,20 +202,20 @@ impl Cluster {
         })
     }
 
-    /// Asks a server who has which slots, unless another has just had it asked.
+    /// Asks a server who has which slots, unless others have it asked meanwhile.
     pub(super) async fn learn(&self, from: &Place) {
-        let before = self.status.borrow().map.clone();
-        let _turn = self.learning.lock().await;
-        let now = self.status.borrow().map.clone();
-        let is_new = before.as_ref().map(Arc::as_ptr) != now.as_ref().map(Arc::as_ptr);
-        let Some(node) = now.as_ref().and_then(|it| it.at(from)).filter(|_| !is_new) else {
-            return;
+        let ask = async {
+            let map = self.status.borrow().map.clone();
+            let Some(node) = map.as_ref().and_then(|it| it.at(from)) else {
+                return;
+            };
+            let mut nodes = Pipeline::with_capacity(1);
+            nodes.cmd("CLUSTER").arg("NODES");
+            if let Ok(answer) = node.link.ask_one(&nodes).await {
+                self.heed(from, &answer);
+            }
         };
-        let mut nodes = Pipeline::with_capacity(1);
-        nodes.cmd("CLUSTER").arg("NODES");
-        if let Ok(answer) = node.link.ask_one(&nodes).await {
-            self.heed(from, &answer);
-        }
+        self.learning.take(from, ask).await;
     }
 }
 

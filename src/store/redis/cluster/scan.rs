@@ -119,7 +119,7 @@ impl Cluster {
     /// Tells whether one of these gives slots away or takes some, or has not said that it does not.
     fn is_moving(&self, places: &[Place]) -> bool {
         let views = self.views();
-        let mut views = places.iter().map(|it| views.by_place.get(it));
+        let mut views = places.iter().map(|it| views.of(it));
         views.any(|it| it.is_none_or(|it| it.is_moving))
     }
 }

@@ -39,6 +39,8 @@ struct Server {
     name: Option<String>,
     epoch: u64,
     is_primary: bool,
+    /// Whether it says this itself.
+    is_own: bool,
     /// Whether the majority takes it for dead, or it has not joined yet.
     is_gone: bool,
     /// From the first to the last of each range.
@@ -123,6 +125,7 @@ impl Server {
             name: name.map(str::to_owned),
             epoch,
             is_primary: has("master"),
+            is_own: has("myself"),
             is_gone: has("fail") || has("handshake") || has("noaddr"),
             slots,
         };
@@ -131,10 +134,15 @@ impl Server {
 }
 
 impl Layout {
-    /// Puts together what servers say. With `by_name` they are reached by their names, which is what certificates are for.
+    /// Puts together what servers say, those before others that were heard of later. One without slots counts as long as
+    /// another names it: who was taken out of the cluster goes on to name itself. With `by_name` they are reached by their names, which is what certificates are for.
     pub(super) fn of<'a>(views: impl Iterator<Item = &'a View>, by_name: bool) -> Self {
         let (mut claims, mut latest) = (vec![None; usize::from(SLOTS)], BTreeMap::new());
+        let mut named = BTreeSet::new();
         for server in views.flat_map(|it| &it.servers) {
+            if !server.is_own {
+                named.insert(server.id.as_str());
+            }
             for (first, last) in server.slots.iter().filter(|_| server.is_primary) {
                 for claim in &mut claims[usize::from(*first)..=usize::from(*last)] {
                     let new = (server.epoch, server.id.as_str());
@@ -150,7 +158,8 @@ impl Layout {
         }
         let owning: BTreeSet<_> = claims.iter().flatten().collect();
         let is_primary = |it: &Server| {
-            owning.iter().any(|(_, id)| *id == it.id) || (it.is_primary && !it.is_gone)
+            owning.iter().any(|(_, id)| *id == it.id)
+                || (it.is_primary && !it.is_gone && named.contains(it.id.as_str()))
         };
         let primaries = latest.values().filter(|it| is_primary(it));
         let mut primaries: Vec<_> = primaries

@@ -32,7 +32,9 @@ impl Primary {
         let (address, details) = match answers {
             [Value::Nil, _] => return Ok(None),
             [Value::Array(address), details] => (address, details),
-            [Value::ServerError(error), _] => return Err(fault::of_server(error)),
+            [Value::ServerError(error), _] if error.code() != "ERR" => {
+                return Err(fault::of_server(error));
+            }
             _ => return Err("it is no sentinel".to_owned()),
         };
         let place = match &address[..] {

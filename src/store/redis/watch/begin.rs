@@ -7,6 +7,7 @@ use tokio::time;
 use super::super::{fault, reply};
 use super::end::End;
 use super::{PATIENCE, Watcher};
+use crate::store::StoreError;
 
 impl Watcher {
     /// Has the server tell, and makes sure that it does.
@@ -34,6 +35,10 @@ impl Watcher {
                 let why = fault::of_server(error);
                 return Err(self.unwilling(&format!("it does not do {what}: {why}")));
             }
+        }
+        if reply::is_sentinel(&role) {
+            let why = format!("{}: {}", self.login.address(), reply::no_primary(&role));
+            return Err(End::Lost(StoreError::Unavailable(why)));
         }
         if !reply::is_primary(&role) {
             return Err(End::Demoted);

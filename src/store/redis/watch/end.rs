@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::link;
+use super::super::{fault, link};
 use super::PAUSES;
 use crate::store::StoreError;
 
@@ -40,7 +40,7 @@ impl End {
         let what = match self {
             Self::Lost(why) | Self::Refused(why) => return why.to_string(),
             Self::Unwilling(why) => return why.clone(),
-            Self::Demoted => "it is a replica now; let `store.url` lead to its primary",
+            Self::Demoted => return format!("it is a replica now; {}", fault::NAME_PRIMARY),
             Self::Elsewhere => "another server than the one that is read from stands there now",
             Self::Replaced => "the sentinels name another primary",
         };
