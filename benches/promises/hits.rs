@@ -114,14 +114,15 @@ fn alternate(setting: &Setting, hit: &Arc<Question>) -> (Vec<[Turn; 3]>, Bytes, 
             Target::AtLeast(0.85),
             "",
         )
-        .unless(trouble),
+        .unless(trouble.clone()),
         Row::judge(
             "two cores against one, CPU a hit",
             format!("{doubled:.2} ({:.1} to {:.1} µs)", flat.0, flat.1),
             doubled,
             Target::AtMost(1.1),
             "",
-        ),
+        )
+        .unless(trouble),
     ];
     (turns, answer, rows)
 }

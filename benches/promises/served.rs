@@ -194,11 +194,21 @@ impl<'r> Server<'r> {
 
     /// How long it has run on a core so far.
     pub fn busy(&self) -> Duration {
+        self.scheduled(0)
+    }
+
+    /// How long it has waited for one, since others ran.
+    pub fn waited(&self) -> Duration {
+        self.scheduled(1)
+    }
+
+    /// A time that the scheduler tells of each thread, all together.
+    fn scheduled(&self, field: usize) -> Duration {
         let tasks = format!("/proc/{}/task", self.id());
         let tasks = fs::read_dir(tasks).expect("a running process on Linux");
         let nanoseconds = |task: &Path| {
             let text = fs::read_to_string(task.join("schedstat")).ok()?;
-            text.split(' ').next()?.parse::<u64>().ok()
+            text.split(' ').nth(field)?.parse::<u64>().ok()
         };
         let times = tasks.flatten().filter_map(|it| nanoseconds(&it.path()));
         Duration::from_nanos(times.sum())

@@ -9,6 +9,9 @@ use crate::table::{Row, Target, median};
 /// How often it is started.
 const STARTS: usize = 9;
 
+/// Which part of a start may be waiting for a core that others have.
+const WAITING: f64 = 0.1;
+
 /// Gives the row of a store of its own, which is there already.
 pub fn embedded(setting: &Setting) -> Row {
     row(setting, "start to serving, embedded store", EMBEDDED)
@@ -28,14 +31,20 @@ fn row(setting: &Setting, promise: &str, store: &str) -> Row {
     };
     let cores = setting.on("0,1");
     let mut dir = tempfile::tempdir().expect("a temporary directory");
-    let mut took = Vec::new();
+    let (mut took, mut waited) = (Vec::new(), Vec::new());
     // The first makes the store, and is not counted.
     for _ in 0..=setting.times(STARTS) {
         let (server, start) = Server::start_in(&setting.runtime, dir, program, &cores);
         took.push(start.as_secs_f64() * 1000.0);
+        waited.push(server.waited().as_secs_f64() / start.as_secs_f64());
         dir = server.stop();
     }
     let took = &took[1..];
+    let waiting = median(waited.into_iter().skip(1));
+    let trouble = (waiting > WAITING).then(|| {
+        let percent = waiting * 100.0;
+        format!("for {percent:.0} % of it, others had the cores")
+    });
     let middle = median(took.iter().copied());
     let least = took.iter().copied().fold(f64::INFINITY, f64::min);
     let most = took.iter().copied().fold(0.0, f64::max);
@@ -46,4 +55,5 @@ fn row(setting: &Setting, promise: &str, store: &str) -> Row {
         Target::AtMost(50.0),
         " ms",
     )
+    .unless(trouble)
 }
