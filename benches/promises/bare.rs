@@ -9,7 +9,7 @@ use std::path::Path;
 use bytes::Bytes;
 use portcullis::envoy::protos::authorization_server::{Authorization, AuthorizationServer};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd};
+use redis::{AsyncConnectionConfig, Client, Pipeline};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tonic::transport::Server;
@@ -17,19 +17,22 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 /// The command by which records are read: nobody waits for others.
-const READ: &str = "MGET";
+const READ: &str = "GET";
 
-/// Serves at `address` until the process is killed. The commands stand in a file, a JSON array a line.
+/// Serves at `address` until the process is killed. The commands stand in a file, those of a round trip in a line, as JSON.
 pub fn serve(address: SocketAddr, answer: &Path, url: &str, commands: &Path) {
     let answer = Bytes::from(std::fs::read(answer).expect("the file with the answer"));
     let commands = std::fs::read_to_string(commands).expect("the file with the commands");
-    let commands = commands.lines().map(|line| {
-        let words: Vec<String> = serde_json::from_str(line).expect("an array of words");
-        let mut command = redis::cmd(&words[0]);
-        command.arg(&words[1..]);
-        (command, words[0].eq_ignore_ascii_case(READ))
+    let trips = commands.lines().map(|line| {
+        let trip: Vec<Vec<String>> = serde_json::from_str(line).expect("arrays of words");
+        let is_read = trip[0][0].eq_ignore_ascii_case(READ);
+        let mut sent = redis::pipe();
+        for words in trip {
+            sent.cmd(&words[0]).arg(&words[1..]);
+        }
+        (sent, is_read)
     });
-    let commands = commands.collect();
+    let trips = trips.collect();
     let runtime = Builder::new_current_thread().enable_all().build();
     let served = runtime.expect("a runtime").block_on(async {
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
@@ -37,7 +40,7 @@ pub fn serve(address: SocketAddr, answer: &Path, url: &str, commands: &Path) {
         let connection = client.get_multiplexed_async_connection_with_config(&config);
         let bare = Bare {
             answer,
-            commands,
+            trips,
             connection: connection.await.expect("a Redis"),
         };
         let listener = TcpListener::bind(address)
@@ -54,8 +57,8 @@ pub fn serve(address: SocketAddr, answer: &Path, url: &str, commands: &Path) {
 
 struct Bare {
     answer: Bytes,
-    /// And whether its answer is awaited.
-    commands: Vec<(Cmd, bool)>,
+    /// What is sent together, and whether the answers are awaited.
+    trips: Vec<(Pipeline, bool)>,
     connection: MultiplexedConnection,
 }
 
@@ -64,13 +67,14 @@ impl Authorization for Bare {
     async fn check(&self, _: Request<Bytes>) -> Result<Response<Bytes>, Status> {
         let refused = |_| Status::internal("a Redis that answers");
         let mut connection = self.connection.clone();
-        for (command, is_awaited) in &self.commands {
+        for (trip, is_awaited) in &self.trips {
+            let count = trip.len();
             if *is_awaited {
-                let answer = connection.send_packed_command(command).await;
-                answer.map_err(refused)?;
+                let answers = connection.send_packed_commands(trip, 0, count).await;
+                answers.map_err(refused)?;
             } else {
-                let (mut connection, command) = (self.connection.clone(), command.clone());
-                tokio::spawn(async move { connection.send_packed_command(&command).await });
+                let (mut connection, trip) = (self.connection.clone(), trip.clone());
+                tokio::spawn(async move { connection.send_packed_commands(&trip, 0, count).await });
             }
         }
         Ok(Response::new(self.answer.clone()))

@@ -179,7 +179,9 @@ fn measure(with_clock: bool) {
     let latencies = timed.map(|it| latency::measure(&setting, &it));
     let latencies = latencies.unwrap_or_default();
     println!("\n{asked}\n\n{resident}");
-    latency::print(&latencies);
+    if !latencies.is_empty() {
+        latency::print(&latencies);
+    }
     let drawn = Path::new(env!("CARGO_TARGET_TMPDIR")).join("promises.svg");
     let title = machine.lines().next().unwrap_or_default();
     let plot = plot::svg(&table.0, &latencies, &format!("promises, {title}"));
