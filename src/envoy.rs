@@ -202,7 +202,7 @@ impl Door {
         let deciding = self.0.deciding.get();
         let deadline = allowed.map_or(deciding.deadline, |it| it.min(deciding.deadline));
         let door = self.clone();
-        let answer = async move { door.answer(&deciding, message, deadline).await };
+        let answer = Box::pin(async move { door.answer(&deciding, message, deadline).await });
         match self.0.aside.run(answer).await {
             Ok(answer) => answer,
             Err(_) => self.broken(),
