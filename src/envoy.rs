@@ -185,7 +185,7 @@ impl Door {
         let deciding = self.0.deciding.get();
         let deadline = allowed.map_or(deciding.deadline, |it| it.min(deciding.deadline));
         let door = self.clone();
-        let answer = async move { door.answer(&deciding, message, deadline).await };
+        let answer = Box::pin(async move { door.answer(&deciding, message, deadline).await });
         let answer = self.0.aside.run(answer).await;
         answer.unwrap_or_else(|_| self.broken())
     }

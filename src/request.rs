@@ -13,7 +13,7 @@ use std::net::IpAddr;
 
 use crate::credential::MAX_CREDENTIAL_BYTES;
 use crate::decision::{Denial, Reason};
-pub use crate::request::names::{folds_to, is_reserved_header, is_token_byte};
+pub use crate::request::names::{fold_bit, folds_to, is_reserved_header, is_token_byte};
 use crate::request::query::Query;
 
 /// One request, with everything that can decide it.
@@ -396,6 +396,10 @@ mod tests {
         for sign in b"!#$%&'*+-.^_`|~" {
             let name = [b"X-auth", &[*sign][..], b"user"].concat();
             assert!(folds_to(&name, "x-auth-user"), "{}", char::from(*sign));
+            // Also where they stand at an end.
+            let (one, other) = ([b"-user", &[*sign][..]].concat(), b"-USER-");
+            assert_eq!(fold_bit(&one), fold_bit(other));
+            assert_eq!(fold_bit(&name), fold_bit(b"x-auth-user"));
         }
     }
 

@@ -2,6 +2,7 @@
 //! others' Checks are.
 
 use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::task::Poll;
 
 use tokio::runtime::Handle;
@@ -28,9 +29,8 @@ impl Aside {
     /// Where the work panicked while it waited.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        work: impl Future<Output = T> + Send + 'static,
+        mut work: Pin<Box<impl Future<Output = T> + Send + 'static>>,
     ) -> Result<T, JoinError> {
-        let mut work = Box::pin(work);
         let at_once = poll_fn(|context| {
             // What is begun here, a task or a timer, is to outlive the connection.
             let _there = self.0.enter();
@@ -76,13 +76,16 @@ mod tests {
         let (connections, others) = (runtime(), runtime());
         let aside = Aside(others.handle().clone());
         connections.block_on(async {
-            assert_eq!(aside.run(async { here() }).await.expect("done"), here());
+            assert_eq!(
+                aside.run(Box::pin(async { here() })).await.expect("done"),
+                here()
+            );
             let waits = async {
                 let begun = here();
                 task::yield_now().await;
                 (begun, here())
             };
-            let (begun, ended) = aside.run(waits).await.expect("done");
+            let (begun, ended) = aside.run(Box::pin(waits)).await.expect("done");
             assert_eq!(begun, here());
             assert_ne!(ended, here());
             assert_eq!(ended, others.spawn(async { here() }).await.expect("done"));
@@ -94,7 +97,9 @@ mod tests {
         let (connections, others) = (runtime(), runtime());
         let aside = Aside(others.handle().clone());
         let begun = async { Handle::current().id() };
-        let id = connections.block_on(aside.run(begun)).expect("done");
+        let id = connections
+            .block_on(aside.run(Box::pin(begun)))
+            .expect("done");
         assert_eq!(id, others.handle().id());
     }
 
@@ -108,7 +113,7 @@ mod tests {
             std::future::pending::<()>().await;
         };
         others.block_on(async {
-            let mut waiting = Box::pin(aside.run(never));
+            let mut waiting = Box::pin(aside.run(Box::pin(never)));
             poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context).is_pending())).await;
             drop(waiting);
             dropped.await.expect_err("that it was dropped");
@@ -123,7 +128,7 @@ mod tests {
             task::yield_now().await;
             panic!("on purpose");
         };
-        let done: Result<(), _> = others.block_on(aside.run(work));
+        let done: Result<(), _> = others.block_on(aside.run(Box::pin(work)));
         assert!(done.is_err_and(|it| it.is_panic()));
     }
 }

@@ -156,9 +156,10 @@ impl<'m> Http<'m> {
 
     /// Notes whether the name may be there already.
     fn note(&mut self, name: &[u8]) {
-        let first = name.first().copied().unwrap_or_default();
-        let last = name.last().copied().unwrap_or_default();
-        let kind = usize::from(first) * 5 + usize::from(last) * 3 + name.len();
+        let kind = match name {
+            [first, .., last] => usize::from(*first) * 5 + usize::from(*last) * 3 + name.len(),
+            _ => 0,
+        };
         let kind = 1 << (kind % 64);
         if self.kinds & kind != 0 && !self.may_repeat {
             // Among few it is quicker to look.

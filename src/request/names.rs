@@ -5,14 +5,25 @@
 /// letter nor a digit (lighttpd, `http_cgi_encode_varname`).
 #[must_use]
 pub fn folds_to(sent: &[u8], name: &str) -> bool {
-    let fold = |it: u8| {
-        if it.is_ascii_alphanumeric() {
-            it.to_ascii_lowercase()
-        } else {
-            b'-'
-        }
-    };
     sent.len() == name.len() && sent.iter().copied().map(fold).eq(name.bytes().map(fold))
+}
+
+fn fold(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() {
+        byte.to_ascii_lowercase()
+    } else {
+        b'-'
+    }
+}
+
+/// Gives a bit that is the same for all names that fold to one another ([`folds_to`]), and another for most others.
+#[must_use]
+pub fn fold_bit(name: &[u8]) -> u64 {
+    let [first, .., last] = name else {
+        return 1;
+    };
+    let kind = usize::from(fold(*first)) * 5 + usize::from(fold(*last)) * 3 + name.len();
+    1 << (kind % 64)
 }
 
 /// Tells whether the byte may stand in a token (RFC 9110 §5.6.2).

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::Service;
@@ -25,6 +25,9 @@ use crate::serve::bounds::{Bounds, Slot, full};
 
 /// Where Checks are asked for.
 const PATH: &str = "/envoy.service.auth.v3.Authorization/Check";
+
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// How long a message may take to arrive.
 pub const MAX_MESSAGE_SECONDS: u64 = 5;
@@ -103,7 +106,7 @@ async fn check(door: Door, mut slot: Slot, request: Request<Incoming>) -> Respon
     let (head, body) = request.into_parts();
     let answer = match read_in_time(body, &mut slot).await {
         Ok(message) => {
-            let timeout = head.headers.get("grpc-timeout");
+            let timeout = head.headers.get(&GRPC_TIMEOUT);
             let timeout = timeout.and_then(|it| it.to_str().ok());
             door.check_framed(message, timeout).await
         }
@@ -253,7 +256,7 @@ impl hyper::body::Body for Told {
 
 fn went_well() -> HeaderMap {
     let mut trailers = HeaderMap::with_capacity(1);
-    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    trailers.insert(&GRPC_STATUS, HeaderValue::from_static("0"));
     trailers
 }
 

@@ -13,7 +13,7 @@ use crate::envoy::answer::values::Value;
 use crate::envoy::wire;
 use crate::gate::Decision;
 use crate::platform::Platform;
-use crate::request::{RequestView, folds_to};
+use crate::request::{RequestView, fold_bit, folds_to};
 
 /// The fields of `OkHttpResponse` (envoy.service.auth.v3).
 mod field {
@@ -28,8 +28,8 @@ pub(super) struct Always {
     platform: Arc<Platform>,
     /// Every header that the upstream could take for one of ours, or for a credential.
     hidden: Vec<String>,
-    /// The lengths of names that are looked at, a bit each.
-    lengths: u64,
+    /// What these and the context's header have in common with those that could be taken for them ([`fold_bit`]).
+    bits: u64,
     /// Query parameters that carry credentials.
     parameters: Vec<String>,
     /// The removal of what is never set.
@@ -64,10 +64,10 @@ impl Always {
             Place::Query(name) => Some(name.to_string()),
             Place::Authorization(_) | Place::Certificate | Place::Header(_) => None,
         });
-        let lengths = hidden.iter().copied().chain([context::HEADER]);
+        let alike = hidden.iter().copied().chain([context::HEADER]);
         Self {
             platform: Arc::clone(platform),
-            lengths: lengths.fold(0, |all, it| all | bit_of_length(it.len())),
+            bits: alike.fold(0, |all, it| all | fold_bit(it.as_bytes())),
             hidden: hidden.into_iter().map(str::to_owned).collect(),
             parameters: parameters.collect(),
             removals,
@@ -117,7 +117,7 @@ impl Always {
 
     /// Removes what was sent under a name that is not one of ours, and that an upstream could take for one.
     fn remove_look_alikes(&self, to: &mut Vec<u8>, request: &RequestView<'_>, has_context: bool) {
-        let is_looked_at = |it: &&[u8]| self.lengths & bit_of_length(it.len()) != 0;
+        let is_looked_at = |it: &&[u8]| self.bits & fold_bit(it) != 0;
         for name in request.headers.names().filter(is_looked_at) {
             let is_context = folds_to(name, context::HEADER);
             let is_set = has_context && name.eq_ignore_ascii_case(context::HEADER.as_bytes());
@@ -153,9 +153,4 @@ impl Always {
             wire::put(to, number, spelling.as_bytes());
         }
     }
-}
-
-/// Gives the bit that stands for names of this length; the longest share one.
-fn bit_of_length(length: usize) -> u64 {
-    1 << length.min(63)
 }
