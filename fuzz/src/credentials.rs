@@ -138,13 +138,28 @@ fn is_vouched_for(
         let same = (it.platform, it.scheme, Some(it.account), it.user);
         same == (platform, scheme, account, user)
             && (it.is_from)(peer)
-            && presented.iter().any(|text| *text == it.text.as_bytes())
+            && presented.iter().any(|text| is_same(text, &it.text))
     };
     let is_good = world.planted().find(is_it).is_some();
     assert!(
         is_good,
         "{platform}: {scheme} of {account:?}, {user:?} was not presented"
     );
+}
+
+/// Whether a text is the good one. Who logs in by an e-mail address may write it in either case.
+fn is_same(presented: &[u8], good: &str) -> bool {
+    let Some((name, password)) = good.split_once(':') else {
+        return presented == good.as_bytes();
+    };
+    let Ok(presented) = str::from_utf8(presented) else {
+        return false;
+    };
+    let parts = presented.split_once(':');
+    parts.is_some_and(|it| {
+        let same = it.0 == name || (name.contains('@') && it.0.eq_ignore_ascii_case(name));
+        same && it.1 == password
+    })
 }
 
 fn said(response: &CheckResponse, key: &str) -> Option<String> {
