@@ -283,7 +283,13 @@ fn single<'a>(headers: &[Header<'a>], name: &str) -> Result<Option<&'a str>, Den
     let Some(value) = values.next() else {
         return Ok(None);
     };
-    if values.next().is_some() || value.contains(&b',') {
+    // Without an early end, which lets the compiler look at many at a time.
+    let (mut is_printable, mut has_comma) = (true, false);
+    for byte in value {
+        is_printable &= matches!(byte, b' '..=b'~');
+        has_comma |= *byte == b',';
+    }
+    if values.next().is_some() || has_comma {
         return Err(malformed(
             "a header that carries one value was sent with several",
         ));
@@ -294,9 +300,7 @@ fn single<'a>(headers: &[Header<'a>], name: &str) -> Result<Option<&'a str>, Den
             "a header is longer than any credential",
         ));
     }
-    // Without an early end, which lets the compiler look at many at a time.
-    let is_printable = |all: bool, it: &u8| all & matches!(it, b' '..=b'~');
-    if !value.iter().fold(true, is_printable) {
+    if !is_printable {
         return Err(malformed("a header holds bytes that no credential holds"));
     }
     let text = std::str::from_utf8(value)
@@ -324,11 +328,26 @@ fn fold(byte: u8) -> u8 {
 /// Gives a bit that is the same for all names that fold to one another ([`folds_to`]), and another for most others.
 #[must_use]
 pub fn fold_bit(name: &[u8]) -> u64 {
-    let [first, .., last] = name else {
-        return 1;
-    };
-    let kind = usize::from(fold(*first)) * 5 + usize::from(fold(*last)) * 3 + name.len();
-    1 << (kind % 64)
+    match name {
+        [first, .., last] => bit(fold(*first), fold(*last), name.len()),
+        _ => 1,
+    }
+}
+
+/// Gives a bit that is another for most other names.
+#[must_use]
+pub fn name_bit(name: &[u8]) -> u64 {
+    match name {
+        [first, .., last] => bit(*first, *last, name.len()),
+        _ => 1,
+    }
+}
+
+fn bit(first: u8, last: u8, length: usize) -> u64 {
+    /// Odd, and without a pattern: 2⁶⁴ over the golden ratio.
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let parts = u64::from(first) << 16 | u64::from(last) << 8 | (length as u64 & 0xff);
+    1 << (parts.wrapping_mul(FACTOR) >> 58)
 }
 
 /// Tells whether the byte may stand in a token (RFC 9110 §5.6.2).
