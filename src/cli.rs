@@ -5,6 +5,7 @@ pub mod account;
 pub mod config;
 pub mod demo;
 pub mod explain;
+pub mod healthcheck;
 pub mod key;
 pub mod platform;
 pub mod provision;
@@ -54,6 +55,7 @@ enum Command {
     Demo(demo::Arguments),
     Explain(explain::Arguments),
     Export(provision::Export),
+    Healthcheck(healthcheck::Arguments),
     Import(provision::Import),
     #[command(subcommand)]
     Key(key::Command),
@@ -79,6 +81,7 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Export(export) => export.run(),
+        Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Import(import) => import.run(),
         Command::Key(command) => command.run(),
         Command::Platform(command) => command.run(),

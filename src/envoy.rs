@@ -12,14 +12,14 @@ pub mod codec;
 pub mod question;
 pub mod reply;
 mod tallies;
+mod told;
 pub mod view;
 pub mod wire;
 
-use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,7 @@ use crate::decision::{Dependency, Failure, Fault};
 use crate::envoy::answer::{Answers, DecisionId};
 use crate::envoy::aside::Aside;
 use crate::envoy::tallies::Tallies;
+use crate::envoy::told::Told;
 use crate::gate::{Decision, Gate};
 use crate::platform::refusal::Circumstances;
 use crate::request::RequestView;
@@ -123,24 +124,6 @@ pub struct Deciding {
     on_fault: OnFault,
 }
 
-/// When faults were last logged, so that an outage is told and does not flood.
-#[derive(Debug, Default)]
-struct Told(Mutex<HashMap<Dependency, (u64, u64)>>);
-
-impl Told {
-    /// Takes note of a fault. Gives how many were not logged before it, if it is to be logged.
-    fn another(&self, dependency: Dependency, second: u64) -> Option<u64> {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match told.get_mut(&dependency) {
-            Some((last, left_out)) if *last == second => {
-                *left_out += 1;
-                None
-            }
-            _ => Some(told.insert(dependency, (second, 0)).map_or(0, |it| it.1)),
-        }
-    }
-}
-
 impl Door {
     /// Opens the door to a gate. `instance` names this process, in answers and ids; `audit` takes note
     /// of what is decided, where somebody wants that. What must be waited for is waited for on the
@@ -203,10 +186,8 @@ impl Door {
         let deadline = allowed.map_or(deciding.deadline, |it| it.min(deciding.deadline));
         let door = self.clone();
         let answer = Box::pin(async move { door.answer(&deciding, message, deadline).await });
-        match self.0.aside.run(answer).await {
-            Ok(answer) => answer,
-            Err(_) => self.broken(),
-        }
+        let answer = self.0.aside.run(answer).await;
+        answer.unwrap_or_else(|_| self.broken())
     }
 
     /// Decides the message, and writes the answer.
@@ -364,16 +345,6 @@ fn parse_timeout(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_fault_is_told_once_a_second_with_how_many_there_were() {
-        let told = Told::default();
-        assert_eq!(told.another(Dependency::Store, 1), Some(0));
-        assert_eq!(told.another(Dependency::Store, 1), None);
-        assert_eq!(told.another(Dependency::Deadline, 1), Some(0));
-        assert_eq!(told.another(Dependency::Store, 1), None);
-        assert_eq!(told.another(Dependency::Store, 2), Some(2));
-    }
 
     #[test]
     fn envoys_timeout_is_understood() {

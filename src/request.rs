@@ -4,6 +4,7 @@
 //! platform. It answers one kind of question: "what single value stands here?", and refuses
 //! where there could be two answers. It decodes no credential.
 
+mod names;
 pub mod query;
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use std::net::IpAddr;
 
 use crate::credential::MAX_CREDENTIAL_BYTES;
 use crate::decision::{Denial, Reason};
+pub use crate::request::names::{fold_bit, folds_to, is_reserved_header, is_token_byte, name_bit};
 use crate::request::query::Query;
 
 /// One request, with everything that can decide it.
@@ -307,73 +309,6 @@ fn single<'a>(headers: &[Header<'a>], name: &str) -> Result<Option<&'a str>, Den
         .expect("printable ASCII is UTF-8")
         .trim_matches(' ');
     Ok(Some(text).filter(|it| !it.is_empty()))
-}
-
-/// Tells whether an upstream could take one name for the other: case, and `_`, `.` or any other sign for `-`. Where
-/// headers become variables (RFC 3875 §4.1.18), some servers write `_` for `-` alone, and some for all that is neither a
-/// letter nor a digit (lighttpd, `http_cgi_encode_varname`).
-#[must_use]
-pub fn folds_to(sent: &[u8], name: &str) -> bool {
-    sent.len() == name.len() && sent.iter().copied().map(fold).eq(name.bytes().map(fold))
-}
-
-fn fold(byte: u8) -> u8 {
-    if byte.is_ascii_alphanumeric() {
-        byte.to_ascii_lowercase()
-    } else {
-        b'-'
-    }
-}
-
-/// Gives a bit that is the same for all names that fold to one another ([`folds_to`]), and another for most others.
-#[must_use]
-pub fn fold_bit(name: &[u8]) -> u64 {
-    match name {
-        [first, .., last] => bit(fold(*first), fold(*last), name.len()),
-        _ => 1,
-    }
-}
-
-/// Gives a bit that is another for most other names.
-#[must_use]
-pub fn name_bit(name: &[u8]) -> u64 {
-    match name {
-        [first, .., last] => bit(*first, *last, name.len()),
-        _ => 1,
-    }
-}
-
-fn bit(first: u8, last: u8, length: usize) -> u64 {
-    /// Odd, and without a pattern: 2⁶⁴ over the golden ratio.
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let parts = u64::from(first) << 16 | u64::from(last) << 8 | (length as u64 & 0xff);
-    1 << (parts.wrapping_mul(FACTOR) >> 58)
-}
-
-/// Tells whether the byte may stand in a token (RFC 9110 §5.6.2).
-#[must_use]
-pub fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// Headers that Envoy or HTTP itself needs (envoy.proto `OkHttpResponse`): removing or setting
-/// them breaks the request, so they can be neither credential places nor identity headers.
-#[must_use]
-pub fn is_reserved_header(name: &str) -> bool {
-    const NAMES: [&str; 9] = [
-        "connection",
-        "content-length",
-        "host",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "",
-    ];
-    let name = name.to_ascii_lowercase();
-    let prefixes = [":", "proxy-", "x-envoy-", "x-forwarded-"];
-    NAMES.contains(&name.as_str()) || prefixes.iter().any(|it| name.starts_with(it))
 }
 
 /// Denies a request for a header under a name that only looks like one that a verdict depends on.

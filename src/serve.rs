@@ -108,7 +108,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     /// Where connections live, until all have finished or may no longer.
-    _cores: Cores,
+    _cores: Arc<Cores>,
     issuing: Current<Core>,
     audit: Option<Audit>,
     state: State,
@@ -125,7 +125,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     // Before anything else: a directory that cannot be taken starts nothing.
     let file = read_directory(&config)?;
     let listeners = Listeners::bind(&config).await?;
-    let cores = Cores::start().map_err(StartError::Threads)?;
+    let cores = Arc::new(Cores::start().map_err(StartError::Threads)?);
     let metrics = Arc::new(Metrics::default());
     let audit = config.audit.as_ref();
     let audit = audit.map(|it| Audit::start(it, clock.clone(), Arc::clone(&metrics)));

@@ -9,6 +9,7 @@ mod commands {
     mod clustered;
     mod explaining;
     mod files;
+    mod healthcheck;
     mod records;
     mod revoking;
     mod running;

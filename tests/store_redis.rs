@@ -254,7 +254,7 @@ async fn an_unwilling_server_is_a_fault_with_its_reason() {
             "crippled",
             &["--rename-command", "SET", ""],
             put,
-            "it answered with an error (ERR)",
+            "it does not know a command (ERR)",
         ),
         (
             "locked",

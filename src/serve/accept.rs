@@ -13,9 +13,11 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep};
 
+use crate::serve::cores::Cores;
 use crate::serve::tls::{Opening, Secured};
 
 /// How many connections a listener has at once. An Envoy opens one for each of its workers over gRPC.
@@ -96,11 +98,6 @@ struct Held {
 }
 
 impl<S: Source> Accepted<S> {
-    /// Holds this too for as long as it lives.
-    pub fn hold(&mut self, load: Arc<()>) {
-        self.held.load = Some(load);
-    }
-
     /// Has it on the runtime that this is called on. `greeting` is how many bytes its peer must send within
     /// [`MAX_GREETING_SECONDS`]. `None` where it is closed, of which the log tells.
     pub async fn open(self, opening: &Opening, greeting: usize) -> Option<Guarded<S::Stream>> {
@@ -112,8 +109,48 @@ impl<S: Source> Accepted<S> {
     }
 }
 
+/// Serves each connection on a task of its own, on the core that has the fewest where there are cores, until
+/// `stopped` says so, and waits for all of them to end.
+pub async fn serve_each<S: Source, F>(
+    source: S,
+    cores: Option<Arc<Cores>>,
+    stopped: watch::Receiver<bool>,
+    serve_one: impl Fn(Accepted<S>) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (accepted, mut incoming) = mpsc::channel(1);
+    let mut connections = JoinSet::new();
+    connections.spawn(accept(source, accepted, ended(stopped)));
+    loop {
+        tokio::select! {
+            connection = incoming.recv() => {
+                let Some(mut connection) = connection else {
+                    break;
+                };
+                match cores.as_ref().and_then(|it| it.idlest()) {
+                    Some(core) => {
+                        connection.held.load = Some(core.load());
+                        connections.spawn_on(serve_one(connection), core.runtime());
+                    }
+                    None => {
+                        connections.spawn(serve_one(connection));
+                    }
+                }
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+/// Waits until it is to end.
+pub async fn ended(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|it| *it).await;
+}
+
 /// Accepts until `end` is over or nobody takes what is accepted, then closes the listener.
-pub async fn accept<S: Source>(
+async fn accept<S: Source>(
     source: S,
     accepted: mpsc::Sender<Accepted<S>>,
     end: impl Future<Output = ()>,

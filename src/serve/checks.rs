@@ -62,7 +62,7 @@ impl Service<Request<Incoming>> for Front {
     fn call(&self, request: Request<Incoming>) -> Answering {
         if request.uri().path() != PATH {
             // Routes are always ready.
-            return Answering::Others(self.others.clone().call(request));
+            return Answering::Others(Box::new(self.others.clone().call(request)));
         }
         let Some(slot) = self.bounds.admit() else {
             return Answering::Full;
@@ -76,7 +76,7 @@ pub enum Answering {
     /// A decision.
     Check(Pin<Box<dyn Future<Output = Response<Told>> + Send>>),
     /// What others answer.
-    Others(<Routes as tower_service::Service<Request<Incoming>>>::Future),
+    Others(Box<<Routes as tower_service::Service<Request<Incoming>>>::Future>),
     /// None: there is no room to ask.
     Full,
 }

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 /// The cores; dropping them ends what lives there.
 #[derive(Debug)]
-pub struct Cores(Vec<Arc<Core>>);
+pub struct Cores(Vec<Core>);
 
 /// A core: a runtime on a thread of its own.
 #[derive(Debug)]
@@ -38,13 +38,15 @@ impl Cores {
     /// # Errors
     /// What the system says where it gives no thread.
     pub fn of(count: usize) -> io::Result<Self> {
-        let cores = (0..count).map(|number| Core::start(number).map(Arc::new));
+        let cores = (0..count).map(Core::start);
         cores.collect::<io::Result<_>>().map(Self)
     }
 
-    /// Gives each.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Core>> {
-        self.0.iter()
+    /// Gives the one that has the fewest connections. An Envoy has one connection for each of its workers, and one
+    /// that comes anew is to take the place of the one that went.
+    #[must_use]
+    pub fn idlest(&self) -> Option<&Core> {
+        self.0.iter().min_by_key(|it| it.connections())
     }
 }
 
@@ -78,9 +80,7 @@ impl Core {
         Arc::clone(&self.load)
     }
 
-    /// How many connections live there.
-    #[must_use]
-    pub fn connections(&self) -> usize {
+    fn connections(&self) -> usize {
         Arc::strong_count(&self.load) - 1
     }
 }
@@ -96,7 +96,7 @@ mod tests {
         let cores = Cores::of(3).expect("threads");
         let mut threads = Vec::new();
         let mut ends = Vec::new();
-        for core in cores.iter() {
+        for core in &cores.0 {
             let here = core.runtime().spawn(async { thread::current().id() });
             threads.push(here.await.expect("done"));
             ends.push(core.runtime().spawn(std::future::pending::<()>()));
@@ -109,6 +109,25 @@ mod tests {
         for end in ends {
             let over = end.await.expect_err("no task outlives its core");
             assert!(over.is_cancelled());
+        }
+    }
+
+    #[test]
+    fn each_connection_goes_to_the_core_that_has_the_fewest() {
+        let cores = Cores::of(2).expect("threads");
+        let mut held = [Vec::new(), Vec::new()];
+        let connect = |held: &mut [Vec<Arc<()>>; 2]| {
+            let core = cores.idlest().expect("a core");
+            let which = usize::from(std::ptr::eq(core, &raw const cores.0[1]));
+            held[which].push(core.load());
+            [held[0].len(), held[1].len()]
+        };
+        for want in [[1, 0], [1, 1], [2, 1], [2, 2]] {
+            assert_eq!(connect(&mut held), want);
+        }
+        held[1].clear();
+        for want in [[2, 1], [2, 2], [3, 2]] {
+            assert_eq!(connect(&mut held), want);
         }
     }
 }

@@ -6,17 +6,16 @@ use std::time::Duration;
 
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
 use crate::envoy::{DESCRIPTORS, Door};
 use crate::serve::StartError;
-use crate::serve::accept::{Accepted, HTTP2_PREFACE, Source};
+use crate::serve::accept::{Accepted, HTTP2_PREFACE, Source, ended, serve_each};
 use crate::serve::bounds::{Bounded, Bounds};
 use crate::serve::checks::Front;
-use crate::serve::http::ended;
+use crate::serve::cores::Cores;
 use crate::serve::tls::Opening;
 
 /// How many requests a connection has at once. An Envoy sends 1024 at most by default, and those that are
@@ -70,28 +69,15 @@ pub fn services(door: Door) -> Result<(HealthReporter, Front), StartError> {
     Ok((health, Front::new(door, bounds, others)))
 }
 
-/// Serves what is accepted, each in its own time, until nothing more is; once `stopped` says so, answers under
-/// way are finished.
+/// Serves on the cores until `stopped` says so; answers under way are finished.
 pub async fn serve<S: Source>(
-    mut accepted: mpsc::Receiver<Accepted<S>>,
-    opening: Opening,
+    (source, opening): (S, Opening),
     front: Front,
+    cores: Arc<Cores>,
     stopped: watch::Receiver<bool>,
 ) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            connection = accepted.recv() => match connection {
-                Some(connection) => {
-                    let (opening, front) = (opening.clone(), front.clone());
-                    connections.spawn(serve_one(connection, opening, front, stopped.clone()));
-                }
-                None => break,
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-    while connections.join_next().await.is_some() {}
+    let one = |it| serve_one::<S>(it, opening.clone(), front.clone(), stopped.clone());
+    serve_each(source, Some(cores), stopped.clone(), one).await;
 }
 
 async fn serve_one<S: Source>(

@@ -8,10 +8,9 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 
-use crate::serve::accept::{Accepted, accept};
+use crate::serve::accept::{Accepted, ended, serve_each};
 use crate::serve::tls::Opening;
 
 /// How long a head may take to arrive; also how long a connection may stand idle before it.
@@ -30,22 +29,8 @@ pub async fn serve(
     router: Router,
     stopped: watch::Receiver<bool>,
 ) {
-    let (accepted, mut incoming) = mpsc::channel(1);
-    let mut connections = JoinSet::new();
-    connections.spawn(accept(listener, accepted, ended(stopped.clone())));
-    loop {
-        tokio::select! {
-            connection = incoming.recv() => match connection {
-                Some(connection) => {
-                    let (router, opening) = (router.clone(), opening.clone());
-                    connections.spawn(serve_one(connection, opening, router, stopped.clone()));
-                }
-                None => break,
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-    while connections.join_next().await.is_some() {}
+    let one = |it| serve_one(it, opening.clone(), router.clone(), stopped.clone());
+    serve_each(listener, None, stopped.clone(), one).await;
 }
 
 async fn serve_one(
@@ -74,9 +59,4 @@ async fn serve_one(
     if let Err(error) = result {
         tracing::debug!("a connection ended: {error}");
     }
-}
-
-/// Waits until it is to end.
-pub async fn ended(mut stopped: watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|it| *it).await;
 }

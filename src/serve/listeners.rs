@@ -1,12 +1,13 @@
 //! The listeners: bound first, served later, ended together.
 
+use std::fs::Permissions;
 use std::net::SocketAddr;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::tls::ListenerTls;
@@ -14,11 +15,11 @@ use crate::config::{Config, ListenAddress};
 use crate::control::{ControlSocket, Served};
 use crate::current::Current;
 use crate::serve::StartError;
-use crate::serve::accept::{Accepted, Source, accept};
+use crate::serve::accept::ended;
 use crate::serve::checks::Front;
-use crate::serve::cores::{Core, Cores};
+use crate::serve::cores::Cores;
 use crate::serve::grpc;
-use crate::serve::http::{self, ended};
+use crate::serve::http;
 use crate::serve::tls::Opening;
 
 /// Bound sockets, not yet served.
@@ -109,7 +110,7 @@ impl Listeners {
     #[must_use]
     pub fn serve(
         self,
-        (front, cores): (&Front, &Cores),
+        (front, cores): (&Front, &Arc<Cores>),
         routers: HttpRouters,
         served: Current<Served>,
         tls: Option<&Current<ListenerTls>>,
@@ -126,11 +127,23 @@ impl Listeners {
                 .local_addr()
                 .map_or_else(|it| it.to_string(), |it| it.to_string());
             let opening = opening(format!("grpc {name}"), |it| &it.grpc);
-            serve_grpc(&mut tasks, (listener, &opening), (front, cores), stopped);
+            let front = front.clone();
+            tasks.spawn(grpc::serve(
+                (listener, opening),
+                front,
+                Arc::clone(cores),
+                stopped.clone(),
+            ));
         }
         for listener in self.unix {
-            let plain = Opening::default();
-            serve_grpc(&mut tasks, (listener, &plain), (front, cores), stopped);
+            let opening = Opening::default();
+            let front = front.clone();
+            tasks.spawn(grpc::serve(
+                (listener, opening),
+                front,
+                Arc::clone(cores),
+                stopped.clone(),
+            ));
         }
         if let Some(listener) = self.admin {
             let plain = Opening::default();
@@ -161,43 +174,6 @@ pub struct HttpRouters {
     pub issue: axum::Router,
 }
 
-/// Serves gRPC on all cores: each has its share of the connections.
-fn serve_grpc<S: Source>(
-    tasks: &mut JoinSet<()>,
-    (source, opening): (S, &Opening),
-    (front, cores): (&Front, &Cores),
-    stopped: &watch::Receiver<bool>,
-) {
-    let mut shares = Vec::new();
-    for core in cores.iter() {
-        let (share, accepted) = mpsc::channel(1);
-        let (opening, front) = (opening.clone(), front.clone());
-        let served = grpc::serve(accepted, opening, front, stopped.clone());
-        tasks.spawn_on(served, core.runtime());
-        shares.push((Arc::clone(core), share));
-    }
-    let (accepted, incoming) = mpsc::channel(1);
-    tasks.spawn(accept(source, accepted, ended(stopped.clone())));
-    tasks.spawn(share_out(incoming, shares));
-}
-
-/// Gives each connection to the core that has the fewest. An Envoy has one for each of its workers, and one
-/// that comes anew is to take the place of the one that went.
-async fn share_out<S: Source>(
-    mut incoming: mpsc::Receiver<Accepted<S>>,
-    shares: Vec<(Arc<Core>, mpsc::Sender<Accepted<S>>)>,
-) {
-    while let Some(mut connection) = incoming.recv().await {
-        let Some((core, share)) = shares.iter().min_by_key(|(core, _)| core.connections()) else {
-            return;
-        };
-        connection.hold(core.load());
-        if share.send(connection).await.is_err() {
-            return;
-        }
-    }
-}
-
 async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, StartError> {
     let failed = |source| StartError::Bind {
         address: address.to_string(),
@@ -214,6 +190,10 @@ async fn bind_control(path: &Path) -> Result<ControlSocket, StartError> {
     ControlSocket::bind(path).await.map_err(failed)
 }
 
+/// Who may connect to the Unix sockets of gRPC: the owner, and the group, which an Envoy that is another user has in
+/// common with this process (in Kubernetes by `fsGroup`).
+const SOCKET_MODE: u32 = 0o660;
+
 /// Binds a Unix socket. One that a dead process left behind is removed; one that answers is not.
 async fn bind_unix(path: &PathBuf) -> Result<UnixListener, StartError> {
     let failed = |source| StartError::Bind {
@@ -224,48 +204,7 @@ async fn bind_unix(path: &PathBuf) -> Result<UnixListener, StartError> {
     if left && UnixStream::connect(path).await.is_err() {
         std::fs::remove_file(path).map_err(failed)?;
     }
-    UnixListener::bind(path).map_err(failed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn each_connection_goes_to_the_core_that_has_the_fewest() {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let path = directory.path().join("socket");
-        let listener = bind_unix(&path).await.expect("a free path");
-        let cores = Cores::of(2).expect("threads");
-        let (accepted, incoming) = mpsc::channel(1);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, accepted, std::future::pending()));
-        let (shares, mut cores): (Vec<_>, Vec<_>) = cores
-            .iter()
-            .map(|core| {
-                let (share, incoming) = mpsc::channel(1);
-                ((Arc::clone(core), share), (incoming, Vec::new()))
-            })
-            .unzip();
-        tasks.spawn(share_out::<UnixListener>(incoming, shares));
-        let mut peers = Vec::new();
-        let mut connect = async |cores: &mut [(mpsc::Receiver<_>, Vec<_>)]| {
-            peers.push(UnixStream::connect(&path).await.expect("a listener"));
-            let [(first, ours), (second, theirs)] = cores else {
-                panic!("two cores");
-            };
-            tokio::select! {
-                it = first.recv() => ours.push(it.expect("a connection")),
-                it = second.recv() => theirs.push(it.expect("a connection")),
-            }
-            [ours.len(), theirs.len()]
-        };
-        for want in [[1, 0], [1, 1], [2, 1], [2, 2]] {
-            assert_eq!(connect(&mut cores).await, want);
-        }
-        cores[1].1.clear();
-        for want in [[2, 1], [2, 2], [3, 2]] {
-            assert_eq!(connect(&mut cores).await, want);
-        }
-    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    std::fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE)).map_err(failed)?;
+    Ok(listener)
 }

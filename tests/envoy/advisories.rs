@@ -16,7 +16,7 @@
 //!
 //! - Envoy's notes on `ext_authz`, that a later filter which clears the route cache leads the request past the check:
 //!   what filters stand behind is the operator's (README, "Notes for who sets up Envoy"). That claims which nobody
-//!   has verified look verified: no claim leaves a scheme but of a token that was.
+//!   has verified look verified (Envoy PR 43630): no claim leaves a scheme but of a token that was.
 //! - Envoy Gateway #8781, that the policy of a route silently replaces that of the gateway: a request has one
 //!   platform, whose rules are one list, and a preset's `rules` are replaced only where the configuration says `rules`.
 
@@ -189,12 +189,18 @@ async fn exchange_status(request: Request) -> u16 {
     memory().ask(0, &request).await.status
 }
 
-/// CVE-2026-40575 (oauth2-proxy): `X-Forwarded-Uri` of a client's own was taken for the path. CVE-2026-34457: a
+/// CVE-2026-40575 (oauth2-proxy): `X-Forwarded-Uri` of a client's own was taken for the path, and some still after
+/// its first fix (#3506): here none counts, however it is spelt and whatever it holds. CVE-2026-34457: a
 /// `User-Agent` of health checks was let through. And Envoy's CVE-2023-27487, on `x-envoy-original-path`.
 #[tokio::test]
 async fn no_header_exempts_a_request() {
     let spoofs = [
         ("X-Forwarded-Uri", "/public/x"),
+        ("X-Forwarded-Uri", "/public/x?a=b"),
+        ("X-Forwarded-Uri", "https://mine.example/public/x"),
+        ("x_forwarded_uri", "/public/x"),
+        ("X-Forwarded-Path", "/public/x"),
+        ("X-Forwarded-Prefix", "/public"),
         ("X-Original-URL", "/public/x"),
         ("X-Rewrite-URL", "/public/x"),
         ("X-Envoy-Original-Path", "/public/x"),

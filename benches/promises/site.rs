@@ -1,0 +1,113 @@
+//! What servers are configured with, and who is known to them.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use crate::asked::key;
+use crate::served::PORTCULLIS;
+use crate::support::redis::{Product, RedisServer};
+
+/// What a store but `memory:` is written under.
+pub const PEPPER: &str = "a pepper of a bench, 32 bytes or more";
+
+pub const MEMORY: &str = r#"{ url: "memory:", directory_file: directory.yaml }"#;
+pub const EMBEDDED: &str = r#"{ url: "embedded:store.redb", pepper_files: [pepper] }"#;
+
+/// The audit as it comes, which has a line for each denial and for one allow of a hundred.
+pub const AUDIT: &str = "{ to: audit.jsonl }";
+pub const NO_AUDIT: &str = "null";
+
+/// The three presets, with all that is theirs.
+pub const PRESETS: &str = "  - { name: crossbar, preset: crossbar, hosts: [crossbar.example.com] }
+  - { name: opentact, preset: opentact, hosts: [opentact.example.com] }
+  - { name: infobip, preset: infobip, hosts: [infobip.example.com] }
+";
+
+/// The platform that is asked, with one rule that takes every path, and without a limit on what is tried.
+pub const PLAIN: &str = "  - name: infobip
+    preset: infobip
+    hosts: [infobip.example.com]
+    rules: [{ paths: [\"/**\"], schemes: [api_key] }]
+    throttle: { bucket: null, scheme: null }
+";
+
+/// Gives the configuration of a server, but for its ports. Cached is longer than a run, and more than are asked for.
+pub fn config(store: &str, audit: &str, platforms: &str) -> String {
+    format!(
+        r#"listen: {{ grpc: ["127.0.0.1:{{grpc}}"], admin: "127.0.0.1:{{admin}}" }}
+store: {store}
+cache: {{ capacity: 2000000, ttl_seconds: 36000, denial_ttl_seconds: 3600 }}
+# A machine that is busy makes no fault.
+check: {{ deadline_ms: 20000 }}
+client_address: {{ from: peer }}
+telemetry: {{ log: warn, audit: {audit} }}
+platforms:
+{platforms}"#
+    )
+}
+
+/// Gives the setting of a Redis.
+pub fn redis(server: &RedisServer) -> String {
+    let url = server.url();
+    format!(r#"{{ url: "{url}", pepper_files: [pepper], timeout_ms: 10000 }}"#)
+}
+
+/// Gives a directory with so many callers with a key each, and so many users, on the platform that is asked.
+pub fn directory(callers: u64, users: u64) -> String {
+    of_platform("infobip", callers, users)
+}
+
+/// The same on a platform of this name.
+pub fn of_platform(name: &str, callers: u64, users: u64) -> String {
+    let mut text = format!("{name}:\n  accounts: [{{ id: acc-1, name: Bench }}]\n");
+    let lines = |text: &mut String, list: &str, count: u64, line: &dyn Fn(u64) -> String| {
+        if count > 0 {
+            let _ = writeln!(text, "  {list}:");
+        }
+        for number in 0..count {
+            let _ = writeln!(text, "    - {{ {}, account: acc-1 }}", line(number));
+        }
+    };
+    lines(&mut text, "users", users, &|it| {
+        format!("id: u-{it}, username: user-{it}, roles: [Communication Manager]")
+    });
+    lines(&mut text, "api_keys", callers, &|it| {
+        format!(
+            "id: k-{it}, secret: {}, scopes: [\"sms:message:send\"]",
+            key(it)
+        )
+    });
+    text
+}
+
+/// Gives the files that stand beside a configuration.
+pub fn files(directory: &str) -> [(&'static str, &str); 2] {
+    [("directory.yaml", directory), ("pepper", PEPPER)]
+}
+
+/// Starts a Redis and has a directory imported there, as an operator would.
+pub fn filled_redis(directory: &str) -> RedisServer {
+    let server = RedisServer::start(Product::Redis);
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let config = config(&redis(&server), NO_AUDIT, PRESETS)
+        .replace("{grpc}", "1")
+        .replace("{admin}", "2");
+    for (name, text) in files(directory)
+        .into_iter()
+        .chain([("portcullis.yaml", config.as_str())])
+    {
+        fs::write(dir.path().join(name), text).expect("a writable temporary directory");
+    }
+    import(dir.path());
+    server
+}
+
+fn import(dir: &Path) {
+    let imported = std::process::Command::new(PORTCULLIS)
+        .current_dir(dir)
+        .args(["import", "directory.yaml", "--config", "portcullis.yaml"])
+        .output();
+    let imported = imported.expect("the binary that was built");
+    assert!(imported.status.success(), "{imported:?}");
+}
