@@ -181,7 +181,8 @@ impl Authenticator {
             let counters = counters(platform, named, &unverified.credential, client, &lately);
             unverified.begin = begin(throttle, &platform.name, client, counters);
         }
-        match self.cache.load(&unverified).await {
+        // Boxed, so that a hit does not carry what waiting needs.
+        match Box::pin(self.cache.load(&unverified)).await {
             refused @ Err(Failure::Denied(_)) => done(refused, CacheUse::None),
             Err(Failure::Fault(fault)) => match self.cache.stale(key, &fault) {
                 Some(identity) => done(Ok(Ok(identity)), CacheUse::Stale),

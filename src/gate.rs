@@ -184,7 +184,9 @@ impl Gate {
                 let detail = "a rule asks for what it was told";
                 return Err(Fault::new(Dependency::Internal, detail).into());
             }
-            let loaded = self.authenticator.lineage(&platform.name, &account).await?;
+            let lineage = self.authenticator.lineage(&platform.name, &account);
+            // Boxed, so that a rule that asks for none does not carry what waiting needs.
+            let loaded = Box::pin(lineage).await?;
             trace.step(|| Step::Lineage(Arc::clone(&loaded)));
             lineages.push(loaded);
         }

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 
 use crate::credential::MAX_CREDENTIAL_BYTES;
 use crate::decision::{Denial, Reason};
-pub use crate::request::names::{fold_bit, folds_to, is_reserved_header, is_token_byte};
+pub use crate::request::names::{fold_bit, folds_to, is_reserved_header, is_token_byte, name_bit};
 use crate::request::query::Query;
 
 /// One request, with everything that can decide it.
@@ -285,7 +285,13 @@ fn single<'a>(headers: &[Header<'a>], name: &str) -> Result<Option<&'a str>, Den
     let Some(value) = values.next() else {
         return Ok(None);
     };
-    if values.next().is_some() || value.contains(&b',') {
+    // Without an early end, which lets the compiler look at many at a time.
+    let (mut is_printable, mut has_comma) = (true, false);
+    for byte in value {
+        is_printable &= matches!(byte, b' '..=b'~');
+        has_comma |= *byte == b',';
+    }
+    if values.next().is_some() || has_comma {
         return Err(malformed(
             "a header that carries one value was sent with several",
         ));
@@ -296,9 +302,7 @@ fn single<'a>(headers: &[Header<'a>], name: &str) -> Result<Option<&'a str>, Den
             "a header is longer than any credential",
         ));
     }
-    // Without an early end, which lets the compiler look at many at a time.
-    let is_printable = |all: bool, it: &u8| all & matches!(it, b' '..=b'~');
-    if !value.iter().fold(true, is_printable) {
+    if !is_printable {
         return Err(malformed("a header holds bytes that no credential holds"));
     }
     let text = std::str::from_utf8(value)

@@ -10,7 +10,7 @@ use crate::decision::Denial;
 use crate::envoy::MAX_MESSAGE_BYTES;
 use crate::envoy::wire::{Field, Fields, Malformed};
 use crate::request::query::Query;
-use crate::request::{Header, Headers, RequestView, is_token_byte};
+use crate::request::{Header, Headers, RequestView, is_token_byte, name_bit};
 
 /// Room for the headers of nearly every request, so that one allocation does.
 const USUAL_HEADERS: usize = 32;
@@ -156,11 +156,7 @@ impl<'m> Http<'m> {
 
     /// Notes whether the name may be there already.
     fn note(&mut self, name: &[u8]) {
-        let kind = match name {
-            [first, .., last] => usize::from(*first) * 5 + usize::from(*last) * 3 + name.len(),
-            _ => 0,
-        };
-        let kind = 1 << (kind % 64);
+        let kind = name_bit(name);
         if self.kinds & kind != 0 && !self.may_repeat {
             // Among few it is quicker to look.
             self.may_repeat =

@@ -60,13 +60,13 @@ impl<'m> Fields<'m> {
                 depth: self.depth,
             }));
         }
-        self.next_of_any()
-    }
-
-    fn next_of_any(&mut self) -> Result<Option<Field<'m>>, Malformed> {
         if self.rest.is_empty() {
             return Ok(None);
         }
+        self.next_of_any().map(Some)
+    }
+
+    fn next_of_any(&mut self) -> Result<Field<'m>, Malformed> {
         let (number, kind) = key(&mut self.rest)?;
         let delimited = match kind {
             DELIMITED => Some(self.delimited()?),
@@ -75,11 +75,11 @@ impl<'m> Fields<'m> {
                 None
             }
         };
-        Ok(Some(Field {
+        Ok(Field {
             number,
             delimited,
             depth: self.depth,
-        }))
+        })
     }
 
     fn delimited(&mut self) -> Result<&'m [u8], Malformed> {

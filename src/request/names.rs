@@ -19,11 +19,26 @@ fn fold(byte: u8) -> u8 {
 /// Gives a bit that is the same for all names that fold to one another ([`folds_to`]), and another for most others.
 #[must_use]
 pub fn fold_bit(name: &[u8]) -> u64 {
-    let [first, .., last] = name else {
-        return 1;
-    };
-    let kind = usize::from(fold(*first)) * 5 + usize::from(fold(*last)) * 3 + name.len();
-    1 << (kind % 64)
+    match name {
+        [first, .., last] => bit(fold(*first), fold(*last), name.len()),
+        _ => 1,
+    }
+}
+
+/// Gives a bit that is another for most other names.
+#[must_use]
+pub fn name_bit(name: &[u8]) -> u64 {
+    match name {
+        [first, .., last] => bit(*first, *last, name.len()),
+        _ => 1,
+    }
+}
+
+fn bit(first: u8, last: u8, length: usize) -> u64 {
+    /// Odd, and without a pattern: 2⁶⁴ over the golden ratio.
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let parts = u64::from(first) << 16 | u64::from(last) << 8 | (length as u64 & 0xff);
+    1 << (parts.wrapping_mul(FACTOR) >> 58)
 }
 
 /// Tells whether the byte may stand in a token (RFC 9110 §5.6.2).
