@@ -1,48 +1,21 @@
 //! The generator: so many connections, so many requests under way on each, every answer read.
 //!
-//! It stands on h2 and not on tonic's client, which costs more than the server that is measured: the generator
-//! would be the limit and every ratio 1. A closed loop: a stream asks again when it has been answered.
+//! A closed loop: a stream asks again when it has been answered.
 
-use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use h2::client::{Builder, SendRequest};
-use tokio::net::TcpStream;
+use bytes::Bytes;
 use tokio::task::JoinSet;
-use tonic::codegen::http::Request;
 
+pub use crate::connection::{Answered, End, Shape};
+use crate::connection::{Connection, NoAnswer, framed};
 use crate::question::Asked;
 
-/// More than any answer, so that windows are no part of what is measured.
-const WINDOW: u32 = 1 << 20;
-
-/// The bytes before a message (gRPC over HTTP/2, Length-Prefixed-Message): whether it is compressed, its length.
-const PREFIX: usize = 5;
-
-/// How the load is spread.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Shape {
-    pub connections: usize,
-    pub streams: usize,
-}
-
-/// When a load ends.
-#[derive(Clone, Copy, Debug)]
-pub enum End {
-    After(Duration),
-    Answers(u64),
-}
-
-/// What came of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Answered {
-    pub answers: u64,
-    pub took: Duration,
-}
+/// How long an answer is waited for, as an Envoy says by default.
+const TIMEOUT: &str = "200m";
 
 /// Loads the server; panics at the first answer that is not the right one.
 pub async fn load(
@@ -68,9 +41,6 @@ pub async fn load(
     Answered { answers, took }
 }
 
-/// What came instead of an answer.
-pub type NoAnswer = Box<dyn Error + Send + Sync>;
-
 /// Asks once.
 pub async fn ask(address: SocketAddr, message: &Bytes) -> Result<Bytes, NoAnswer> {
     Asker::connect(address, message).await.ask().await
@@ -79,40 +49,15 @@ pub async fn ask(address: SocketAddr, message: &Bytes) -> Result<Bytes, NoAnswer
 /// One connection, and the question as it goes on the wire.
 #[derive(Clone)]
 struct Asker {
-    connection: SendRequest<Bytes>,
-    head: Request<()>,
-    body: Bytes,
+    connection: Connection,
+    frame: Bytes,
 }
 
 impl Asker {
     async fn connect(address: SocketAddr, message: &Bytes) -> Self {
-        let stream = TcpStream::connect(address)
-            .await
-            .expect("a server that listens");
-        stream.set_nodelay(true).expect("a TCP socket");
-        let mut builder = Builder::new();
-        builder
-            .initial_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW);
-        let (connection, driver) = builder.handshake(stream).await.expect("HTTP/2");
-        tokio::spawn(driver);
-        // What Envoy sends with a Check.
-        let head = Request::post(format!(
-            "http://{address}/envoy.service.auth.v3.Authorization/Check"
-        ))
-        .header("te", "trailers")
-        .header("grpc-timeout", "200m")
-        .header("content-type", "application/grpc")
-        .body(())
-        .expect("a request made here");
-        let mut body = BytesMut::with_capacity(PREFIX + message.len());
-        body.put_u8(0);
-        body.put_u32(u32::try_from(message.len()).expect("a small message"));
-        body.extend_from_slice(message);
         Self {
-            connection,
-            head,
-            body: body.freeze(),
+            connection: Connection::open(address, TIMEOUT).await,
+            frame: framed(message),
         }
     }
 
@@ -133,22 +78,6 @@ impl Asker {
     }
 
     async fn ask(&self) -> Result<Bytes, NoAnswer> {
-        let mut connection = self.connection.clone().ready().await?;
-        let (response, mut body) = connection.send_request(self.head.clone(), false)?;
-        body.send_data(self.body.clone(), true)?;
-        let (head, mut body) = response.await?.into_parts();
-        let mut frame = BytesMut::new();
-        while let Some(part) = body.data().await {
-            let part = part?;
-            body.flow_control().release_capacity(part.len())?;
-            frame.extend_from_slice(&part);
-        }
-        // Only the trailers of an answer with a message say that the call went well.
-        let trailers = body.trailers().await?.unwrap_or_default();
-        let ended_well = trailers.get("grpc-status").is_some_and(|it| it == "0");
-        if !ended_well || frame.len() < PREFIX {
-            return Err(format!("{head:?}, {} bytes, {trailers:?}", frame.len()).into());
-        }
-        Ok(frame.split_off(PREFIX).freeze())
+        self.connection.ask(self.frame.clone()).await
     }
 }

@@ -13,6 +13,7 @@
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 #![expect(unreachable_pub, reason = "a program in several files")]
 
+mod connection;
 mod constant;
 mod instructions;
 mod load;

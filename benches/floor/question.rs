@@ -139,10 +139,14 @@ pub const HEADERS: [(&str, &str); 21] = [
 
 /// Writes the question.
 pub fn message(asked: Asked) -> Bytes {
-    let headers = asked.headers();
+    message_of(&asked.headers()).into()
+}
+
+/// Writes a question with these headers, pseudo headers among them.
+pub fn message_of<T: AsRef<str>>(headers: &[(T, T)]) -> Vec<u8> {
     let value = |name| {
-        let header = headers.iter().find(|it| it.0 == name);
-        header.expect("one of the headers above").1.to_owned()
+        let header = headers.iter().find(|it| it.0.as_ref() == name);
+        header.expect("a header of this name").1.as_ref().to_owned()
     };
     let http = HttpRequest {
         method: value(":method"),
@@ -151,7 +155,7 @@ pub fn message(asked: Asked) -> Bytes {
         scheme: value(":scheme"),
         headers: headers
             .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .map(|(name, value)| (name.as_ref().to_owned(), value.as_ref().to_owned()))
             .collect(),
         ..HttpRequest::default()
     };
@@ -171,7 +175,7 @@ pub fn message(asked: Asked) -> Bytes {
     let request = CheckRequest {
         attributes: Some(attributes),
     };
-    request.encode_to_vec().into()
+    request.encode_to_vec()
 }
 
 /// What of an answer is read each time: reading all of it would make the generator dearer than the servers.

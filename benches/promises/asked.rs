@@ -3,17 +3,12 @@
 //! The question of the bench `floor`, or that with another credential, path or host. A number in the credential makes as
 //! many callers of it as there are to be.
 
-use bytes::{BufMut, Bytes, BytesMut};
-use portcullis::envoy::protos::auth::attribute_context::{HttpRequest, Peer, Request};
-use portcullis::envoy::protos::auth::{AttributeContext, CheckRequest};
-use portcullis::envoy::protos::core::{Address, SocketAddress};
+use bytes::{Bytes, BytesMut};
 use portcullis::envoy::protos::rpc::Status;
 use prost::Message;
 
-use crate::question::HEADERS;
-
-/// The bytes before a message (gRPC over HTTP/2, Length-Prefixed-Message): whether it is compressed, its length.
-pub const PREFIX: usize = 5;
+use crate::connection::{PREFIX, framed};
+use crate::question::{HEADERS, message_of};
 
 /// How far callers who follow each other stand apart: a prime, so that all have their turn.
 const STRIDE: u64 = 7919;
@@ -112,17 +107,13 @@ impl Question {
             _ => (name.to_owned(), value.to_owned()),
         };
         let headers: Vec<_> = headers.map(own).collect();
-        let message = message(&headers);
+        let message = message_of(&headers);
         let found = message
             .windows(presented.len())
             .position(|it| it == presented.as_bytes());
-        let mut frame = BytesMut::with_capacity(PREFIX + message.len());
-        frame.put_u8(0);
-        frame.put_u32(u32::try_from(message.len()).expect("a small message"));
-        frame.extend_from_slice(&message);
         Self {
             kind,
-            frame: frame.freeze(),
+            frame: framed(&message),
             number_at: found.map(|it| PREFIX + it + "App ".len()),
             callers: 1,
             headers: headers.len(),
@@ -168,36 +159,6 @@ impl Question {
             }
         })
     }
-}
-
-fn message(headers: &[(String, String)]) -> Vec<u8> {
-    let value = |name| {
-        let header = headers.iter().find(|it| it.0 == name);
-        header.expect("one of the headers").1.clone()
-    };
-    let http = HttpRequest {
-        method: value(":method"),
-        path: value(":path"),
-        host: value(":authority"),
-        scheme: value(":scheme"),
-        headers: headers.iter().cloned().collect(),
-        ..HttpRequest::default()
-    };
-    let peer = Address {
-        socket_address: Some(SocketAddress {
-            address: "198.51.100.23".to_owned(),
-        }),
-    };
-    let attributes = AttributeContext {
-        source: Some(Peer {
-            address: Some(peer),
-            ..Peer::default()
-        }),
-        request: Some(Request { http: Some(http) }),
-        ..AttributeContext::default()
-    };
-    let attributes = Some(attributes);
-    CheckRequest { attributes }.encode_to_vec()
 }
 
 /// What of an answer is read each time: reading all of it would make the generator dearer than the servers.

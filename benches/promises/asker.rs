@@ -1,45 +1,21 @@
 //! The generator: so many connections, so many requests under way on each, every answer read.
 //!
-//! On h2, as in the bench `floor`, and for its reason: tonic's client costs more than the servers. A closed loop: who was
-//! answered asks again. [`crate::open`] has the open one.
+//! A closed loop: who was answered asks again. [`crate::open`] has the open one.
 
-use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
-use h2::client::{Builder, SendRequest};
-use tokio::net::TcpStream;
+use bytes::Bytes;
 use tokio::task::JoinSet;
-use tonic::codegen::http::Request;
 
-use crate::asked::{PREFIX, Question};
+use crate::asked::Question;
+pub use crate::connection::{Answered, End, Shape};
+use crate::connection::{Connection, NoAnswer};
 
-/// More than any answer, so that windows are no part of what is measured.
-const WINDOW: u32 = 1 << 20;
-
-/// How the load is spread.
-#[derive(Clone, Copy, Debug)]
-pub struct Shape {
-    pub connections: usize,
-    pub streams: usize,
-}
-
-/// When a load ends.
-#[derive(Clone, Copy, Debug)]
-pub enum End {
-    After(Duration),
-    Answers(u64),
-}
-
-/// What came of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Answered {
-    pub answers: u64,
-    pub took: Duration,
-}
+/// How long an answer is waited for: a machine that is busy makes no fault.
+const TIMEOUT: &str = "20S";
 
 /// Loads the server, the caller with the number `first` asking first; panics at the first answer that is not right.
 pub async fn load(
@@ -82,38 +58,13 @@ pub async fn load(
     Answered { answers, took }
 }
 
-/// What came instead of an answer.
-pub type NoAnswer = Box<dyn Error + Send + Sync>;
-
 /// One connection.
 #[derive(Clone)]
-pub struct Asker {
-    connection: SendRequest<Bytes>,
-    head: Request<()>,
-}
+pub struct Asker(Connection);
 
 impl Asker {
     pub async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address)
-            .await
-            .expect("a server that listens");
-        stream.set_nodelay(true).expect("a TCP socket");
-        let mut builder = Builder::new();
-        builder
-            .initial_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW);
-        let (connection, driver) = builder.handshake(stream).await.expect("HTTP/2");
-        tokio::spawn(driver);
-        // What Envoy sends with a Check, with a longer time: a machine that is busy makes no fault.
-        let head = Request::post(format!(
-            "http://{address}/envoy.service.auth.v3.Authorization/Check"
-        ))
-        .header("te", "trailers")
-        .header("grpc-timeout", "20S")
-        .header("content-type", "application/grpc")
-        .body(())
-        .expect("a request made here");
-        Self { connection, head }
+        Self(Connection::open(address, TIMEOUT).await)
     }
 
     /// Asks, and makes sure of the answer.
@@ -129,22 +80,6 @@ impl Asker {
 
     /// Asks, and gives the message that came.
     pub async fn answer(&self, frame: Bytes) -> Result<Bytes, NoAnswer> {
-        let mut connection = self.connection.clone().ready().await?;
-        let (response, mut body) = connection.send_request(self.head.clone(), false)?;
-        body.send_data(frame, true)?;
-        let (head, mut body) = response.await?.into_parts();
-        let mut frame = BytesMut::new();
-        while let Some(part) = body.data().await {
-            let part = part?;
-            body.flow_control().release_capacity(part.len())?;
-            frame.extend_from_slice(&part);
-        }
-        // Only the trailers of an answer with a message say that the call went well.
-        let trailers = body.trailers().await?.unwrap_or_default();
-        let ended_well = trailers.get("grpc-status").is_some_and(|it| it == "0");
-        if !ended_well || frame.len() < PREFIX {
-            return Err(format!("{head:?}, {} bytes, {trailers:?}", frame.len()).into());
-        }
-        Ok(frame.split_off(PREFIX).freeze())
+        self.0.ask(frame).await
     }
 }

@@ -15,6 +15,8 @@
 mod asked;
 mod asker;
 mod bare;
+#[path = "../floor/connection.rs"]
+mod connection;
 #[path = "../floor/constant.rs"]
 mod constant;
 mod cores;
