@@ -192,7 +192,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let (grpc, admin_address) = (listeners.grpc_addresses(), listeners.admin_address());
     let listening = listeners.in_words();
     let mut tasks = listeners.serve(
-        (&front, &cores),
+        &(front, Arc::clone(&cores)),
         http,
         control,
         places.tls.as_ref(),

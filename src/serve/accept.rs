@@ -4,13 +4,15 @@
 //! It knows no protocol. A peer that is gone without a word is found by the protocols: by pings on
 //! gRPC, by the time that a head may take on HTTP.
 
+use std::fmt;
 use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -142,6 +144,24 @@ pub async fn serve_each<S: Source, F>(
         }
     }
     while connections.join_next().await.is_some() {}
+}
+
+/// Serves a connection until its peer ends it, or `stopped` says so; answers under way are finished.
+pub async fn serve_until<C>(connection: C, stopped: watch::Receiver<bool>)
+where
+    C: GracefulConnection<Error: fmt::Display>,
+{
+    let mut served = pin!(connection);
+    let result = tokio::select! {
+        result = &mut served => result,
+        () = ended(stopped) => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!("a connection ended: {error}");
+    }
 }
 
 /// Waits until it is to end.

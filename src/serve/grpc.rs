@@ -1,6 +1,5 @@
 //! The gRPC services, and what one connection may ask of them (RFC 9113).
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::envoy::{DESCRIPTORS, Door};
 use crate::serve::StartError;
-use crate::serve::accept::{Accepted, HTTP2_PREFACE, Source, ended, serve_each};
+use crate::serve::accept::{Accepted, HTTP2_PREFACE, Source, serve_each, serve_until};
 use crate::serve::bounds::{Bounded, Bounds};
 use crate::serve::checks::Front;
 use crate::serve::cores::Cores;
@@ -72,8 +71,7 @@ pub fn services(door: Door) -> Result<(HealthReporter, Front), StartError> {
 /// Serves on the cores until `stopped` says so; answers under way are finished.
 pub async fn serve<S: Source>(
     (source, opening): (S, Opening),
-    front: Front,
-    cores: Arc<Cores>,
+    (front, cores): (Front, Arc<Cores>),
     stopped: watch::Receiver<bool>,
 ) {
     let one = |it| serve_one::<S>(it, opening.clone(), front.clone(), stopped.clone());
@@ -100,15 +98,9 @@ async fn serve_one<S: Source>(
         .keep_alive_timeout(Duration::from_secs(MAX_PONG_SECONDS))
         // No client of gRPC reads it.
         .auto_date_header(false);
-    let mut served = pin!(http.serve_connection(TokioIo::new(connection), front));
-    let result = tokio::select! {
-        result = &mut served => result,
-        () = ended(stopped) => {
-            served.as_mut().graceful_shutdown();
-            served.await
-        }
-    };
-    if let Err(error) = result {
-        tracing::debug!("a connection ended: {error}");
-    }
+    serve_until(
+        http.serve_connection(TokioIo::new(connection), front),
+        stopped,
+    )
+    .await;
 }

@@ -1,6 +1,5 @@
 //! Plain HTTP/1.1 for the admin and the issue listener, within bounds.
 
-use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,7 +9,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::serve::accept::{Accepted, ended, serve_each};
+use crate::serve::accept::{Accepted, serve_each, serve_until};
 use crate::serve::tls::Opening;
 
 /// How long a head may take to arrive; also how long a connection may stand idle before it.
@@ -48,15 +47,9 @@ async fn serve_one(
         .max_headers(MAX_HEAD_LINES)
         .max_buf_size(MAX_HEAD_BYTES);
     let service = TowerToHyperService::new(router);
-    let mut served = pin!(http.serve_connection(TokioIo::new(connection), service));
-    let result = tokio::select! {
-        result = &mut served => result,
-        () = ended(stopped) => {
-            served.as_mut().graceful_shutdown();
-            served.await
-        }
-    };
-    if let Err(error) = result {
-        tracing::debug!("a connection ended: {error}");
-    }
+    serve_until(
+        http.serve_connection(TokioIo::new(connection), service),
+        stopped,
+    )
+    .await;
 }

@@ -110,7 +110,7 @@ impl Listeners {
     #[must_use]
     pub fn serve(
         self,
-        (front, cores): (&Front, &Arc<Cores>),
+        on_cores: &(Front, Arc<Cores>),
         routers: HttpRouters,
         served: Current<Served>,
         tls: Option<&Current<ListenerTls>>,
@@ -127,21 +127,17 @@ impl Listeners {
                 .local_addr()
                 .map_or_else(|it| it.to_string(), |it| it.to_string());
             let opening = opening(format!("grpc {name}"), |it| &it.grpc);
-            let front = front.clone();
             tasks.spawn(grpc::serve(
                 (listener, opening),
-                front,
-                Arc::clone(cores),
+                on_cores.clone(),
                 stopped.clone(),
             ));
         }
         for listener in self.unix {
-            let opening = Opening::default();
-            let front = front.clone();
+            let plain = Opening::default();
             tasks.spawn(grpc::serve(
-                (listener, opening),
-                front,
-                Arc::clone(cores),
+                (listener, plain),
+                on_cores.clone(),
                 stopped.clone(),
             ));
         }
