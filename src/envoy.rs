@@ -344,7 +344,44 @@ fn parse_timeout(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use prost::Message as _;
+
     use super::*;
+    use crate::config::Config;
+    use crate::envoy::protos::auth::CheckResponse;
+    use crate::envoy::protos::auth::check_response::HttpResponse;
+    use crate::serve::opening::{open, read_directory};
+
+    const CONFIG: &str = r#"
+listen: { grpc: ["127.0.0.1:0"] }
+client_address: { from: peer }
+platforms:
+  - name: mine
+    hosts: ["*"]
+    schemes: { key: { kind: api_key, from: [{ header: x-key }] } }
+    rules: [{ paths: ["/**"], allow: public }]
+"#;
+
+    #[tokio::test]
+    async fn a_decision_that_broke_off_is_a_503_and_no_allow() {
+        let config = Config::parse("c.yaml", CONFIG, Path::new("."), |_| None);
+        let config = config.expect("a configuration");
+        let file = read_directory(&config).expect("no directory");
+        let opened = open(config, file, Clock::system(), &Arc::default(), None).await;
+        let opened = opened.expect("a store in memory");
+        let settings = (Duration::from_secs(1), OnFault::Deny);
+        let (metrics, clock) = (Arc::default(), Clock::system());
+        let door = Door::new(opened.gate, metrics, clock, settings, 0, None);
+        let framed = door.broken().expect("an answer");
+        let answer = CheckResponse::decode(&framed[PREFIX..]).expect("a message");
+        let Some(HttpResponse::DeniedResponse(denied)) = answer.http_response else {
+            panic!("{answer:?}");
+        };
+        assert_ne!(answer.status.map(|it| it.code), Some(0));
+        assert_eq!(denied.status.map(|it| it.code), Some(503));
+    }
 
     #[test]
     fn envoys_timeout_is_understood() {
