@@ -24,6 +24,8 @@ impl Pair {
         let options = [&options[..], &["--replica-serve-stale-data", "no"]].concat();
         let replica = RedisServer::start_with(Product::Redis, &options);
         await_info(&mut connect(&replica).await, "master_link_status:up").await;
+        // That took seconds, and a machine that was held up meanwhile reads once more whom it remembered.
+        site.learn().await;
         Self {
             primary,
             replica,

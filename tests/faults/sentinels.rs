@@ -11,6 +11,7 @@ async fn start(settings: &str) -> (Sentinels, Site) {
     let group = Sentinels::start(Product::Redis).await;
     let site = Site::start(&config(&group.url(), settings)).await;
     replicated(&mut group.connect(0).await).await;
+    site.learn().await;
     (group, site)
 }
 
