@@ -1,4 +1,5 @@
-//! Compiles `proto/` without `protoc`: messages by prost, the Check service over a codec of our own.
+//! Compiles `proto/` without `protoc`: messages by prost, the Check service over a codec of our own. What a collector of
+//! telemetry is told is apart from that: nobody is served it.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -32,6 +33,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         .package("envoy.service.auth.v3")
         .method(check)
         .build()]);
+
+    let told = protox::compile(
+        [
+            "opentelemetry/proto/collector/metrics/v1/metrics_service.proto",
+            "opentelemetry/proto/collector/trace/v1/trace_service.proto",
+        ],
+        ["proto"],
+    )?;
+    let mut config = prost_build::Config::new();
+    config.include_file("otlp.rs").compile_fds(told)?;
     Ok(())
 }
 

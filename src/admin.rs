@@ -109,12 +109,17 @@ pub fn router(
         })
 }
 
+/// Looks at what is not counted as it happens, before metrics are read.
+pub fn look(metrics: &Metrics, cache: &Cache) {
+    let (identities, denials) = cache.entries();
+    metrics.note_cache_entries("identity", identities);
+    metrics.note_cache_entries("denial", denials);
+    metrics.note_watch(cache.trouble().is_none());
+    metrics.note_evicts(cache.evicts().is_some());
+}
+
 async fn show_metrics(State(shown): State<Shown>) -> impl IntoResponse {
-    let (identities, denials) = shown.cache.entries();
-    shown.metrics.note_cache_entries("identity", identities);
-    shown.metrics.note_cache_entries("denial", denials);
-    shown.metrics.note_watch(shown.cache.trouble().is_none());
-    shown.metrics.note_evicts(shown.cache.evicts().is_some());
+    look(&shown.metrics, &shown.cache);
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     (
         [(header::CONTENT_TYPE, content_type)],

@@ -17,6 +17,7 @@ pub mod schema;
 mod signing;
 mod standing;
 pub mod store;
+mod telemetry;
 pub mod tls;
 
 use std::net::SocketAddr;
@@ -38,6 +39,7 @@ use crate::document::{Document, Problem};
 use crate::envoy::OnFault;
 use crate::keys::asserting::AssertionKeys;
 use crate::keys::signing::SigningKeys;
+use crate::otlp;
 use crate::platform::settings::{Surroundings, build, with_preset};
 use crate::platform::{Platform, Platforms};
 use crate::request::ClientAddress;
@@ -78,6 +80,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What of decisions is noted, and where; `None`: nothing.
     pub audit: Option<AuditSettings>,
+    /// What a collector is told, and where it is; `None`: there is none.
+    pub otlp: Option<otlp::Settings>,
     /// The platforms.
     pub platforms: Platforms,
     /// What tokens that are minted here are signed with; empty where nothing was said.
@@ -222,6 +226,8 @@ impl Config {
         );
         let tls = raw.listen.tls.as_ref();
         let tls = tls.and_then(|it| tls::read(it, base, &document, &mut problems));
+        let told = &raw.telemetry;
+        let otlp = telemetry::read(told, base, &document, &mut problems, &mut warnings);
         open_files::warn(&resolved, base, &document, &mut warnings);
         let assertion_keys = signing::assertion_keys(
             &raw,
@@ -257,6 +263,7 @@ impl Config {
             log: raw.telemetry.log,
             log_format: raw.telemetry.log_format,
             audit: checked.audit.map(|it| it.beside(base)),
+            otlp,
             platforms: Platforms::new(platforms, raw.platform_from),
             signing,
             assertion_keys,

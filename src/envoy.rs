@@ -12,7 +12,9 @@ pub mod codec;
 pub mod question;
 pub mod reply;
 mod tallies;
+mod timeout;
 mod told;
+mod traced;
 pub mod view;
 pub mod wire;
 
@@ -24,7 +26,8 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tonic::Status;
+use tonic::codegen::http::HeaderMap;
+use tonic::{Code, Status};
 
 use crate::clock::Clock;
 use crate::current::Current;
@@ -32,12 +35,14 @@ use crate::decision::{Dependency, Failure, Fault};
 use crate::envoy::answer::{Answers, DecisionId};
 use crate::envoy::aside::Aside;
 use crate::envoy::tallies::Tallies;
+use crate::envoy::timeout::parse_timeout;
 use crate::envoy::told::Told;
 use crate::gate::{Decision, Gate};
+use crate::otlp::Spans;
 use crate::platform::refusal::Circumstances;
 use crate::request::RequestView;
 use crate::telemetry::audit::Audit;
-use crate::telemetry::{Metrics, Outcome};
+use crate::telemetry::{Metrics, Outcome, Parent};
 use crate::trace::Untraced;
 
 /// The generated messages and service; `proto/` documents them.
@@ -111,6 +116,7 @@ struct Inner {
     decisions: AtomicU64,
     told: Told,
     audit: Option<Audit>,
+    spans: Option<Spans>,
     aside: Aside,
 }
 
@@ -125,8 +131,8 @@ pub struct Deciding {
 }
 
 impl Door {
-    /// Opens the door to a gate. `instance` names this process, in answers and ids; `audit` takes note
-    /// of what is decided, where somebody wants that. What must be waited for is waited for on the
+    /// Opens the door to a gate. `instance` names this process, in answers and ids; `audit` and `spans` take
+    /// note of what is decided, where somebody wants that. What must be waited for is waited for on the
     /// runtime that this is called on.
     ///
     /// # Panics
@@ -138,7 +144,7 @@ impl Door {
         clock: Clock,
         settings: (Duration, OnFault),
         instance: u64,
-        audit: Option<Audit>,
+        (audit, spans): (Option<Audit>, Option<Spans>),
     ) -> Self {
         let decisions = AtomicU64::new(0);
         Self(Arc::new(Inner {
@@ -150,6 +156,7 @@ impl Door {
             decisions,
             told: Told::default(),
             audit,
+            spans,
             aside: Aside::here(),
         }))
     }
@@ -167,11 +174,27 @@ impl Door {
     /// # Errors
     /// `UNAVAILABLE` for a fault, where that is what one is to become.
     pub async fn check(&self, message: Bytes, timeout: Option<&str>) -> Result<Bytes, Status> {
-        let framed = self.check_framed(message, timeout).await?;
+        let framed = self.check_framed(message, timeout, None).await?;
         Ok(framed.slice(PREFIX..))
     }
 
-    /// As [`Door::check`], with what stands before the answer on the wire.
+    /// Gives the span that a Check is part of, by the metadata of the call; `None` also where nobody wants spans.
+    #[must_use]
+    pub fn parent(&self, metadata: &HeaderMap) -> Option<Parent> {
+        self.0.spans.as_ref()?;
+        let mut all = metadata.get_all(traced::TRACEPARENT).iter();
+        let (only, None) = (all.next()?, all.next()) else {
+            return None;
+        };
+        Parent::read(only.as_bytes())
+    }
+
+    /// Counts a call that ended before there was a Check to decide.
+    pub fn count_call(&self, status: Code, took: Duration) {
+        self.0.metrics.count_call(status, took);
+    }
+
+    /// As [`Door::check`], with what stands before the answer on the wire, as part of a span.
     ///
     /// # Errors
     /// As there.
@@ -179,15 +202,16 @@ impl Door {
         &self,
         message: Bytes,
         timeout: Option<&str>,
+        parent: Option<Parent>,
     ) -> Result<Bytes, Status> {
         let allowed = timeout.and_then(parse_timeout);
         let allowed = allowed.map(|it| it.saturating_sub(HEADROOM));
         let deciding = self.0.deciding.get();
         let deadline = allowed.map_or(deciding.deadline, |it| it.min(deciding.deadline));
         let door = self.clone();
-        let answer = Box::pin(async move { door.answer(&deciding, message, deadline).await });
-        let answer = self.0.aside.run(answer).await;
-        answer.unwrap_or_else(|_| self.broken())
+        let answer = async move { door.answer(&deciding, message, deadline, parent).await };
+        let answer = self.0.aside.run(Box::pin(answer)).await;
+        answer.unwrap_or_else(|_| self.broken(parent))
     }
 
     /// Decides the message, and writes the answer.
@@ -196,13 +220,15 @@ impl Door {
         deciding: &Deciding,
         message: Bytes,
         deadline: Duration,
+        parent: Option<Parent>,
     ) -> Result<Bytes, Status> {
         let begun = Instant::now();
         let (decision, request) = match view::view(&message) {
             Ok(request) => (deciding.decide(&request, deadline).await, request),
             Err(denial) => (Decision::early(None, denial), Default::default()),
         };
-        self.conclude(deciding, &decision, &request, begun.elapsed())
+        let took = begun.elapsed();
+        self.conclude(deciding, &decision, &request, (took, parent))
     }
 
     /// Takes note of what was decided, and writes it.
@@ -211,7 +237,7 @@ impl Door {
         deciding: &Deciding,
         decision: &Decision,
         request: &RequestView<'_>,
-        took: Duration,
+        (took, parent): (Duration, Option<Parent>),
     ) -> Result<Bytes, Status> {
         self.observe(deciding, decision, took);
         let number = self.0.decisions.fetch_add(1, Ordering::Relaxed);
@@ -221,6 +247,12 @@ impl Door {
         {
             audited::note(audit, &deciding.gate, decision, request, &id, took);
         }
+        if let Some(spans) = &self.0.spans
+            && let Some(parent) = traced::wanted(spans, parent, request, number)
+        {
+            let status = deciding.status(decision);
+            traced::note(spans, parent.as_ref(), decision, &id, (status, took));
+        }
         let circumstances = || Circumstances {
             decision_id: id.as_str().to_owned(),
             instance: self.0.name.clone(),
@@ -229,7 +261,7 @@ impl Door {
         };
         if let Err(Failure::Fault(fault)) = &decision.verdict {
             self.tell(fault, decision, id.as_str());
-            if deciding.on_fault == OnFault::GrpcError {
+            if deciding.status(decision) != Code::Ok {
                 return Err(Status::unavailable(
                     "the authorization service cannot decide now",
                 ));
@@ -245,14 +277,14 @@ impl Door {
     }
 
     /// Answers a Check whose decision broke off.
-    fn broken(&self) -> Result<Bytes, Status> {
+    fn broken(&self, parent: Option<Parent>) -> Result<Bytes, Status> {
         let broken = Fault::new(Dependency::Internal, "a task died");
         let decision = Decision::late(None, broken);
         self.conclude(
             &self.0.deciding.get(),
             &decision,
             &Default::default(),
-            Duration::ZERO,
+            (Duration::ZERO, parent),
         )
     }
 
@@ -282,6 +314,7 @@ impl Door {
             }
             Err(Failure::Fault(fault)) => {
                 self.0.metrics.count_fault(fault);
+                self.count_call(deciding.status(decision), took);
                 Outcome::Fault
             }
         };
@@ -307,6 +340,16 @@ impl Deciding {
         }
     }
 
+    /// Gives how the call ends for gRPC.
+    fn status(&self, decision: &Decision) -> Code {
+        match (&decision.verdict, self.on_fault) {
+            (Err(Failure::Fault(_)), OnFault::GrpcError) => Code::Unavailable,
+            (Err(Failure::Fault(_)), OnFault::Deny) | (Err(Failure::Denied(_)) | Ok(_), _) => {
+                Code::Ok
+            }
+        }
+    }
+
     async fn decide(&self, request: &RequestView<'_>, deadline: Duration) -> Decision {
         let mut decision = pin!(self.gate.decide(request, &Untraced));
         // What is known is decided at once, and needs no timer.
@@ -322,24 +365,6 @@ impl Deciding {
             }
         }
     }
-}
-
-/// Reads `grpc-timeout`: up to eight digits and a unit (gRPC over HTTP/2, Requests).
-fn parse_timeout(text: &str) -> Option<Duration> {
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.len() > 8 || !digits.bytes().all(|it| it.is_ascii_digit()) {
-        return None;
-    }
-    let count: u64 = digits.parse().ok()?;
-    Some(match unit {
-        "H" => Duration::from_secs(count * 3600),
-        "M" => Duration::from_secs(count * 60),
-        "S" => Duration::from_secs(count),
-        "m" => Duration::from_millis(count),
-        "u" => Duration::from_micros(count),
-        "n" => Duration::from_nanos(count),
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
@@ -373,22 +398,13 @@ platforms:
         let opened = opened.expect("a store in memory");
         let settings = (Duration::from_secs(1), OnFault::Deny);
         let (metrics, clock) = (Arc::default(), Clock::system());
-        let door = Door::new(opened.gate, metrics, clock, settings, 0, None);
-        let framed = door.broken().expect("an answer");
+        let door = Door::new(opened.gate, metrics, clock, settings, 0, (None, None));
+        let framed = door.broken(None).expect("an answer");
         let answer = CheckResponse::decode(&framed[PREFIX..]).expect("a message");
         let Some(HttpResponse::DeniedResponse(denied)) = answer.http_response else {
             panic!("{answer:?}");
         };
         assert_ne!(answer.status.map(|it| it.code), Some(0));
         assert_eq!(denied.status.map(|it| it.code), Some(503));
-    }
-
-    #[test]
-    fn envoys_timeout_is_understood() {
-        assert_eq!(parse_timeout("200m"), Some(Duration::from_millis(200)));
-        assert_eq!(parse_timeout("1S"), Some(Duration::from_secs(1)));
-        for bad in ["", "m", "x", "200", "-1m", "123456789m", "1é"] {
-            assert_eq!(parse_timeout(bad), None, "{bad}");
-        }
     }
 }

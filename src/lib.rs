@@ -14,7 +14,7 @@
 //! | 4 | [`envoy`], [`admin`], [`explain`], [`issue`] | the edges: Envoy's protobuf, HTTP for operators and clients, one decision step by step |
 //! | 3 | [`gate`], [`assertion`], [`authenticator`], [`platform`], [`policy`], [`throttle`], [`cache`], [`context`] | deciding |
 //! | 2 | [`scheme`] | decoding and vouching |
-//! | 1 | [`directory`], [`store`], [`proof`], [`keys`], [`outbound`] | records, proofs, keys, servers that are asked |
+//! | 1 | [`directory`], [`store`], [`proof`], [`keys`], [`outbound`], [`otlp`] | records, proofs, keys, servers that are asked or told |
 //! | 0 | [`certificate`], [`credential`], [`request`], [`identity`], [`decision`], [`document`], [`clock`], [`current`], [`strict_json`], [`telemetry`], [`trace`] | words |
 
 // Generated messages name what reads them by a path that also holds where tests include them.
@@ -41,6 +41,7 @@ pub mod gate;
 pub mod identity;
 pub mod issue;
 pub mod keys;
+pub mod otlp;
 pub mod outbound;
 pub mod platform;
 pub mod policy;

@@ -26,9 +26,11 @@ use tokio::sync::Semaphore;
 
 use crate::credential::Secret;
 use crate::outbound::caching::max_age;
-use crate::outbound::client::{Client, certificates, connect, in_words, is_timeout};
+use crate::outbound::client::{Client, connect, is_timeout};
 use crate::outbound::rate::Rate;
 use crate::outbound::resolving::Resolver;
+
+pub use client::{certificates, in_words, trusting};
 
 /// How long a server may take to accept a connection.
 pub const CONNECT: Duration = Duration::from_secs(1);

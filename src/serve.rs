@@ -40,6 +40,7 @@ use crate::document::Problem;
 use crate::envoy::{Door, SERVICE};
 use crate::issue;
 use crate::issue::core::Core;
+use crate::otlp::Otlp;
 use crate::serve::attempts::{count_attempts, write_attempts};
 use crate::serve::cores::Cores;
 use crate::serve::joining::Joining;
@@ -52,6 +53,9 @@ use crate::telemetry::audit::Audit;
 
 /// How long open connections may take to finish after a stop.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long a collector may take for what it was not told before.
+const FLUSH: Duration = Duration::from_secs(2);
 
 /// How long to wait before an unreachable store is asked again; doubled up to 64 times.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -111,6 +115,7 @@ pub struct Running {
     _cores: Arc<Cores>,
     issuing: Current<Core>,
     audit: Option<Audit>,
+    otlp: Option<Otlp>,
     state: State,
     reloader: Option<Reloader>,
     /// Tells that the store, once reached, turned out to be another's.
@@ -133,6 +138,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let (deadline, on_fault) = (config.deadline, config.on_fault);
     let key_sets = KeySets::of(&config.platforms, &config.assertion_keys);
     let tls = config.tls.clone().map(Current::from);
+    let told = config.otlp.clone();
     metrics.note_config(config.hash, clock.unix_seconds());
     let Opened {
         directory,
@@ -145,13 +151,21 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         instance,
         lasting,
     } = open(config, file, clock.clone(), &metrics, audit.clone()).await?;
+    let otlp = told.map(|it| {
+        let (counted, cache) = (Arc::clone(&metrics), cache.clone());
+        let gather = Box::new(move || {
+            admin::look(&counted, &cache);
+            counted.families()
+        });
+        Otlp::start(&it, instance, gather, &clock, &metrics)
+    });
     let door = Door::new(
         gate,
         Arc::clone(&metrics),
         clock,
         (deadline, on_fault),
         instance,
-        audit.clone(),
+        (audit.clone(), otlp.as_ref().map(Otlp::spans)),
     );
     let joining = Joining {
         directory,
@@ -168,6 +182,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         .into(),
         key_sets: key_sets.into(),
         tls,
+        otlp: otlp.as_ref().map(Otlp::trust),
     };
     let issuing = places.issuing.clone();
     let readiness = Readiness::default();
@@ -210,6 +225,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         _cores: cores,
         issuing,
         audit,
+        otlp,
         state,
         reloader: Some(Reloader { lasting, places }),
         refused,
@@ -282,6 +298,11 @@ impl Running {
         };
         if tokio::time::timeout(DRAIN, finished).await.is_err() {
             tracing::warn!("some connections did not finish in time and are closed");
+        }
+        if let Some(otlp) = &self.otlp
+            && tokio::time::timeout(FLUSH, otlp.flush()).await.is_err()
+        {
+            tracing::warn!("the collector did not take the last spans and metrics in time");
         }
         tracing::info!("stopped");
         ended

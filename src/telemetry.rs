@@ -5,30 +5,39 @@
 //! counting, and it opens no port.
 
 pub mod audit;
+mod calls;
+mod durations;
+mod labels;
 mod log;
 mod tally;
+mod traceparent;
 
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::prometheus_protobuf;
+use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::MetricFamily;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+use tonic::Code;
 
 use crate::decision::{Denial, Fault};
+use crate::telemetry::calls::Calls;
+use crate::telemetry::durations::{BUCKETS, Durations};
+use crate::telemetry::labels::{
+    CacheLabels, CheckLabels, DenialLabels, DurationLabels, FaultLabels, IssuedLabels,
+    LegacyLabels, OperationLabels, ReloadLabels, SignalLabels,
+};
 
+pub use calls::{METHOD, status_name};
 pub use log::{LogFormat, check_filter, start_log};
 pub use tally::Tally;
+pub use traceparent::Parent;
 
-/// Upper bounds of the duration buckets, in seconds: from a hit to Envoy's default timeout.
-const BUCKETS: [f64; 12] = [
-    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2,
-];
-
-/// The same for word of a change, which is quicker.
+/// Upper bounds of the buckets for word of a change, in seconds: it is quicker than a check may be.
 const LAG_BUCKETS: [f64; 10] = [
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.25,
 ];
@@ -56,71 +65,20 @@ impl Outcome {
     }
 }
 
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct CheckLabels {
-    platform: String,
-    scheme: String,
-    outcome: &'static str,
-    cache: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct DurationLabels {
-    outcome: &'static str,
-    cache: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct DenialLabels {
-    platform: String,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct FaultLabels {
-    dependency: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct OperationLabels {
-    operation: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct IssuedLabels {
-    platform: String,
-    kind: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct LegacyLabels {
-    platform: String,
-    form: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct ReloadLabels {
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct CacheLabels {
-    kind: &'static str,
-}
-
 /// The process's metrics. Dashboards rely on the names, which README.md lists.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     checks: Family<CheckLabels, Counter>,
-    durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
+    durations: Family<DurationLabels, Durations>,
+    calls: Calls,
     denials: Family<DenialLabels, Counter>,
     faults: Family<FaultLabels, Counter>,
     issued: Family<IssuedLabels, Counter>,
     forgotten: Counter,
     audit_dropped: Counter,
+    spans_dropped: Counter,
+    otlp_failures: Family<SignalLabels, Counter>,
     legacy: Family<LegacyLabels, Counter>,
     cache_entries: Family<CacheLabels, Gauge>,
     store_durations: Family<OperationLabels, Histogram, fn() -> Histogram>,
@@ -134,16 +92,21 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("portcullis");
+        let mut all = Registry::default();
+        let registry = all.sub_registry_with_prefix("portcullis");
         let histogram: fn() -> Histogram = || Histogram::new(BUCKETS);
+        let durations = Family::default();
         let metrics = Self {
             checks: Family::default(),
-            durations: Family::new_with_constructor(histogram),
+            calls: Calls::beside(&durations),
+            durations,
             denials: Family::default(),
             faults: Family::default(),
             issued: Family::default(),
             forgotten: Counter::default(),
             audit_dropped: Counter::default(),
+            spans_dropped: Counter::default(),
+            otlp_failures: Family::default(),
             legacy: Family::default(),
             cache_entries: Family::default(),
             store_durations: Family::new_with_constructor(histogram),
@@ -185,6 +148,16 @@ impl Default for Metrics {
             "audit_dropped",
             "Lines of the audit that were not written",
             metrics.audit_dropped.clone(),
+        );
+        registry.register(
+            "spans_dropped",
+            "Spans of sampled checks that no collector has taken",
+            metrics.spans_dropped.clone(),
+        );
+        registry.register(
+            "otlp_failures",
+            "Times that a collector did not take what it was told",
+            metrics.otlp_failures.clone(),
         );
         registry.register(
             "legacy_credentials",
@@ -233,8 +206,9 @@ impl Default for Metrics {
         );
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running build", version);
+        all.register_collector(Box::new(metrics.calls.clone()));
         Self {
-            registry,
+            registry: all,
             ..metrics
         }
     }
@@ -279,6 +253,23 @@ impl Metrics {
     /// Counts lines of the audit that are not written.
     pub fn count_audit_dropped(&self, lines: u64) {
         self.audit_dropped.inc_by(lines);
+    }
+
+    /// Counts spans that no collector has taken.
+    pub fn count_spans_dropped(&self, spans: u64) {
+        self.spans_dropped.inc_by(spans);
+    }
+
+    /// Counts that a collector did not take `metrics` or `traces`.
+    pub fn count_otlp_failure(&self, signal: &'static str) {
+        let labels = SignalLabels { signal };
+        self.otlp_failures.get_or_create(&labels).inc();
+    }
+
+    /// Counts a call of Check that ended otherwise than by an allow or a denial, by its status; those two are
+    /// known from their checks.
+    pub fn count_call(&self, status: Code, took: Duration) {
+        self.calls.count(status, took);
     }
 
     /// Counts a user with a weaker form of a password, met as the password came by, and whether that was
@@ -345,6 +336,13 @@ impl Metrics {
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
         text
     }
+
+    /// Gives the same as messages.
+    #[must_use]
+    pub fn families(&self) -> Vec<MetricFamily> {
+        // As there: writing to memory does not fail.
+        prometheus_protobuf::encode(&self.registry).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
@@ -364,6 +362,8 @@ mod tests {
         metrics.count_fault(&Fault::new(Dependency::Store, "down"));
         metrics.count_forgotten(3);
         metrics.count_audit_dropped(2);
+        metrics.count_spans_dropped(4);
+        metrics.count_otlp_failure("traces");
         metrics.count_reload(true);
         metrics.count_reload(false);
         metrics.note_config(u64::MAX, 1_700_000_000);
@@ -379,6 +379,8 @@ mod tests {
             r#"portcullis_faults_total{dependency="store"} 1"#,
             "portcullis_attempts_forgotten_total 3",
             "portcullis_audit_dropped_total 2",
+            "portcullis_spans_dropped_total 4",
+            r#"portcullis_otlp_failures_total{signal="traces"} 1"#,
             r#"portcullis_cache_entries{kind="identity"} 7"#,
             r#"portcullis_store_duration_seconds_count{operation="get"} 1"#,
             "portcullis_store_watch_up 1",

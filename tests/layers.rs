@@ -28,7 +28,7 @@ const FLOORS: [&[&str]; 6] = [
         "throttle",
     ],
     &["scheme"],
-    &["directory", "keys", "outbound", "proof", "store"],
+    &["directory", "keys", "otlp", "outbound", "proof", "store"],
     &[
         "certificate",
         "clock",

@@ -354,7 +354,14 @@ async fn start(config: Config) -> (Door, Router, Directory) {
         None,
     );
     let gate = Gate::new(platforms, authenticator, client_address, assertions);
-    let door = Door::new(gate, metrics, clock, settings, opened.instance, None);
+    let door = Door::new(
+        gate,
+        metrics,
+        clock,
+        settings,
+        opened.instance,
+        (None, None),
+    );
     (door, issue::router(opened.issuing), directory)
 }
 

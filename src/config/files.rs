@@ -17,8 +17,8 @@ use zeroize::Zeroizing;
 use crate::document::Document;
 
 /// Settings whose files no verdict stands on: records tell of their changes themselves, how the store is
-/// reached says nothing of what stands there, and who may ask says nothing of the answer.
-const APART: [&str; 9] = [
+/// reached says nothing of what stands there, and who may ask, and whom a collector trusts, say nothing of the answer.
+const APART: [&str; 11] = [
     "/listen/tls/cert_file",
     "/listen/tls/key_file",
     "/listen/tls/client_ca_file",
@@ -28,6 +28,8 @@ const APART: [&str; 9] = [
     "/store/client_cert_file",
     "/store/client_key_file",
     "/store/sentinel_password_file",
+    "/telemetry/otlp/ca_file",
+    "/telemetry/otlp/headers_file",
 ];
 
 /// How much of a file is looked at, in bytes: far more than any that verdicts depend on may have.

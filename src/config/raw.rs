@@ -12,6 +12,9 @@ use crate::telemetry::LogFormat;
 /// Which part of the allows has a line in the audit, unless settings say else.
 const AUDITED_ALLOWS: f64 = 0.01;
 
+/// Which part of the Checks that belong to no trace has a span, unless settings say else.
+const TRACED: f64 = 0.01;
+
 /// The configuration file of Portcullis.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -193,6 +196,66 @@ pub struct RawTelemetry {
     pub log_format: LogFormat,
     /// Who is told what was decided; absent: nobody.
     pub audit: Option<RawAudit>,
+    /// Where a collector takes metrics and traces, by OTLP over gRPC: `http://HOST:PORT`, or `https://` over TLS;
+    /// absent: none is told.
+    pub otlp_endpoint: Option<String>,
+    /// How the collector is told.
+    pub otlp: RawOtlp,
+    /// Of which Checks the collector is told a span.
+    pub traces: RawTraces,
+}
+
+/// How a collector is told. Its files are read again when they change.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawOtlp {
+    /// A file with certificates (PEM) that vouch for it besides those of the system.
+    pub ca_file: Option<String>,
+    /// A file with headers that it wants, one in a line: `NAME: VALUE`.
+    pub headers_file: Option<String>,
+    /// How often it is told of metrics, in seconds.
+    pub metrics_seconds: u64,
+}
+
+impl Default for RawOtlp {
+    fn default() -> Self {
+        Self {
+            ca_file: None,
+            headers_file: None,
+            metrics_seconds: 30,
+        }
+    }
+}
+
+/// Of which Checks a collector is told a span.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawTraces {
+    /// Of which part of those that belong to no trace yet, from 0 to 1, spread evenly. Of all others, whoever began
+    /// the trace decides.
+    #[schemars(range(min = 0, max = 1))]
+    pub sampled: f64,
+    /// Where the trace that a Check belongs to is named.
+    pub parent_from: ParentFrom,
+}
+
+impl Default for RawTraces {
+    fn default() -> Self {
+        Self {
+            sampled: TRACED,
+            parent_from: ParentFrom::Metadata,
+        }
+    }
+}
+
+/// Where the trace that a Check belongs to is named, as `traceparent`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum ParentFrom {
+    /// In the metadata of the call: by an Envoy that traces.
+    Metadata,
+    /// There, and else in the headers of the request: clients write those, unless something in front does.
+    Request,
 }
 
 /// The audit: a line of JSON for each denial, fault and credential that is issued, and for some allows.
@@ -243,6 +306,9 @@ impl Default for RawTelemetry {
             log: "info".to_owned(),
             log_format: LogFormat::Json,
             audit: None,
+            otlp_endpoint: None,
+            otlp: RawOtlp::default(),
+            traces: RawTraces::default(),
         }
     }
 }

@@ -46,6 +46,15 @@ pub(super) fn changed(old: &Config, new: &Config) -> Vec<Problem> {
         ("/telemetry/log", old.log != new.log),
         ("/telemetry/log_format", old.log_format != new.log_format),
         ("/telemetry/audit", old.audit != new.audit),
+        ("/telemetry/otlp_endpoint", told(old) != told(new)),
+        (
+            "/telemetry/otlp/metrics_seconds",
+            old.otlp.as_ref().map(|it| it.every) != new.otlp.as_ref().map(|it| it.every),
+        ),
+        (
+            "/telemetry/traces",
+            old.otlp.as_ref().map(|it| it.traces) != new.otlp.as_ref().map(|it| it.traces),
+        ),
     ];
     let message =
         "cannot change without a restart, so nothing of this configuration is put in force";
@@ -53,6 +62,10 @@ pub(super) fn changed(old: &Config, new: &Config) -> Vec<Problem> {
     differs
         .map(|(pointer, _)| new.problem(pointer, message))
         .collect()
+}
+
+fn told(config: &Config) -> Option<&str> {
+    config.otlp.as_ref().map(|it| &*it.endpoint)
 }
 
 fn is_same_store(old: &StoreKind, new: &StoreKind) -> bool {

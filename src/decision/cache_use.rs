@@ -14,6 +14,9 @@ pub enum CacheUse {
 }
 
 impl CacheUse {
+    /// All of them, by their numbers.
+    pub const ALL: [Self; 4] = [Self::Hit, Self::Miss, Self::Stale, Self::None];
+
     /// Gives the name used in metrics and metadata.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -10,6 +10,15 @@ use crate::request::RequestView;
 use crate::telemetry::Outcome;
 use crate::telemetry::audit::{Audit, Entry, trace_id, without_tokens};
 
+/// Gives what a decision came to, and the reason of a denial or the dependency of a fault.
+pub(super) fn came_to(decision: &Decision) -> (Outcome, &'static str, &'static str) {
+    match &decision.verdict {
+        Ok(_) => (Outcome::Allow, "", ""),
+        Err(Failure::Denied(denial)) => (Outcome::Deny, denial.reason().name(), ""),
+        Err(Failure::Fault(fault)) => (Outcome::Fault, "", fault.dependency().name()),
+    }
+}
+
 /// Takes note of a decision.
 pub(super) fn note(
     audit: &Audit,
@@ -33,11 +42,7 @@ pub(super) fn note(
         Err(Failure::Denied(denial)) => denial.about().unwrap_or(&unknown),
         Err(Failure::Fault(_)) | Ok(_) => &unknown,
     };
-    let (outcome, reason, fault) = match &decision.verdict {
-        Ok(_) => (Outcome::Allow, "", ""),
-        Err(Failure::Denied(denial)) => (Outcome::Deny, denial.reason().name(), ""),
-        Err(Failure::Fault(fault)) => (Outcome::Fault, "", fault.dependency().name()),
-    };
+    let (outcome, reason, fault) = came_to(decision);
     let (account, user, key) = match identity {
         Some(it) => (&it.account, &it.user, &it.key),
         None => (&about.account, &about.user, &about.key),

@@ -34,7 +34,7 @@ pub(super) type Client = legacy::Client<HttpsConnector<HttpConnector<Resolver>>,
 ///
 /// # Errors
 /// What is wrong with them.
-pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let read = read.ok().filter(|it| !it.is_empty());
     let read = read.ok_or("the file holds no certificates in PEM")?;
@@ -46,14 +46,11 @@ pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, S
     Ok(read)
 }
 
-/// Makes a client that trusts whom the system trusts, and these, and has names looked up by `resolver`.
+/// Gives TLS that trusts whom the system trusts, and these. Reads the system's files.
 ///
 /// # Errors
 /// Why no connection could ever be made.
-pub(super) fn connect(
-    authorities: &[CertificateDer<'static>],
-    resolver: Resolver,
-) -> Result<Client, String> {
+pub fn trusting(authorities: &[CertificateDer<'static>]) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     roots.add_parsable_certificates(authorities.iter().cloned());
@@ -63,6 +60,18 @@ pub(super) fn connect(
         .map_err(|it| format!("TLS cannot be set up: {it}"))?
         .with_root_certificates(roots)
         .with_no_client_auth();
+    Ok(tls)
+}
+
+/// Makes a client that trusts whom the system trusts, and these, and has names looked up by `resolver`.
+///
+/// # Errors
+/// Why no connection could ever be made.
+pub(super) fn connect(
+    authorities: &[CertificateDer<'static>],
+    resolver: Resolver,
+) -> Result<Client, String> {
+    let tls = trusting(authorities)?;
     let mut tcp = HttpConnector::new_with_resolver(resolver);
     // Which schemes may be asked where is judged before.
     tcp.enforce_http(false);
@@ -91,7 +100,7 @@ pub(super) fn is_timeout(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// Says why something failed, down to what the system or TLS says. None of it knows the URL.
-pub(super) fn in_words(error: &(dyn Error + 'static)) -> String {
+pub fn in_words(error: &(dyn Error + 'static)) -> String {
     let words: Vec<_> = causes(error).map(ToString::to_string).collect();
     words.join(": ")
 }

@@ -9,7 +9,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use bytes::{Bytes, BytesMut};
@@ -65,6 +65,7 @@ impl Service<Request<Incoming>> for Front {
             return Answering::Others(Box::new(self.others.clone().call(request)));
         }
         let Some(slot) = self.bounds.admit() else {
+            self.door.count_call(full().code(), Duration::ZERO);
             return Answering::Full;
         };
         Answering::Check(Box::pin(check(self.door.clone(), slot, request)))
@@ -108,9 +109,13 @@ async fn check(door: Door, mut slot: Slot, request: Request<Incoming>) -> Respon
         Ok(message) => {
             let timeout = head.headers.get(&GRPC_TIMEOUT);
             let timeout = timeout.and_then(|it| it.to_str().ok());
-            door.check_framed(message, timeout).await
+            let parent = door.parent(&head.headers);
+            door.check_framed(message, timeout, parent).await
         }
-        Err(status) => Err(status),
+        Err((status, took)) => {
+            door.count_call(status.code(), took);
+            Err(status)
+        }
     };
     match answer {
         Ok(framed) => {
@@ -131,8 +136,8 @@ fn told_status(status: &Status) -> Response<Told> {
 /// Reads the message of a request.
 ///
 /// # Errors
-/// The status to answer with where none can be read, or not in time.
-async fn read_in_time<B>(body: B, slot: &mut Slot) -> Result<Bytes, Status>
+/// The status to answer with where none can be read, or not in time, and how long that took.
+async fn read_in_time<B>(body: B, slot: &mut Slot) -> Result<Bytes, (Status, Duration)>
 where
     B: hyper::body::Body<Data = Bytes> + Unpin,
     B::Error: std::error::Error + Send + Sync + 'static,
@@ -141,13 +146,14 @@ where
     // Nearly all are there when they are read, and need no timer.
     let at_once = poll_fn(|it| Poll::Ready(message.as_mut().poll(it)));
     if let Poll::Ready(read) = at_once.await {
-        return read;
+        return read.map_err(|it| (it, Duration::ZERO));
     }
+    let begun = Instant::now();
     let patience = Duration::from_secs(MAX_MESSAGE_SECONDS);
     let late = |_| Status::deadline_exceeded("the message did not arrive in time");
-    tokio::time::timeout(patience, message)
-        .await
-        .map_err(late)?
+    let read = tokio::time::timeout(patience, message).await;
+    let read = read.map_err(late).flatten();
+    read.map_err(|it| (it, begun.elapsed()))
 }
 
 async fn read<B>(mut body: B, slot: &mut Slot) -> Result<Bytes, Status>
@@ -288,7 +294,7 @@ mod tests {
         let frames = frames.iter().map(|it| Bytes::copy_from_slice(it)).collect();
         let mut slot = Arc::new(Bounds::default()).admit().unwrap();
         let read = read_in_time(Frames(frames), &mut slot).await;
-        read.map_err(|it| it.code())
+        read.map_err(|(it, _)| it.code())
     }
 
     #[tokio::test]

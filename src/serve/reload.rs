@@ -28,6 +28,7 @@ use crate::directory::pepper::Peppers;
 use crate::document::Problem;
 use crate::envoy::Deciding;
 use crate::issue::core::Core;
+use crate::otlp::Trust;
 use crate::serve::opening::{Deciders, Lasting, forms};
 use crate::store::redis::NextLogin;
 use crate::telemetry::Metrics;
@@ -59,6 +60,8 @@ pub(super) struct Places {
     pub(super) key_sets: Current<KeySets>,
     /// `None` where no listener has TLS.
     pub(super) tls: Option<Current<ListenerTls>>,
+    /// `None` where no collector is told anything.
+    pub(super) otlp: Option<Current<Trust>>,
 }
 
 /// Puts configurations in force.
@@ -223,6 +226,11 @@ impl Places {
         self.key_sets.put(KeySets::of(platforms, keys));
         if let (Some(place), Some(tls)) = (&self.tls, &config.tls) {
             place.put(tls.clone());
+        }
+        if let (Some(place), Some(otlp)) = (&self.otlp, &config.otlp)
+            && **place.get() != otlp.trust
+        {
+            place.put(otlp.trust.clone());
         }
         self.control.put(Served {
             operations,

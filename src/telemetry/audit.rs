@@ -84,7 +84,9 @@ impl Share {
     }
 
     /// Tells whether it takes the decision of this number.
-    fn takes(self, number: u64) -> bool {
+    #[inline]
+    #[must_use]
+    pub fn takes(self, number: u64) -> bool {
         u128::from(number.wrapping_mul(GOLDEN)) < self.0
     }
 }

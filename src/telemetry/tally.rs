@@ -4,14 +4,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::histogram::Histogram;
 
 use crate::decision::CacheUse;
-use crate::telemetry::{CheckLabels, DurationLabels, Metrics, Outcome};
+use crate::telemetry::durations::Durations;
+use crate::telemetry::labels::{CheckLabels, DurationLabels};
+use crate::telemetry::{Metrics, Outcome};
 
 /// How many outcomes there are, and how many ways to come by one.
 const OUTCOMES: usize = 3;
-const CACHE_USES: usize = 4;
+const CACHE_USES: usize = CacheUse::ALL.len();
 
 /// The checks of one platform that stood on one scheme. What never happened has no metric.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub struct Tally {
     metrics: Arc<Metrics>,
     platform: String,
     scheme: String,
-    counted: [[OnceLock<(Counter, Histogram)>; CACHE_USES]; OUTCOMES],
+    counted: [[OnceLock<(Counter, Durations)>; CACHE_USES]; OUTCOMES],
 }
 
 impl Tally {
@@ -39,10 +40,10 @@ impl Tally {
         let counted = &self.counted[outcome as usize][cache as usize];
         let (checks, durations) = counted.get_or_init(|| self.take(outcome, cache));
         checks.inc();
-        durations.observe(took.as_secs_f64());
+        durations.note(took);
     }
 
-    fn take(&self, outcome: Outcome, cache: CacheUse) -> (Counter, Histogram) {
+    fn take(&self, outcome: Outcome, cache: CacheUse) -> (Counter, Durations) {
         let (outcome, cache) = (outcome.name(), cache.name());
         let labels = CheckLabels {
             platform: self.platform.clone(),

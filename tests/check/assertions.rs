@@ -225,7 +225,7 @@ impl Clocked {
             clock,
             (deadline, OnFault::Deny),
             0,
-            None,
+            (None, None),
         );
         Self {
             door,

@@ -247,6 +247,10 @@ async fn a_configuration_with_problems_stays_out_and_each_is_told_once_with_its_
         .replace("kind: basic", "kind: basics");
     let listens = whole().replace("127.0.0.1:{grpc}", "127.0.0.1:1");
     let keeps = format!("{}cache: {{ capacity: 7 }}\n", whole());
+    let tells = format!(
+        "{}telemetry: {{ otlp_endpoint: \"http://127.0.0.1:4317\" }}\n",
+        whole()
+    );
     let cases = [
         (
             "misspelt",
@@ -261,6 +265,11 @@ async fn a_configuration_with_problems_stays_out_and_each_is_told_once_with_its_
             "a restart",
             listens,
             &["portcullis.yaml:1: listen.grpc: cannot change without a restart"][..],
+        ),
+        (
+            "a collector",
+            tells,
+            &["portcullis.yaml:8: telemetry.otlp_endpoint: cannot change without a restart"][..],
         ),
         (
             "another",

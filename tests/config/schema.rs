@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::support::tls::Authority;
 use crate::{Site, portcullis};
 
 /// Every key of a configuration and of a platform, once.
@@ -12,7 +13,8 @@ signing: { key_files: [], assertion_key_files: [] }
 cache: { capacity: 100000, ttl_seconds: 60, denial_capacity: 20000, denial_ttl_seconds: 5, proof_capacity: 100000 }
 check: { deadline_ms: 150, on_fault: deny }
 client_address: { from: x-forwarded-for, trusted_hops: 1 }
-telemetry: { log: info, log_format: json, audit: { to: audit.jsonl, allows: 0.01 } }
+telemetry:
+  { log: info, log_format: json, audit: { to: audit.jsonl, allows: 0.01 }, otlp_endpoint: "https://collector:4317", otlp: { ca_file: ca.pem, headers_file: headers, metrics_seconds: 30 }, traces: { sampled: 0.01, parent_from: request } }
 platform_from: host
 platforms:
   - name: mine
@@ -44,6 +46,8 @@ fn the_schema_knows_every_key_and_no_other() {
     let schema: Value = serde_json::from_str(&printed.out).expect("JSON");
     let site = Site::new();
     site.write("directory.yaml", "");
+    site.write("ca.pem", &Authority::new().pem());
+    site.write("headers", "authorization: one\n");
     site.write("c.yaml", EVERYTHING);
     let checked = site.run(&["config", "check", "c.yaml"]);
     assert_eq!(checked.code, 0, "{checked:?}");
@@ -56,6 +60,8 @@ fn the_schema_knows_every_key_and_no_other() {
         "/signing/nmae",
         "/client_address/nmae",
         "/telemetry/audit/nmae",
+        "/telemetry/otlp/nmae",
+        "/telemetry/traces/nmae",
         "/platforms/0/nmae",
         "/platforms/0/schemes/key/nmae",
         "/platforms/0/rules/0/nmae",

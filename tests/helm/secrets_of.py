@@ -43,5 +43,6 @@ def sources():
         ("Secret", "envoy-tls"): {"ca.crt": authority, "tls.crt": made["envoy.crt"], "tls.key": made["envoy.key"]},
         ("Secret", "portcullis-signing"): {it: made[it] for it in ["current.pem", "previous.pem", "assertion.pem"]},
         ("Secret", "portcullis-sso"): {"client.secret": b"a-secret-of-the-tests"},
+        ("Secret", "portcullis-collector"): {"headers": b"authorization: a-secret-of-the-tests\n"},
         ("ConfigMap", "authorities"): {"ca.pem": authority},
     }

@@ -304,7 +304,7 @@ class Objects(unittest.TestCase):
         self.assertEqual(policy["policyTypes"], ["Ingress", "Egress"])
         self.assertEqual((ports(policy["ingress"]), ports(policy["egress"])), ([9001], [53, 53]))
         policy = one(install(example("deployment-full")), "NetworkPolicy")["spec"]
-        self.assertEqual((ports(policy["ingress"]), ports(policy["egress"])), ([9001, 9002, 9003], [53, 53, 6379, 26379, 443, 3128]))
+        self.assertEqual((ports(policy["ingress"]), ports(policy["egress"])), ([9001, 9002, 9003], [53, 53, 6379, 26379, 4317, 443, 3128]))
 
 
 class Telemetry(unittest.TestCase):

@@ -5,6 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use bytes::Bytes;
+use opentelemetry_proto::tonic::metrics::v1::Metric;
 use redis::Value;
 use redis::aio::MultiplexedConnection;
 use serde_json::json;
@@ -14,6 +15,7 @@ use super::site::{
     ACME, ACMES_KEY, ALADDIN, Asker, CALLIFY, CROSSBAR, INFOBIP_HOST, JOHN, OPENTACT_HOST,
     Presented, REDIS, basic, directory, given, marks, md5, presented, start, told,
 };
+use crate::support::collector::Collector;
 use crate::support::http::fetch;
 use crate::support::redis::{Product, RedisServer};
 use crate::support::server::Server;
@@ -301,7 +303,9 @@ fn text(value: &Value) -> String {
 async fn no_secret_comes_out_of_a_server_whatever_is_asked_of_it() {
     let mut redis = RedisServer::start_with(Product::Redis, &["--requirepass", REDIS]);
     let introspection = introspection();
-    let server = start(&redis.url(), &introspection.url("/introspect"));
+    let collector = Collector::start();
+    let introspect = introspection.url("/introspect");
+    let server = start(&redis.url(), &introspect, &collector.url());
     server.command("import -", &directory());
     let (mut marks, mut out) = (marks(), Out::default());
     let mut asker = Asker::of(&server).await;
@@ -345,6 +349,12 @@ async fn no_secret_comes_out_of_a_server_whatever_is_asked_of_it() {
                 .text(),
         );
     }
+    let faults = |it: &[Metric]| it.iter().any(|it| it.name == "portcullis_faults_total");
+    let told = |it: &[Metric]| faults(it).then(|| format!("{it:?}"));
+    let metrics = collector.await_metrics("faults", told).await;
+    out.add("what a collector was told of metrics", metrics);
+    let spans = collector.await_spans(2 * presented("").len()).await;
+    out.add("what a collector was told of Checks", format!("{spans:?}"));
     out.add("the arguments", server.arguments());
     let (log, audit) = (
         server.log(),

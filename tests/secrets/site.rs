@@ -35,6 +35,7 @@ pub(super) const REDIS: &str = "MARKED-redis-password";
 const PEPPER: &str = "MARKED-pepper-that-is-long-enough-to-be-one";
 const TOTP: &str = "OGWHUFIBAOUNOVGEHEXS6O5WLFQD5OLQ";
 const CLIENT: &str = "MARKED-client-secret";
+const HEADERS: &str = "authorization: MARKED-header-of-the-collector";
 
 pub(super) const CROSSBAR: &str = "crossbar.example.com";
 pub(super) const SHA: &str = "sha.example.com";
@@ -50,7 +51,12 @@ listen:
   control: "unix:control.sock"
 store: { url: "{redis}", password_file: redis.password, pepper_files: [pepper], timeout_ms: 10000 }
 signing: { key_files: [signing.pem] }
-telemetry: { log: trace, audit: { to: audit.jsonl, allows: all } }
+telemetry:
+  log: trace
+  audit: { to: audit.jsonl, allows: all }
+  otlp_endpoint: "{collector}"
+  otlp: { headers_file: headers, metrics_seconds: 1 }
+  traces: { sampled: 1 }
 check: { deadline_ms: 20000 }
 client_address: { from: peer }
 platforms:
@@ -133,12 +139,13 @@ pub(super) fn directory() -> String {
     })
 }
 
-/// Starts a server on a Redis, which asks this endpoint about tokens.
-pub(super) fn start(redis: &str, introspect: &str) -> Server {
+/// Starts a server on a Redis, which asks this endpoint about tokens, and tells this collector.
+pub(super) fn start(redis: &str, introspect: &str, collector: &str) -> Server {
     let config = CONFIG
         .replace("{redis}", redis)
         .replace("{graph}", &GRAPH.url())
-        .replace("{introspect}", introspect);
+        .replace("{introspect}", introspect)
+        .replace("{collector}", collector);
     Server::start_with(
         &config,
         &[
@@ -150,6 +157,7 @@ pub(super) fn start(redis: &str, introspect: &str) -> Server {
             ("infobip.secret", issuers::INFOBIP_SECRET),
             ("facebook.secret", APP_SECRET),
             ("client.secret", CLIENT),
+            ("headers", HEADERS),
         ],
     )
 }

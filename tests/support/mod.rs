@@ -28,6 +28,7 @@
 //! - [`proxy`] is a way to a server that can be made slow, cut or led elsewhere.
 //! - [`standin`] is a server on the internet that is asked, honest or not: [`provider`] publishes the keys of its tokens,
 //!   [`google`] is one of them, [`facebook`] is Graph, and [`introspection`] tells of tokens.
+//! - [`collector`] is told metrics and spans.
 //! - [`tls`] makes certificates, and is a client that presents one to an Envoy.
 //! - [`sample`] is a configuration and a directory that most tests run on, and [`issuers`] sign the tokens that it takes.
 //! - [`assertions`] are platforms that tell their upstreams who was admitted, and an upstream that verifies it.
@@ -45,6 +46,7 @@ pub mod assertions;
 pub mod check;
 pub mod client;
 pub mod cluster;
+pub mod collector;
 pub mod envoy;
 pub mod facebook;
 pub mod google;

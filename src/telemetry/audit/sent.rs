@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use crate::telemetry::traceparent::Parts;
+
 /// How much of what a client sent stands in one field, in characters: more than any real id or name
 /// has, so that a line stays below 4 KiB.
 pub(super) const MAX_SENT: usize = 256;
@@ -65,19 +67,7 @@ impl Serialize for Sent<'_> {
 /// Gives the trace's id out of a `traceparent` (W3C Trace Context §3.2.2); nothing where it is none.
 #[must_use]
 pub fn trace_id(traceparent: &[u8]) -> Option<&str> {
-    let text = str::from_utf8(traceparent).ok()?;
-    let mut parts = text.split('-');
-    let mut next = |length: usize| {
-        let is_hex = |it: u8| matches!(it, b'0'..=b'9' | b'a'..=b'f');
-        let part = parts.next()?;
-        (part.len() == length && part.bytes().all(is_hex)).then_some(part)
-    };
-    let (version, id) = (next(2)?, next(32)?);
-    let (parent, _flags) = (next(16)?, next(2)?);
-    let is_zero = |it: &str| it.bytes().all(|it| it == b'0');
-    // Version 0 has four parts; later ones may have more.
-    let whole = version != "00" || parts.next().is_none();
-    (whole && version != "ff" && !is_zero(id) && !is_zero(parent)).then_some(id)
+    Parts::of(traceparent).map(|it| it.trace)
 }
 
 #[cfg(test)]
