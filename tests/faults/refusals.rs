@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use serde_json::json;
+use tokio::time::interval;
 
 use crate::faults::site::{
     KNOWN, OTHER, PATIENCE, Site, config, connect, connect_to, info, nobodys, tell,
