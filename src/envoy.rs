@@ -9,6 +9,7 @@ pub mod answer;
 mod aside;
 mod audited;
 pub mod codec;
+mod deciding;
 pub mod question;
 pub mod reply;
 mod tallies;
@@ -18,11 +19,8 @@ mod traced;
 pub mod view;
 pub mod wire;
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -32,9 +30,8 @@ use tonic::{Code, Status};
 use crate::clock::Clock;
 use crate::current::Current;
 use crate::decision::{Dependency, Failure, Fault};
-use crate::envoy::answer::{Answers, DecisionId};
+use crate::envoy::answer::DecisionId;
 use crate::envoy::aside::Aside;
-use crate::envoy::tallies::Tallies;
 use crate::envoy::timeout::parse_timeout;
 use crate::envoy::told::Told;
 use crate::gate::{Decision, Gate};
@@ -43,7 +40,8 @@ use crate::platform::refusal::Circumstances;
 use crate::request::RequestView;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::{Metrics, Outcome, Parent};
-use crate::trace::Untraced;
+
+pub use deciding::Deciding;
 
 /// The generated messages and service; `proto/` documents them.
 #[expect(missing_docs, reason = "generated")]
@@ -118,16 +116,6 @@ struct Inner {
     audit: Option<Audit>,
     spans: Option<Spans>,
     aside: Aside,
-}
-
-/// How Checks are decided: what a reload replaces.
-#[derive(Debug)]
-pub struct Deciding {
-    gate: Gate,
-    answers: Answers,
-    tallies: Tallies,
-    deadline: Duration,
-    on_fault: OnFault,
 }
 
 impl Door {
@@ -320,50 +308,6 @@ impl Door {
         };
         let tally = deciding.tallies.of_decision(decision);
         tally.count(outcome, decision.cache, took);
-    }
-}
-
-impl Deciding {
-    /// Has this gate decide, within the deadline; `on_fault` is what a fault becomes.
-    #[must_use]
-    pub fn new(
-        gate: Gate,
-        (deadline, on_fault): (Duration, OnFault),
-        metrics: &Arc<Metrics>,
-    ) -> Self {
-        Self {
-            tallies: Tallies::of(metrics, gate.platforms()),
-            answers: Answers::of(gate.platforms().iter()),
-            gate,
-            deadline,
-            on_fault,
-        }
-    }
-
-    /// Gives how the call ends for gRPC.
-    fn status(&self, decision: &Decision) -> Code {
-        match (&decision.verdict, self.on_fault) {
-            (Err(Failure::Fault(_)), OnFault::GrpcError) => Code::Unavailable,
-            (Err(Failure::Fault(_)), OnFault::Deny) | (Err(Failure::Denied(_)) | Ok(_), _) => {
-                Code::Ok
-            }
-        }
-    }
-
-    async fn decide(&self, request: &RequestView<'_>, deadline: Duration) -> Decision {
-        let mut decision = pin!(self.gate.decide(request, &Untraced));
-        // What is known is decided at once, and needs no timer.
-        let at_once = poll_fn(|it| Poll::Ready(decision.as_mut().poll(it)));
-        if let Poll::Ready(decision) = at_once.await {
-            return decision;
-        }
-        match tokio::time::timeout(deadline, decision).await {
-            Ok(decision) => decision,
-            Err(_) => {
-                let late = Fault::new(Dependency::Deadline, "no decision within the time allowed");
-                Decision::late(self.gate.platforms().route(request).ok().cloned(), late)
-            }
-        }
     }
 }
 

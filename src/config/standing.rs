@@ -6,10 +6,12 @@
 use crate::config::Config;
 use crate::config::store::StoreKind;
 use crate::document::Problem;
+use crate::otlp::Settings;
 
 /// Tells each setting that `new` has otherwise and that cannot change.
 pub(super) fn changed(old: &Config, new: &Config) -> Vec<Problem> {
     let (was, is) = (&old.cache, &new.cache);
+    let has_collectors = old.otlp.is_some() && new.otlp.is_some();
     let differs = [
         ("/listen/grpc", old.grpc != new.grpc),
         ("/listen/admin", old.admin != new.admin),
@@ -46,14 +48,17 @@ pub(super) fn changed(old: &Config, new: &Config) -> Vec<Problem> {
         ("/telemetry/log", old.log != new.log),
         ("/telemetry/log_format", old.log_format != new.log_format),
         ("/telemetry/audit", old.audit != new.audit),
-        ("/telemetry/otlp_endpoint", told(old) != told(new)),
+        (
+            "/telemetry/otlp_endpoint",
+            collector(old, |it| it.endpoint.clone()) != collector(new, |it| it.endpoint.clone()),
+        ),
         (
             "/telemetry/otlp/metrics_seconds",
-            old.otlp.as_ref().map(|it| it.every) != new.otlp.as_ref().map(|it| it.every),
+            has_collectors && collector(old, |it| it.every) != collector(new, |it| it.every),
         ),
         (
             "/telemetry/traces",
-            old.otlp.as_ref().map(|it| it.traces) != new.otlp.as_ref().map(|it| it.traces),
+            has_collectors && collector(old, |it| it.traces) != collector(new, |it| it.traces),
         ),
     ];
     let message =
@@ -64,8 +69,8 @@ pub(super) fn changed(old: &Config, new: &Config) -> Vec<Problem> {
         .collect()
 }
 
-fn told(config: &Config) -> Option<&str> {
-    config.otlp.as_ref().map(|it| &*it.endpoint)
+fn collector<T>(config: &Config, of: impl Fn(&Settings) -> T) -> Option<T> {
+    config.otlp.as_ref().map(of)
 }
 
 fn is_same_store(old: &StoreKind, new: &StoreKind) -> bool {

@@ -85,7 +85,7 @@ async fn every_metric_of_the_text_is_told_with_the_same_value_and_no_other() {
 }
 
 /// Asks for what only this number has in every place that a client chooses.
-async fn ask_strangely(asker: &mut Asker, number: usize) {
+async fn ask_strangely(mut asker: Asker, number: usize) {
     let strange = format!("strange{number}");
     let login = BASE64_STANDARD.encode(format!("{strange}:{strange}"));
     let trace = format!("00-{number:032x}-{number:016x}-01");
@@ -128,16 +128,12 @@ async fn ask_strangely(asker: &mut Asker, number: usize) {
 async fn a_thousand_strange_values_add_no_series() {
     let collector = Collector::start();
     let server = start(&collector.url(), EACH_SECOND);
-    let mut asker = Asker::of(&server).await;
+    let asker = Asker::of(&server).await;
     // By then failures are throttled and throttling is remembered, too: what can happen has happened.
-    for number in 0..100 {
-        ask_strangely(&mut asker, number).await;
-    }
+    asker.for_each(0..100, ask_strangely).await;
     let names = |it: Series| it.into_keys().collect::<BTreeSet<_>>();
     let before = names(both(&collector, &server).await);
-    for number in 100..1100 {
-        ask_strangely(&mut asker, number).await;
-    }
+    asker.for_each(100..1100, ask_strangely).await;
     let after = names(both(&collector, &server).await);
     assert_eq!(before, after);
     // In no span either, which the traces are part of that callers name.
