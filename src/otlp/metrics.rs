@@ -172,7 +172,7 @@ impl At {
         let mut before = 0;
         let own = |it: &read::Bucket| {
             let until = it.cumulative_count;
-            until - std::mem::replace(&mut before, until)
+            until.saturating_sub(std::mem::replace(&mut before, until))
         };
         let bounds = histogram.bucket.iter().map(|it| it.upper_bound);
         Some(HistogramDataPoint {
