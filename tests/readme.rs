@@ -3,11 +3,17 @@
 
 mod support;
 
+/// In `tests/readme/`.
+mod readme {
+    mod documents;
+}
+
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use portcullis::decision::Reason;
+use portcullis::platform::settings::IdentityHeaders;
 use serde_json::{Value, json};
 use support::client::{Request, exchange};
 use support::envoy::{Configured, Envoy};
@@ -181,8 +187,13 @@ async fn the_requests_of_the_readme_get_its_answers() {
 
 /// The Envoy of the README before this upstream; gives where it listens.
 fn edge_before(upstream: &Upstream, grpc: u16) -> (Configured, std::net::SocketAddr) {
+    edge_of(&read("deploy/envoy/envoy.yaml"), upstream, grpc)
+}
+
+/// The same of an Envoy that is written somewhat otherwise.
+fn edge_of(envoy: &str, upstream: &Upstream, grpc: u16) -> (Configured, std::net::SocketAddr) {
     let edge = free_port();
-    let (listener, clusters) = read("deploy/envoy/envoy.yaml")
+    let (listener, clusters) = envoy
         .split_once("  clusters:")
         .map(|(listener, clusters)| (listener.to_owned(), clusters.to_owned()))
         .expect("clusters");
@@ -240,6 +251,35 @@ async fn no_header_that_names_another_path_or_method_reaches_the_upstream_of_the
                 .to_ascii_lowercase()
                 .contains(&name.to_ascii_lowercase())
         );
+    }
+}
+
+#[tokio::test]
+async fn identity_headers_of_clients_reach_no_upstream_of_the_readme_even_where_nobody_is_asked() {
+    let upstream = Upstream::start();
+    let envoy = read("deploy/envoy/envoy.yaml");
+    let unasked = "- match: { prefix: /open/ }
+                          route: { cluster: upstream }
+                          typed_per_filter_config:
+                            envoy.filters.http.ext_authz:
+                              \"@type\": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute
+                              disabled: true
+                        - { match: { prefix: / }";
+    let envoy = envoy.replacen("- { match: { prefix: / }", unasked, 1);
+    let (_envoy, edge) = edge_of(&envoy, &upstream, free_port());
+    let default = IdentityHeaders::default();
+    let names = default.names().map(|it| it.1);
+    let names: Vec<_> = names.into_iter().chain(["x-auth-assertion"]).collect();
+    assert_eq!(names.len(), 9);
+    let begun = Request::new("GET", "/open/a").header("host", "localhost");
+    let request = names.iter().fold(begun.header("x-own", "1"), |it, name| {
+        it.header(name, "acme")
+    });
+    assert_eq!(exchange(edge, &request).await.status, 200);
+    let seen = upstream.seen();
+    assert_eq!(seen[0].headers_named("x-own"), ["1"]);
+    for name in names {
+        assert_eq!(seen[0].headers_named(name), [""; 0], "{name}");
     }
 }
 
