@@ -6,10 +6,6 @@ use serde::Deserialize;
 /// The headers that tell the upstream who is calling, each by its name.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[expect(
-    missing_docs,
-    reason = "each is the header for the field of the identity of that name"
-)]
 pub struct IdentityHeaders {
     /// The platform's name.
     pub platform: String,
