@@ -155,7 +155,17 @@ fn host_fit(pattern: &str, host: &str) -> Option<usize> {
 }
 
 /// Whether hosts count, or only what the route says.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Eq,
+    PartialEq,
+    serde::Deserialize,
+    schemars::JsonSchema,
+    serde::Serialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum PlatformFrom {
     /// The route where it names a platform, else host and path.

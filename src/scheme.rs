@@ -197,7 +197,7 @@ pub struct Reading {
 }
 
 /// Whether `basic` is `Basic`.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SchemeCase {
     /// Only as the platform documents the word.
@@ -208,7 +208,7 @@ pub enum SchemeCase {
 }
 
 /// Which base64 a platform takes.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Base64 {
     /// Also without padding and with spaces (RFC 2045 §6.8); never with trailing garbage.
@@ -219,7 +219,7 @@ pub enum Base64 {
 }
 
 /// What several credentials on one request mean.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Conflict {
     /// All must verify, and belong to the same user.

@@ -71,7 +71,7 @@ pub enum Mode {
 }
 
 /// How the scheme of a request is known.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proto {
     /// What Envoy believes (`attributes.request.http.scheme`).

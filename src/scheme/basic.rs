@@ -43,7 +43,7 @@ struct Settings {
 }
 
 /// What the secret half of the credential is.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Form {
     /// The MD5 of `username:password` in lower-case hexadecimal, behind the account's id.

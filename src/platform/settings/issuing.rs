@@ -87,7 +87,7 @@ impl IssueSettings {
 }
 
 /// Who serves endpoints that issue tokens.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Served {
     /// Another process.

@@ -13,7 +13,7 @@ use crate::scheme::tokens::claims::Named;
 use crate::scheme::{generations, open_account, open_user};
 
 /// Whether the directory is asked about whom a token names.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Asked {
     /// No: the token says everything, as with an identity provider that keeps the users.
