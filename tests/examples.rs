@@ -201,8 +201,12 @@ fn the_composed_files_say_what_those_in_deploy_envoy_say() {
     for key in ["platforms", "client_address", "platform_from"] {
         assert_eq!(own[key], theirs[key], "{key}");
     }
-    let [own, theirs] = [COMPOSED, "deploy/envoy"].map(|it| read(&format!("{it}/directory.yaml")));
-    assert_eq!(own, theirs);
+    for (own, theirs) in [
+        ("directory.yaml", "deploy/envoy/directory.yaml"),
+        ("users.acl", "deploy/redis/users.acl"),
+    ] {
+        assert_eq!(read(&format!("{COMPOSED}/{own}")), read(theirs), "{own}");
+    }
 }
 
 #[test]

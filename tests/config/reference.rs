@@ -148,9 +148,21 @@ impl Reference {
 
     /// Adds the rows of the mappings that may be written there.
     fn below(&self, path: &str, node: &Value, rows: &mut Vec<Row>) {
-        for it in self.alternatives(node) {
+        let alternatives = self.alternatives(node);
+        let mappings = alternatives
+            .iter()
+            .filter(|it| it["properties"].is_object());
+        let is_one_of_several = mappings.count() > 1;
+        for it in alternatives {
+            let before = rows.len();
             if it["properties"].is_object() {
                 self.rows(&format!("{path}."), &it, rows);
+                if is_one_of_several {
+                    for row in &mut rows[before..] {
+                        row.default = "one of these".to_owned();
+                        row.meaning = line(&it["description"]);
+                    }
+                }
             } else if it["items"].is_object() {
                 self.below(&format!("{path}[]"), &self.resolve(&it["items"]), rows);
             } else if it["additionalProperties"].is_object() {

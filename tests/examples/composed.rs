@@ -35,15 +35,13 @@ impl Composed {
     pub(crate) fn set_up() -> Self {
         let root = tempfile::tempdir().expect("a temporary directory");
         let tree = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for folder in [FOLDER, "deploy/redis"] {
-            let to = root.path().join(folder);
-            fs::create_dir_all(&to).expect("a folder");
-            for entry in fs::read_dir(tree.join(folder)).expect("a folder") {
-                let entry = entry.expect("an entry").path();
-                // Whoever has tried the example out has more there.
-                if entry.is_file() {
-                    fs::copy(&entry, to.join(entry.file_name().expect("a name"))).expect("a copy");
-                }
+        let to = root.path().join(FOLDER);
+        fs::create_dir_all(&to).expect("a folder");
+        for entry in fs::read_dir(tree.join(FOLDER)).expect("a folder") {
+            let entry = entry.expect("an entry").path();
+            // Whoever has tried the example out has more there.
+            if entry.is_file() {
+                fs::copy(&entry, to.join(entry.file_name().expect("a name"))).expect("a copy");
             }
         }
         let text = fs::read_to_string(root.path().join(FOLDER).join("compose.yaml"));

@@ -1,7 +1,7 @@
 //! Whom a token names, or what was said of one, as the directory knows them.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::decision::{About, Denial, Failure, Reason};
@@ -13,7 +13,7 @@ use crate::scheme::tokens::claims::Named;
 use crate::scheme::{generations, open_account, open_user};
 
 /// Whether the directory is asked about whom a token names.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Asked {
     /// No: the token says everything, as with an identity provider that keeps the users.
