@@ -56,7 +56,7 @@ impl Composed {
     /// Runs `./setup` and gives what it said.
     pub(crate) fn set_up_again(&self) -> String {
         let ran = Command::new(self.folder().join("setup")).output();
-        let ran = ran.expect("a shell, openssl and sha256sum");
+        let ran = ran.expect("a shell");
         let said = [ran.stdout, ran.stderr].concat();
         String::from_utf8(said).expect("UTF-8")
     }

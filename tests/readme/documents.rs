@@ -77,6 +77,50 @@ fn every_link_within_the_tree_leads_somewhere() {
     assert!(documents.len() > 5, "{documents:?}");
 }
 
+/// All that is written in the folder.
+fn sources(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            text.push_str(&sources(&path));
+        } else {
+            text.push_str(&fs::read_to_string(&path).expect("a source"));
+        }
+    }
+    text
+}
+
+#[test]
+fn what_the_runbook_looks_for_in_logs_and_metrics_is_said_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let said = sources(&root.join("src"));
+    let metrics = fs::read_to_string(root.join("deploy/RUNNING.md")).expect("a document");
+    let runbook = fs::read_to_string(root.join("deploy/RUNBOOK.md")).expect("a document");
+    let runbook = runbook.split_whitespace().collect::<Vec<_>>().join(" ");
+    let quoted = runbook
+        .split("| grep '")
+        .skip(1)
+        .filter_map(|it| it.split('\'').next());
+    // A field of a line, as JSON has it, is looked for by others than words.
+    let words: Vec<_> = quoted.filter(|it| !it.starts_with('"')).collect();
+    assert!(words.len() > 3, "{words:?}");
+    for phrase in words {
+        assert!(
+            said.contains(phrase) || metrics.contains(phrase),
+            "nobody says {phrase:?}"
+        );
+    }
+    let names = runbook.split(|it: char| !it.is_ascii_alphanumeric() && it != '_');
+    let names = names.filter(|it| it.starts_with("portcullis_"));
+    for name in names {
+        assert!(
+            metrics.contains(&format!("| `{name}` |")),
+            "there is no metric {name}"
+        );
+    }
+}
+
 /// What `--help` says, by the words before it.
 #[derive(Default)]
 struct Helps(HashMap<Vec<String>, String>);
