@@ -161,16 +161,11 @@ impl Helps {
                     words.push((*word).to_owned());
                     rest.next();
                 }
-                // A group by itself, in prose.
-                None => break,
-                Some(word)
-                    if !commands.is_empty()
-                        && !word.starts_with('-')
-                        && !"…([".contains(&word[..1]) =>
-                {
+                Some(word) if !commands.is_empty() && !word.starts_with(['-', '…', '(', '[']) => {
                     return Some(format!("{command}: there is no {word}"));
                 }
-                Some(_) => break,
+                // Or a group by itself, in prose.
+                _ => break,
             }
         }
         let help = self.of(&words).to_owned();
