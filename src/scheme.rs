@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::credential::{Credential, Place};
 use crate::decision::{Denial, Failure};
@@ -106,6 +106,12 @@ pub trait Scheme: fmt::Debug + Send + Sync {
     /// Tells whether its credentials may be bound to client addresses, so that the configuration
     /// must say how those are known.
     fn binds_addresses(&self) -> bool {
+        false
+    }
+
+    /// Tells whether its credentials are beyond guessing, so that nothing is told to anybody by how long one takes. Names
+    /// and passwords are not.
+    fn is_unguessable(&self) -> bool {
         false
     }
 
@@ -201,7 +207,7 @@ pub struct Reading {
 }
 
 /// Whether `basic` is `Basic`.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SchemeCase {
     /// Only as the platform documents the word.
@@ -212,7 +218,7 @@ pub enum SchemeCase {
 }
 
 /// Which base64 a platform takes.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Base64 {
     /// Also without padding and with spaces (RFC 2045 §6.8); never with trailing garbage.
@@ -223,7 +229,7 @@ pub enum Base64 {
 }
 
 /// What several credentials on one request mean.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Conflict {
     /// All must verify, and belong to the same user.

@@ -65,7 +65,7 @@ impl Outcome {
     }
 }
 
-/// The process's metrics. Dashboards rely on the names, which README.md lists.
+/// The process's metrics. Dashboards rely on the names, which `deploy/RUNNING.md` lists.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
