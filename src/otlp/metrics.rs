@@ -117,8 +117,11 @@ struct At {
 }
 
 impl At {
-    /// Gives a metric of a kind that there is here; of no other kind is any of ours.
+    /// Gives a metric that has series, and is of a kind that there is here; of no other kind is any of ours.
     fn metric(self, family: &read::MetricFamily) -> Option<Metric> {
+        if family.metric.is_empty() {
+            return None;
+        }
         let series = family.metric.iter();
         let cumulative = AggregationTemporality::Cumulative.into();
         let data = match family.r#type() {

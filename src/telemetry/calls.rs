@@ -90,7 +90,7 @@ impl Calls {
 
 impl Collector for Calls {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "How long calls of Check took, by how they ended for gRPC";
+        let help = "How long calls of Check took, by how they ended for gRPC.";
         let mut encoder = encoder.encode_descriptor(NAME, help, None, MetricType::Histogram)?;
         for (status, others) in self.others.iter().enumerate() {
             let mut reading = others.read();

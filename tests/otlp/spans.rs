@@ -10,8 +10,11 @@ use tonic::Code;
 
 use super::site::{Asker, allowed, config, start};
 use crate::asking::Ask;
+use crate::support::client::{Request, exchange};
 use crate::support::collector::{Collector, attributes};
-use crate::support::sample::{self, INFOBIP, MINE, OPENTACT};
+use crate::support::envoy::Envoy;
+use crate::support::sample::{self, INFOBIP, MINE, MY_KEY, OPENTACT};
+use crate::support::upstream::Upstream;
 
 const METHOD: &str = "envoy.service.auth.v3.Authorization/Check";
 
@@ -168,6 +171,27 @@ async fn a_sampled_check_is_one_span_of_its_callers_that_tells_what_is_listed_an
         assert!(ids[0].starts_with(told["service.instance.id"]), "{told:?}");
     }
     assert!(!collector.text().contains("MARKED"), "{}", collector.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_an_envoy_that_traces_each_check_is_a_part_of_its_trace() {
+    let collector = Collector::start();
+    let server = start(&collector.url(), "traces: { sampled: 0 }");
+    let upstream = Upstream::start();
+    let envoy = Envoy::builder(server.grpc(), upstream.address());
+    let envoy = envoy.tracing(collector.address()).start();
+    let request = Request::new("GET", "/orders/7")
+        .header("host", MINE)
+        .header("x-my-key", MY_KEY);
+    assert_eq!(exchange(envoy.plain(), &request).await.status, 200);
+    // Envoy's for the request, and for the call, and ours.
+    let spans = collector.await_spans(3).await;
+    let (ours, envoys): (Vec<_>, Vec<_>) = spans.iter().partition(|it| it.name == METHOD);
+    assert_eq!(ours.len(), 1, "{spans:?}");
+    let is_parent =
+        |it: &&&Span| (&it.trace_id, &it.span_id) == (&ours[0].trace_id, &ours[0].parent_span_id);
+    let parent = envoys.iter().find(is_parent).expect("a span of Envoy's");
+    assert!(parent.name.contains("Check"), "{parent:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,6 +77,7 @@ impl Envoy {
             issue: None,
             tls: None,
             check_tls: None,
+            tracing: None,
         }
     }
 
@@ -141,6 +142,7 @@ pub struct Builder {
     issue: Option<SocketAddr>,
     tls: Option<Tls>,
     check_tls: Option<CheckTls>,
+    tracing: Option<SocketAddr>,
 }
 
 /// How Check is asked over TLS, in PEM.
@@ -205,6 +207,14 @@ impl Builder {
         };
         Self {
             check_tls: Some(check_tls),
+            ..self
+        }
+    }
+
+    /// Makes Envoy trace every request, and tell a collector there of its spans by OTLP.
+    pub fn tracing(self, collector: SocketAddr) -> Self {
+        Self {
+            tracing: Some(collector),
             ..self
         }
     }

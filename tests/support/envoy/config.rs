@@ -25,6 +25,7 @@ impl Builder {
         for (index, (_, to)) in self.routes.iter().enumerate() {
             clusters.push(cluster(&format!("route_{index}"), &socket_address(*to)));
         }
+        clusters.extend(self.tracing.map(collector_cluster));
         let mut listeners = vec![
             self.listener(PLAIN, false),
             self.listener(RAW_HEADERS, true),
@@ -36,7 +37,12 @@ impl Builder {
                 listeners.push(listener);
             }
         }
+        // Each span is told at once.
+        let layers = self.tracing.iter().map(|_| {
+            json!({ "name": "spans", "static_layer": { "tracing.opentelemetry.min_flush_spans": 1 } })
+        });
         json!({
+            "layered_runtime": { "layers": layers.collect::<Vec<_>>() },
             "admin": { "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } } },
             "static_resources": {
                 "listeners": listeners,
@@ -46,7 +52,7 @@ impl Builder {
     }
 
     fn listener(&self, name: &str, encode_raw_headers: bool) -> Value {
-        let manager = json!({
+        let mut manager = json!({
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": name,
             "normalize_path": self.normalize_paths,
@@ -65,6 +71,9 @@ impl Builder {
                 },
             ],
         });
+        if self.tracing.is_some() {
+            manager["tracing"] = tracing();
+        }
         json!({
             "name": name,
             "stat_prefix": name,
@@ -140,19 +149,42 @@ impl Builder {
             CheckAddress::Tcp(address) => socket_address(*address),
             CheckAddress::Unix(path) => json!({ "pipe": { "path": path } }),
         };
-        let mut cluster = cluster("check", &address);
-        // Envoy speaks HTTP/1.1 to a cluster that does not say so.
-        cluster["typed_extension_protocol_options"] = json!({
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": { "http2_protocol_options": {} },
-            },
-        });
+        let mut cluster = http2_cluster("check", &address);
         if let Some(tls) = &self.check_tls {
             cluster["transport_socket"] = upstream_socket(tls);
         }
         cluster
     }
+}
+
+/// Envoy speaks HTTP/1.1 to a cluster that does not say so.
+fn http2_cluster(name: &str, address: &Value) -> Value {
+    let mut cluster = cluster(name, address);
+    cluster["typed_extension_protocol_options"] = json!({
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": { "http2_protocol_options": {} },
+        },
+    });
+    cluster
+}
+
+fn collector_cluster(collector: SocketAddr) -> Value {
+    http2_cluster("collector", &socket_address(collector))
+}
+
+fn tracing() -> Value {
+    json!({
+        "random_sampling": { "value": 100 },
+        "provider": {
+            "name": "envoy.tracers.opentelemetry",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig",
+                "grpc_service": { "envoy_grpc": { "cluster_name": "collector" }, "timeout": "10s" },
+                "service_name": "envoy",
+            },
+        },
+    })
 }
 
 /// What `deploy/RUNNING.md` says of a Portcullis that is reached over TLS.
