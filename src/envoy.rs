@@ -216,10 +216,20 @@ impl Door {
         self.observe(deciding, decision, took);
         let number = self.0.decisions.fetch_add(1, Ordering::Relaxed);
         let id = DecisionId::of(self.0.instance, number);
-        if let Some(audit) = &self.0.audit
-            && (decision.verdict.is_err() || audit.wants_allow(number))
-        {
-            audited::note(audit, &deciding.gate, decision, request, &id, took);
+        let is_refused = decision.verdict.is_err();
+        let audit = self.0.audit.as_ref();
+        let audit = audit.filter(|it| is_refused || it.wants_allow(number));
+        let refusals = &self.0.metrics.glance().refusals;
+        let is_shown = is_refused && refusals.want_another();
+        if audit.is_some() || is_shown {
+            audited::put(&deciding.gate, decision, request, &id, took, |entry| {
+                if let Some(audit) = audit {
+                    audit.note(entry);
+                }
+                if is_shown {
+                    refusals.note(self.0.clock.now(), entry);
+                }
+            });
         }
         let circumstances = || Circumstances {
             decision_id: id.as_str().to_owned(),

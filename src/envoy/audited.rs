@@ -1,4 +1,4 @@
-//! What the audit says of a Check.
+//! What the audit says of a Check, and who else shows it.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use crate::gate::{Decision, Gate};
 use crate::policy::Permit;
 use crate::request::RequestView;
 use crate::telemetry::Outcome;
-use crate::telemetry::audit::{Audit, Entry, trace_id, without_tokens};
+use crate::telemetry::audit::{Entry, trace_id, without_tokens};
 
-/// Takes note of a decision.
-pub(super) fn note(
-    audit: &Audit,
+/// Puts a decision into words, for whoever takes note of it.
+pub(super) fn put(
     gate: &Gate,
     decision: &Decision,
     request: &RequestView<'_>,
     id: &DecisionId,
     took: Duration,
+    note: impl FnOnce(&Entry<'_>),
 ) {
     let platforms = gate.platforms().iter();
     // Whoever answers: the path of one API may have been sent to another.
@@ -43,7 +43,7 @@ pub(super) fn note(
         None => (&about.account, &about.user, &about.key),
     };
     let first = |name: &str| request.headers.all(name).next().unwrap_or_default();
-    audit.note(&Entry {
+    note(&Entry {
         event: "check",
         outcome: outcome.name(),
         reason,
