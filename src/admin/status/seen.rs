@@ -120,7 +120,10 @@ impl Seen {
             let (now, took) = lately(looks);
             let figure = rate(self::per_second(of(&now), took));
             let since = count(of(&counted));
-            let more = format!("{since} since the start, {} at most", rate(highest));
+            let more = format!(
+                "{since} since the start, {} a second at most",
+                rate(highest)
+            );
             let failing = name == "faults" && of(&now) > 0;
             let mark = if failing { "bad" } else { "" };
             self.put_card(name, mark, (&figure, "a second"), &more, &each);
