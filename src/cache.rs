@@ -10,6 +10,7 @@
 mod ahead;
 mod facts;
 mod kept;
+mod lately;
 mod trust;
 mod unverified;
 
@@ -23,6 +24,7 @@ use tokio::sync::watch;
 use crate::cache::ahead::Renewal;
 use crate::cache::facts::Known;
 use crate::cache::kept::{Kept, kept};
+use crate::cache::lately::Lately;
 use crate::clock::Clock;
 use crate::credential::Fingerprint;
 use crate::decision::{Denial, Dependency, Failure, Fault};
@@ -88,9 +90,9 @@ struct Inner {
     identities: Kept<Arc<Entry>>,
     denials: Kept<Arc<Entry>>,
     /// What came to an identity when it was verified last.
-    good: Kept<()>,
+    good: Arc<Lately>,
     /// What came to a denial.
-    refused: Kept<()>,
+    refused: Arc<Lately>,
     lineages: Kept<Arc<Known>>,
     /// Those of accounts that stand below nobody: a client may name any number of them.
     strangers: Kept<Arc<Known>>,
@@ -128,8 +130,8 @@ impl Cache {
                 spread(limits.ttl.saturating_add(limits.stale_if_fault)),
             ),
             denials: kept(limits.denial_capacity, spread(limits.denial_ttl)),
-            good: kept(limits.capacity, trust::LATELY),
-            refused: kept(limits.denial_capacity, trust::LATELY),
+            good: Arc::new(Lately::new(limits.capacity)),
+            refused: Arc::new(Lately::new(limits.denial_capacity)),
             lineages: kept(limits.capacity, limits.ttl),
             strangers: kept(limits.denial_capacity, limits.denial_ttl),
             flights: Arc::default(),
@@ -292,10 +294,10 @@ impl Cache {
             other.invalidate(&key);
             into.insert(key, Arc::clone(&entry));
             match &entry.outcome {
-                Ok(_) => self.0.good.insert(key, ()),
+                Ok(_) => self.0.good.note(key, now),
                 Err(_) => {
-                    self.0.good.invalidate(&key);
-                    self.0.refused.insert(key, ());
+                    self.0.good.forget(key);
+                    self.0.refused.note(key, now);
                 }
             }
         }

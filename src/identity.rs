@@ -41,8 +41,9 @@ pub struct Identity {
     /// there is none; `None` where they were not asked for. What is minted for it later is worth
     /// nothing under others.
     pub generations: Option<[u64; 3]>,
-    /// The token that was presented, where one was that can be revoked by itself.
-    pub token: Option<TokenRef>,
+    /// The token that was presented, where one was that can be revoked by itself. Most have none, and
+    /// many are kept.
+    pub token: Option<Box<TokenRef>>,
     /// It is good only where one of its scopes is asked for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub only_scopes: bool,

@@ -141,10 +141,14 @@ impl Verified {
         Self(identity)
     }
 
-    /// Gives the identity.
+    /// Gives the identity, no larger than it is, since many are kept.
     #[must_use]
     pub fn into_identity(self) -> Identity {
-        self.0
+        let mut identity = self.0;
+        identity.scopes.shrink_to_fit();
+        identity.roles.shrink_to_fit();
+        identity.allowed_addresses.shrink_to_fit();
+        identity
     }
 }
 

@@ -22,22 +22,19 @@ fn is_new(begun: u64, now: u64) -> bool {
     now.checked_sub(begun).is_some_and(|it| it < UNTOLD)
 }
 
-/// For how long after it was verified a credential is known to be nobody's invention, or no new guess.
-pub(super) const LATELY: Duration = Duration::from_hours(1);
-
 impl Cache {
     /// Tells whether the credential was good when it was verified last, within an hour: whoever presents
     /// it has not made it up. It may be good no more, and admits nobody.
     #[must_use]
     pub fn was_good(&self, key: Fingerprint) -> bool {
-        self.0.good.contains_key(&key.as_u128())
+        self.0.good.knows(key.as_u128(), self.now())
     }
 
     /// Tells whether the credential was refused when it was verified, within an hour: whoever presents it again learns
     /// nothing new.
     #[must_use]
     pub fn was_refused(&self, key: Fingerprint) -> bool {
-        self.0.refused.contains_key(&key.as_u128())
+        self.0.refused.knows(key.as_u128(), self.now())
     }
 
     /// Gives whose the credential was, although that is known no more: where the store fails, word of changes

@@ -300,7 +300,7 @@ impl Scheme for Facebook {
             let identity = open_linked(&self.platform, &self.name, subject, reads).await?;
             Ok(Verified::vouch(Identity {
                 expires: earlier(vouched.expires, identity.expires),
-                token,
+                token: token.map(Box::new),
                 ..identity
             }))
         })

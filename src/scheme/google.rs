@@ -172,7 +172,7 @@ impl Scheme for Google {
             let identity = open_linked(&self.platform, &self.name, subject, reads).await?;
             Ok(Verified::vouch(Identity {
                 expires: earlier(Some(ends), identity.expires),
-                token: Some(reference),
+                token: Some(Box::new(reference)),
                 ..identity
             }))
         })

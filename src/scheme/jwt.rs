@@ -222,10 +222,10 @@ impl Scheme for Jwt {
             let method = token.claims.get("method").and_then(Value::as_str);
             Ok(Verified::vouch(Identity {
                 expires: earlier(Some(ends), identity.expires),
-                token: Some(TokenRef {
+                token: Some(Box::new(TokenRef {
                     method: method.map(str::to_owned),
                     ..reference
-                }),
+                })),
                 ..identity
             }))
         })

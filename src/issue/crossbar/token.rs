@@ -327,7 +327,7 @@ fn act_of(core: &Core, asked: &Asked, known: &[&str]) -> Result<Act, Answer> {
 fn presented(asked: &Asked) -> Result<(&Identity, &TokenRef), Failure> {
     let identity = asked.identity()?;
     let detail = "what was presented is no token";
-    let token = identity.token.as_ref();
+    let token = identity.token.as_deref();
     let token = token.ok_or_else(|| Denial::new(Reason::SchemeNotAccepted, detail))?;
     Ok((identity, token))
 }
