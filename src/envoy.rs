@@ -216,21 +216,7 @@ impl Door {
         self.observe(deciding, decision, took);
         let number = self.0.decisions.fetch_add(1, Ordering::Relaxed);
         let id = DecisionId::of(self.0.instance, number);
-        let is_refused = decision.verdict.is_err();
-        let audit = self.0.audit.as_ref();
-        let audit = audit.filter(|it| is_refused || it.wants_allow(number));
-        let refusals = &self.0.metrics.glance().refusals;
-        let is_shown = is_refused && refusals.want_another();
-        if audit.is_some() || is_shown {
-            audited::put(&deciding.gate, decision, request, &id, took, |entry| {
-                if let Some(audit) = audit {
-                    audit.note(entry);
-                }
-                if is_shown {
-                    refusals.note(self.0.clock.now(), entry);
-                }
-            });
-        }
+        self.note(deciding, decision, request, (&id, number), took);
         let circumstances = || Circumstances {
             decision_id: id.as_str().to_owned(),
             instance: self.0.name.clone(),

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::status::site::{allowed, denied, start};
+use crate::status::site::{allowed, denied, on_redis, start, stranger};
 use crate::support::browser::{Browser, ENTER, TAB};
 use crate::support::check::CheckClient;
+use crate::support::redis::{Product, RedisServer};
 use crate::support::server::Server;
 
 /// Where pictures of the page are put for people to look at, if anywhere.
@@ -130,6 +131,46 @@ async fn a_keyboard_reaches_every_control_in_order_and_each_shows_that_it_is_the
     // Nothing worth an interruption has happened.
     let spoken = browser.run("return document.getElementById('said').textContent;");
     assert_eq!(spoken, "Ready. Nothing needs attention.");
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_told_by_a_word_a_mark_and_aloud() {
+    let mut redis = RedisServer::start(Product::Valkey);
+    let server = on_redis(&redis.url());
+    let browser = open(&server);
+    let mut client = CheckClient::connect(server.grpc()).await;
+    assert_eq!(stranger(&mut client, 1).await, 401);
+    browser.await_that(&has_counted("denied", 1));
+    browser.await_that("document.querySelector('[data-text=\"lag.figure\"]').textContent !== '–'");
+    browser.await_that(
+        "document.getElementById('said').textContent === 'Ready. Nothing needs attention.'",
+    );
+
+    redis.stop();
+    assert_eq!(stranger(&mut client, 2).await, 503);
+    browser.await_that(&has_counted("faults", 1));
+    browser.await_that(
+        "document.getElementById('said').textContent
+            === 'Ready. Needs attention: Store, Changes in the store, Failures of ours.'",
+    );
+    let rows = "return [...document.querySelectorAll('table.health tbody tr')]
+        .filter((it) => it.dataset.is !== 'good')
+        .map((it) => [it.dataset.is, it.cells[0].innerText, it.cells[1].innerText]);";
+    let rows = browser.run(rows);
+    let want = serde_json::json!([
+        ["bad", "Store", "Failing"],
+        ["bad", "Changes in the store", "Not told"],
+        ["bad", "Failures of ours", "Failing"],
+    ]);
+    assert_eq!(rows, want);
+    let shape = "return getComputedStyle(document.querySelector('table.health tr[data-is=bad] b'), '::before').content;";
+    let shape = browser.run(shape);
+    assert!(shape.as_str().is_some_and(|it| it.contains('■')), "{shape}");
+    let last = browser.run("return document.querySelector('table.refused tbody tr').innerText;");
+    assert!(
+        last.as_str().is_some_and(|it| it.contains("fault: store")),
+        "{last}"
+    );
 }
 
 #[tokio::test]

@@ -35,6 +35,17 @@ mine:
   api_keys: [{ id: k-1, account: shop, secret: an-example-key-3f8a1c5e7b9d2406 }]
 "#;
 
+/// The setting of [`CONFIG`] that [`on_redis`] replaces.
+const MEMORY: &str = "store: { url: \"memory:\", directory_file: directory.yaml }";
+
+/// Starts one on a Redis, in which nobody is.
+pub(super) fn on_redis(url: &str) -> Server {
+    assert!(CONFIG.contains(MEMORY));
+    let store = format!("store: {{ url: \"{url}\", pepper_files: [pepper], timeout_ms: 1000 }}");
+    let files = [("pepper", "an example of a pepper that is long enough")];
+    Server::start_with(&CONFIG.replace(MEMORY, &store), &files)
+}
+
 pub(super) fn start() -> Server {
     Server::start_with(CONFIG, &[("directory.yaml", DIRECTORY)])
 }
@@ -56,6 +67,13 @@ pub(super) async fn allowed(client: &mut CheckClient) -> Answer {
     let answer = ask(client, request.mapped()).await;
     assert_eq!(answer.status, 200);
     answer
+}
+
+/// Asks about one of whom the store is to be asked; gives the status.
+pub(super) async fn stranger(client: &mut CheckClient, number: u32) -> u16 {
+    let request = Ask::new("api.example", "GET", "/orders/3");
+    let request = request.header("x-key", format!("a-key-of-nobody-{number}"));
+    ask(client, request.mapped()).await.status
 }
 
 /// Asks about two that are not let in, for their path and by a rule, and in whom everything is hostile.
