@@ -91,7 +91,7 @@ fn store(shown: &Shown, looks: &[Look], which: &str) -> Said {
     if let Some(lacks) = shown.cache.lacks() {
         return ("warn", "Lacking", format!("it does without: {lacks}"));
     }
-    ("good", "Good", which.to_owned())
+    ("good", "No faults", which.to_owned())
 }
 
 fn changes(shown: &Shown) -> Said {
