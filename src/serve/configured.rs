@@ -33,12 +33,12 @@ pub(super) fn configured(config: &Config, clock: &Clock, metrics: &Metrics) -> C
         refused: None,
         certificates,
         store: said(config, "/store/url", "memory:"),
-        settings: settings(config, files.collect()),
+        settings: settings(config, &files.collect::<Vec<_>>()),
         platforms: config.platforms.iter().map(|it| shown(it)).collect(),
     }
 }
 
-fn settings(config: &Config, files: Vec<String>) -> Vec<(&'static str, String)> {
+fn settings(config: &Config, files: &[String]) -> Vec<(&'static str, String)> {
     let off = || "off".to_owned();
     let grpc = config.grpc.iter().map(|it| match it {
         ListenAddress::Tcp(address) => address.to_string(),

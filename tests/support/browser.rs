@@ -1,4 +1,4 @@
-//! A real Chromium without a window, driven over WebDriver (W3C) as a person would: it opens pages, presses keys, and
+//! A real Chromium without a window, driven over `WebDriver` (W3C) as a person would: it opens pages, presses keys, and
 //! tells what it shows.
 //!
 //! ```ignore
@@ -28,7 +28,7 @@ use super::http::Response;
 use super::process::{Process, command};
 use super::{free_port, loopback};
 
-/// Keys, as WebDriver writes them (§17.4.2).
+/// Keys, as `WebDriver` writes them (§17.4.2).
 pub const TAB: &str = "\u{e004}";
 pub const ENTER: &str = "\u{e007}";
 
@@ -207,7 +207,7 @@ impl Drop for Browser {
     }
 }
 
-/// Sends a command and gives the `value` of its answer (WebDriver §6.3); `None` where there is no answer.
+/// Sends a command and gives the `value` of its answer (`WebDriver` §6.3); `None` where there is no answer.
 fn exchange(to: SocketAddr, method: &str, path: &str, body: &Value) -> Option<Value> {
     let body = if body.is_null() {
         String::new()

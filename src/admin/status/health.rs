@@ -141,7 +141,7 @@ fn certificate(until: u64, now: u64) -> Said {
     let detail = format!("valid until {}", time(until));
     match left {
         0 => ("bad", "Ended", detail),
-        ..=ENDS_SOON => ("warn", "Ends soon", format!("{detail}, for {}", long(left))),
+        1..=ENDS_SOON => ("warn", "Ends soon", format!("{detail}, for {}", long(left))),
         _ => ("good", "Valid", format!("{detail}, for {}", long(left))),
     }
 }

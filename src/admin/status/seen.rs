@@ -157,7 +157,7 @@ impl Seen {
             .iter()
             .map(|it| it.lag.unwrap_or_default().as_secs_f64())
             .collect();
-        let (figure, more) = match (lags.clone().last(), lags.max()) {
+        let (figure, more) = match (lags.clone().next_back(), lags.max()) {
             (Some(last), Some(longest)) => {
                 let (longest, unit) = short(longest);
                 let more = format!("until word of a change is here; {longest} {unit} at most");
