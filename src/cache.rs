@@ -103,15 +103,20 @@ struct Inner {
 
 #[derive(Debug)]
 struct Entry {
-    outcome: Outcome,
+    /// Apart from the identities that most of them are, a denial is large.
+    outcome: Result<Arc<Identity>, Box<Denial>>,
     notes: Notes,
-    /// When it was begun to be read, in Unix milliseconds.
-    begun: u64,
     /// The first millisecond in which it counts no more, in Unix milliseconds.
     ends: u64,
     /// Whether its scheme says how long it may count.
     is_capped: bool,
     renewal: Renewal,
+}
+
+impl Entry {
+    fn outcome(&self) -> Outcome {
+        self.outcome.clone().map_err(|it| *it)
+    }
 }
 
 type Landing = Result<Arc<Entry>, Fault>;
@@ -147,19 +152,18 @@ impl Cache {
         Self(Arc::new(Inner { directory, ..known }))
     }
 
-    /// Gives what the credential came to, if that is known and still true.
+    /// Gives what the credential came to, if that is known and still true in this millisecond.
     #[must_use]
-    pub fn hit(&self, key: Fingerprint) -> Option<Hit> {
+    pub fn hit(&self, key: Fingerprint, now: u64) -> Option<Hit> {
         let key = key.as_u128();
         let entry = self
             .0
             .identities
             .get(&key)
             .or_else(|| self.0.denials.get(&key))?;
-        let now = self.now();
-        let is_good = now < entry.ends && self.is_true(&entry.notes, entry.begun, now);
+        let is_good = now < entry.ends && self.is_true(&entry.notes, now);
         is_good.then(|| Hit {
-            outcome: entry.outcome.clone(),
+            outcome: entry.outcome(),
             is_due: entry.renewal.is_due(now),
         })
     }
@@ -184,7 +188,7 @@ impl Cache {
             let entry = landed.ok_or_else(aborted)??;
             // A flight that was boarded after a change may have read before it.
             if self.0.directory.generations().is_current(&entry.notes) {
-                return Ok(entry.outcome.clone());
+                return Ok(entry.outcome());
             }
         }
         let detail = "the records of a verdict keep changing while it is built";
@@ -238,7 +242,7 @@ impl Cache {
             let landing = tokio::time::timeout(FLIGHT, flight).await.map_err(late);
             let landing = landing.and_then(|it| it);
             if let (Some(end), Ok(entry)) = (end, &landing) {
-                end(entry.outcome.as_ref().err());
+                end(entry.outcome.as_ref().err().map(|it| &**it));
             }
             drop(arrival);
             if let Err(fault) = &landing
@@ -264,13 +268,14 @@ impl Cache {
     }
 
     async fn fly(&self, it: &Unverified, again: bool) -> Landing {
-        let (key, scheme, begun) = (it.key.as_u128(), &*it.scheme, self.now());
+        let (key, scheme) = (it.key.as_u128(), &*it.scheme);
         let begin = if again {
             Reads::begin_again
         } else {
             Reads::begin
         };
         let reads = begin(&self.0.directory, &it.platform);
+        let reads = reads.knowing_accounts(scheme.is_unguessable());
         let outcome = match scheme.verify(&it.credential, &reads).await {
             Ok(verified) => Ok(Arc::new(verified.into_identity())),
             Err(Failure::Denied(denial)) => Err(denial),
@@ -279,9 +284,8 @@ impl Cache {
         let now = self.now();
         let (lifetime, renewal) = self.lifetime(now, key, &outcome, scheme.kept_at_most());
         let entry = Arc::new(Entry {
-            outcome,
+            outcome: outcome.map_err(Box::new),
             notes: reads.finish(),
-            begun,
             is_capped: scheme.kept_at_most().is_some(),
             ends: now.saturating_add(lifetime),
             renewal,
@@ -354,6 +358,10 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             Self::told(Lease::endless(), Duration::ZERO)
+        }
+
+        fn hit(&self, key: Fingerprint) -> Option<Hit> {
+            self.cache.hit(key, self.cache.now())
         }
 
         /// One that is told of changes as long as the lease holds.
@@ -438,12 +446,12 @@ mod tests {
     async fn an_identity_is_kept_until_a_record_it_stands_on_changes() {
         let bench = Bench::new();
         let scheme = scripted(vec![Ok(john())]);
-        assert!(bench.cache.hit(bench.key).is_none());
+        assert!(bench.hit(bench.key).is_none());
         assert_eq!(*bench.load(&scheme).await.unwrap().unwrap(), john());
-        assert!(bench.cache.hit(bench.key).is_some());
+        assert!(bench.hit(bench.key).is_some());
         // The account did not exist when it was read: that it does now is a change.
         bench.change().await;
-        assert!(bench.cache.hit(bench.key).is_none());
+        assert!(bench.hit(bench.key).is_none());
     }
 
     #[tokio::test]
@@ -456,9 +464,9 @@ mod tests {
         })]);
         bench.load(&short).await.unwrap().unwrap();
         bench.pass(9);
-        assert!(bench.cache.hit(bench.key).is_some());
+        assert!(bench.hit(bench.key).is_some());
         bench.pass(1);
-        assert!(bench.cache.hit(bench.key).is_none());
+        assert!(bench.hit(bench.key).is_none());
 
         bench
             .load(&scripted(vec![Ok(john())]))
@@ -466,15 +474,15 @@ mod tests {
             .unwrap()
             .unwrap();
         bench.pass(53);
-        assert!(bench.cache.hit(bench.key).is_some());
+        assert!(bench.hit(bench.key).is_some());
         bench.pass(14);
-        assert!(bench.cache.hit(bench.key).is_none());
+        assert!(bench.hit(bench.key).is_none());
 
         let denied = scripted(vec![Err(Denial::new(Reason::Unknown, "x").into())]);
         assert!(bench.load(&denied).await.unwrap().is_err());
-        assert!(bench.cache.hit(bench.key).unwrap().outcome.is_err());
+        assert!(bench.hit(bench.key).unwrap().outcome.is_err());
         bench.pass(5);
-        assert!(bench.cache.hit(bench.key).is_none());
+        assert!(bench.hit(bench.key).is_none());
     }
 
     /// A verification whose scheme lets what it says be kept for 30 seconds.
@@ -486,7 +494,7 @@ mod tests {
 
     /// Hits, and has it verified anew where that is due; waits until the flight has landed.
     async fn hit_and_renew(bench: &Bench, scheme: &Arc<Scripted>) -> Hit {
-        let hit = bench.cache.hit(bench.key).expect("still known");
+        let hit = bench.hit(bench.key).expect("still known");
         if hit.is_due {
             bench.cache.renew(&unverified(bench.key, scheme));
             while !bench.cache.0.flights.lock().unwrap().is_empty() {
@@ -538,9 +546,9 @@ mod tests {
         for scheme in [capped(vec![Ok(ending)]), scripted(vec![Ok(john())])] {
             bench.load(&scheme).await.unwrap().unwrap();
             bench.pass(29);
-            assert!(!bench.cache.hit(bench.key).unwrap().is_due);
+            assert!(!bench.hit(bench.key).unwrap().is_due);
             bench.pass(40);
-            assert!(bench.cache.hit(bench.key).is_none());
+            assert!(bench.hit(bench.key).is_none());
         }
     }
 
@@ -550,7 +558,7 @@ mod tests {
         let fault = Fault::new(Dependency::Store, "down");
         let scheme = scripted(vec![Err(fault.into()), Ok(john())]);
         assert!(bench.load(&scheme).await.is_err());
-        assert!(bench.cache.hit(bench.key).is_none());
+        assert!(bench.hit(bench.key).is_none());
         assert!(bench.load(&scheme).await.unwrap().is_ok());
     }
 
@@ -598,7 +606,7 @@ mod tests {
         let impatient = tokio::time::timeout(Duration::ZERO, bench.load(&scheme)).await;
         assert!(impatient.is_err());
         scheme.gate.add_permits(1);
-        while bench.cache.hit(bench.key).is_none() {
+        while bench.hit(bench.key).is_none() {
             tokio::task::yield_now().await;
         }
         assert_eq!(scheme.asked(), 1);
@@ -641,7 +649,7 @@ mod tests {
             Err(Failure::Denied(it)) => assert_eq!(it.reason(), Reason::Throttled),
             other => panic!("{other:?}"),
         }
-        assert!(bench.cache.hit(three.key).is_none(), "not kept");
+        assert!(bench.hit(three.key).is_none(), "not kept");
         scheme.gate.add_permits(3);
         while !bench.cache.0.flights.lock().unwrap().is_empty() {
             tokio::task::yield_now().await;
@@ -666,7 +674,7 @@ mod tests {
         let key = fingerprinter.of(&[b"one more"]);
         let refused = bench.cache.load(&unverified(key, &flood)).await;
         assert!(matches!(refused, Err(Failure::Fault(_))));
-        assert!(bench.cache.hit(bench.key).unwrap().is_due);
+        assert!(bench.hit(bench.key).unwrap().is_due);
         bench.cache.renew(&unverified(bench.key, &scheme));
         let flights = bench.cache.0.flights.lock().unwrap();
         assert!(flights.contains_key(&bench.key.as_u128()), "begun");
@@ -687,7 +695,7 @@ mod tests {
             let loaded = bench.cache.load(&unverified(key, &denied)).await;
             loaded.unwrap().unwrap_err();
         }
-        assert!(bench.cache.hit(bench.key).is_some());
+        assert!(bench.hit(bench.key).is_some());
         bench.cache.0.denials.run_pending_tasks();
         assert!(bench.cache.entries().1 <= 10);
     }
@@ -701,9 +709,9 @@ mod tests {
         for verdict in [Ok(john()), Err(Denial::new(Reason::Unknown, "").into())] {
             let bench = Bench::told(Lease::ended("nobody tells"), Duration::ZERO);
             bench.load(&scripted(vec![verdict])).await.unwrap().ok();
-            assert!(bench.cache.hit(bench.key).is_some());
+            assert!(bench.hit(bench.key).is_some());
             bench.pass(1);
-            assert!(bench.cache.hit(bench.key).is_none());
+            assert!(bench.hit(bench.key).is_none());
         }
     }
 
@@ -714,12 +722,12 @@ mod tests {
         lease.extend((START + 5) * 1000);
         bench.load(&scripted(vec![Ok(john())])).await.unwrap().ok();
         bench.pass(4);
-        assert!(bench.cache.hit(bench.key).is_some());
+        assert!(bench.hit(bench.key).is_some());
         bench.pass(1);
-        assert!(bench.cache.hit(bench.key).is_none());
+        assert!(bench.hit(bench.key).is_none());
         assert!(bench.cache.stale(bench.key, &store_fault()).is_none());
         lease.extend((START + 10) * 1000);
-        assert!(bench.cache.hit(bench.key).is_some());
+        assert!(bench.hit(bench.key).is_some());
     }
 
     #[tokio::test]
@@ -730,7 +738,7 @@ mod tests {
         bench.load(&scripted(vec![Ok(john())])).await.unwrap().ok();
         let stale = |fault: &Fault| bench.cache.stale(bench.key, fault).is_some();
         bench.pass(104);
-        assert!(bench.cache.hit(bench.key).is_none());
+        assert!(bench.hit(bench.key).is_none());
         assert!(stale(&store_fault()));
         for other in [
             Dependency::Internal,

@@ -109,6 +109,12 @@ pub trait Scheme: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Tells whether its credentials are beyond guessing, so that nothing is told to anybody by how long one takes. Names
+    /// and passwords are not.
+    fn is_unguessable(&self) -> bool {
+        false
+    }
+
     /// The longest that what it says may be kept, where that is shorter than the cache keeps it.
     fn kept_at_most(&self) -> Option<Duration> {
         None

@@ -59,11 +59,11 @@ impl Cache {
         is_good.then(|| Arc::clone(identity))
     }
 
-    /// Tells whether what was read from `begun` on counts still: nothing of it has changed as far as it is
+    /// Tells whether what was read counts still: nothing of it has changed as far as it is
     /// told, and changes are told, or it is too new for that to matter.
-    pub(super) fn is_true(&self, notes: &Notes, begun: u64, now: u64) -> bool {
+    pub(super) fn is_true(&self, notes: &Notes, now: u64) -> bool {
         let directory = &self.0.directory;
-        let is_told = directory.lease().holds(now) || is_new(begun, now);
+        let is_told = directory.lease().holds(now) || is_new(notes.begun(), now);
         // Last: a lease that was just taken up counts for what was read since all was made untrue.
         is_told && directory.generations().is_current(notes)
     }

@@ -116,8 +116,8 @@ fn build(
         names_of_others,
         names: read.claims,
         lookup: Lookup {
-            platform: context.platform.to_owned(),
-            scheme: context.name.to_owned(),
+            platform: context.platform.into(),
+            scheme: context.name.into(),
             directory: read.directory,
             kept: context.claims.to_vec(),
             account_roles: read.account_roles,
@@ -191,6 +191,10 @@ impl Scheme for Jwt {
         check_shape(&text)?;
         let secret = Secret::new(text.as_bytes());
         Ok(Some(Credential::new(place, "", secret)))
+    }
+
+    fn is_unguessable(&self) -> bool {
+        true
     }
 
     fn verify<'a>(

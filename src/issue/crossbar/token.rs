@@ -123,7 +123,7 @@ impl Bearer {
         let account = account.ok_or_else(gone)?;
         let generations = match &user {
             Some(user) => {
-                open_user(&asked.platform.name, AUTH, user.clone(), reads)
+                open_user(&asked.platform.name, &AUTH.into(), user.clone(), reads)
                     .await?
                     .generations
             }
