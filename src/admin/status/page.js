@@ -6,7 +6,7 @@
   const PATIENCE = 5000;
   const pause = document.getElementById("pause");
   const said = document.getElementById("said");
-  const standing = document.querySelector("[data-mark]");
+  const [standing, summary] = ["standing", "summary"].map((it) => document.getElementById(it));
   let tables = {};
   let timer = 0;
 
@@ -52,9 +52,10 @@
 
   const fail = () => {
     standing.dataset.is = "bad";
-    put(standing.querySelector("b"), "No answer");
-    put(standing.querySelector("span"), "from this process; trying again. What is shown is old.");
-    put(said, "No answer from this process. What is shown is old.");
+    summary.dataset.is = "warn";
+    put(standing.firstChild, "No answer");
+    put(summary.firstChild, "What is shown is old; trying again");
+    put(said, "No answer. What is shown is old.");
     put(document.querySelector("title"), "No answer · Portcullis");
   };
 

@@ -82,9 +82,11 @@ impl Seen {
             Standing::StoreNotReached(_) => ("Not ready", "bad"),
             Standing::Draining => ("Draining", "warn"),
         };
-        let trouble: Vec<_> = rows
-            .iter()
-            .filter(|it| matches!(it.mark, "warn" | "bad"))
+        let trouble = rows.iter().filter(|it| matches!(it.mark, "warn" | "bad"));
+        let marks = trouble.clone().map(|it| it.mark);
+        // In this order they are by how bad they are, too.
+        let summary_mark = marks.min().unwrap_or("good");
+        let trouble: Vec<_> = trouble
             .map(|it| it.cells.first().map_or("", String::as_str))
             .collect();
         let summary = match trouble.is_empty() {
@@ -97,6 +99,7 @@ impl Seen {
             ("standing", word),
             ("standing.mark", mark),
             ("summary", &summary),
+            ("summary.mark", summary_mark),
             ("said", &format!("{word}. {summary}.")),
             ("title", &format!("{word} · Portcullis")),
             ("version", env!("CARGO_PKG_VERSION")),
@@ -152,12 +155,13 @@ impl Seen {
     }
 
     fn put_lag(&mut self, looks: &[Look]) {
-        let lags = looks.iter().filter_map(|it| it.lag);
+        let lags = looks.iter().map(|it| it.lag);
+        let last = lags.clone().rev().take(NOW).flatten().next();
         let each: Vec<_> = looks
             .iter()
             .map(|it| it.lag.unwrap_or_default().as_secs_f64())
             .collect();
-        let (figure, more) = match (lags.clone().next_back(), lags.max()) {
+        let (figure, more) = match (last, lags.flatten().max()) {
             (Some(last), Some(longest)) => {
                 let (longest, unit) = short(longest);
                 let more = format!("until word of a change is here; {longest} {unit} at most");
