@@ -125,6 +125,14 @@ impl Config {
         }
     }
 
+    /// The file that it was read from, and those that it names, as they are named there.
+    #[must_use]
+    pub fn files(&self) -> Vec<String> {
+        let named = files::named(&self.resolved).into_iter();
+        let own = self.document.problem("", "").source;
+        std::iter::once(own).chain(named.map(|it| it.1)).collect()
+    }
+
     /// A problem with the setting at this JSON pointer.
     #[must_use]
     pub fn problem(&self, pointer: &str, message: &str) -> Problem {
@@ -226,8 +234,7 @@ impl Config {
         );
         let tls = raw.listen.tls.as_ref();
         let tls = tls.and_then(|it| tls::read(it, base, &document, &mut problems));
-        let told = &raw.telemetry;
-        let otlp = telemetry::read(told, base, &document, &mut problems, &mut warnings);
+        let otlp = telemetry::read(&raw, base, &document, &mut problems, &mut warnings);
         open_files::warn(&resolved, base, &document, &mut warnings);
         let assertion_keys = signing::assertion_keys(
             &raw,

@@ -8,6 +8,7 @@ pub mod accept;
 mod attempts;
 pub mod bounds;
 pub mod checks;
+mod configured;
 pub mod cores;
 pub mod grpc;
 pub mod http;
@@ -15,6 +16,7 @@ mod joining;
 pub mod listeners;
 pub mod opening;
 pub mod reload;
+mod telling;
 pub mod tls;
 
 use std::future::Future;
@@ -29,6 +31,7 @@ use tokio::task::JoinSet;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::admin::status::Overview;
 use crate::admin::{self, KeySets, Readiness, Standing};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -41,7 +44,8 @@ use crate::envoy::{Door, SERVICE};
 use crate::issue;
 use crate::issue::core::Core;
 use crate::otlp::Otlp;
-use crate::serve::attempts::{count_attempts, write_attempts};
+use crate::serve::attempts::{count_attempts, look, write_attempts};
+use crate::serve::configured::configured;
 use crate::serve::cores::Cores;
 use crate::serve::joining::Joining;
 use crate::serve::listeners::{HttpRouters, Listeners};
@@ -53,9 +57,6 @@ use crate::telemetry::audit::Audit;
 
 /// How long open connections may take to finish after a stop.
 const DRAIN: Duration = Duration::from_secs(10);
-
-/// How long a collector may take for what it was not told before.
-const FLUSH: Duration = Duration::from_secs(2);
 
 /// How long to wait before an unreachable store is asked again; doubled up to 64 times.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -140,6 +141,8 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let tls = config.tls.clone().map(Current::from);
     let told = config.otlp.clone();
     metrics.note_config(config.hash, clock.unix_seconds());
+    let configured = configured(&config, &clock, &metrics);
+    let overview = Overview::new(configured, clock.clone(), listeners.admin_address());
     let Opened {
         directory,
         cache,
@@ -151,14 +154,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         instance,
         lasting,
     } = open(config, file, clock.clone(), &metrics, audit.clone()).await?;
-    let otlp = told.map(|it| {
-        let (counted, cache) = (Arc::clone(&metrics), cache.clone());
-        let gather = Box::new(move || {
-            admin::look(&counted, &cache);
-            counted.families()
-        });
-        Otlp::start(&it, instance, gather, &clock, &metrics)
-    });
+    let otlp = told.map(|it| telling::start(&it, instance, &cache, &clock, &metrics));
     let door = Door::new(
         gate,
         Arc::clone(&metrics),
@@ -181,6 +177,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         }
         .into(),
         key_sets: key_sets.into(),
+        configured: overview.configured.clone(),
         tls,
         otlp: otlp.as_ref().map(Otlp::trust),
     };
@@ -194,6 +191,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
             cache,
             readiness.clone(),
             places.key_sets.clone(),
+            overview,
         ),
         issue: issue::router(issuing.clone()),
     };
@@ -214,6 +212,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         &stopped,
     );
     tasks.spawn(write_attempts(issuing.clone(), stopped.clone()));
+    tasks.spawn(look(metrics, stopped.clone()));
     tasks.spawn(count_attempts(throttle, stopped));
     let refused = mpsc::channel(1).1;
     let mut running = Running {
@@ -299,10 +298,8 @@ impl Running {
         if tokio::time::timeout(DRAIN, finished).await.is_err() {
             tracing::warn!("some connections did not finish in time and are closed");
         }
-        if let Some(otlp) = &self.otlp
-            && tokio::time::timeout(FLUSH, otlp.flush()).await.is_err()
-        {
-            tracing::warn!("the collector did not take the last spans and metrics in time");
+        if let Some(otlp) = &self.otlp {
+            telling::end(otlp).await;
         }
         tracing::info!("stopped");
         ended

@@ -7,8 +7,10 @@
 pub mod audit;
 mod calls;
 mod durations;
+pub mod glance;
 mod labels;
 mod log;
+mod outcome;
 mod tally;
 mod traceparent;
 
@@ -27,6 +29,7 @@ use tonic::Code;
 use crate::decision::{Denial, Fault};
 use crate::telemetry::calls::Calls;
 use crate::telemetry::durations::{BUCKETS, Durations};
+use crate::telemetry::glance::Glance;
 use crate::telemetry::labels::{
     CacheLabels, CheckLabels, DenialLabels, DurationLabels, FaultLabels, IssuedLabels,
     LegacyLabels, OperationLabels, ReloadLabels, SignalLabels,
@@ -34,6 +37,7 @@ use crate::telemetry::labels::{
 
 pub use calls::{METHOD, status_name};
 pub use log::{LogFormat, check_filter, start_log};
+pub use outcome::Outcome;
 pub use tally::Tally;
 pub use traceparent::Parent;
 
@@ -41,29 +45,6 @@ pub use traceparent::Parent;
 const LAG_BUCKETS: [f64; 10] = [
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.25,
 ];
-
-/// What a check came to: the label `outcome`.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Outcome {
-    /// The request may pass.
-    Allow,
-    /// The caller failed.
-    Deny,
-    /// We failed.
-    Fault,
-}
-
-impl Outcome {
-    /// Gives the label's value.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Deny => "deny",
-            Self::Fault => "fault",
-        }
-    }
-}
 
 /// The process's metrics. Dashboards rely on the names, which `deploy/RUNNING.md` lists.
 #[derive(Debug)]
@@ -88,6 +69,7 @@ pub struct Metrics {
     reloads: Family<ReloadLabels, Counter>,
     config_loaded: Gauge,
     config_hash: Gauge,
+    glance: Glance,
 }
 
 impl Default for Metrics {
@@ -116,6 +98,7 @@ impl Default for Metrics {
             reloads: Family::default(),
             config_loaded: Gauge::default(),
             config_hash: Gauge::default(),
+            glance: Glance::default(),
             registry: Registry::default(),
         };
         registry.register("checks", "Decided checks", metrics.checks.clone());
@@ -204,6 +187,7 @@ impl Default for Metrics {
             "Tells the text of the configuration in force from another",
             metrics.config_hash.clone(),
         );
+        metrics.glance.register(registry);
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running build", version);
         all.register_collector(Box::new(metrics.calls.clone()));
@@ -294,6 +278,7 @@ impl Metrics {
     /// Notes how long word of a change took.
     pub fn note_revocation_lag(&self, lag: Duration) {
         self.revocation_lag.observe(lag.as_secs_f64());
+        self.glance.note_lag(lag);
     }
 
     /// Notes whether changes in the store are told of.
@@ -371,6 +356,7 @@ mod tests {
         metrics.note_store_operation("get", took);
         metrics.note_watch(true);
         metrics.note_evicts(true);
+        metrics.note_certificate("grpc", 1_800_000_000);
         let text = metrics.render();
         for line in [
             r#"portcullis_checks_total{platform="mine",scheme="key",outcome="allow",cache="hit"} 1"#,
@@ -389,6 +375,7 @@ mod tests {
             r#"portcullis_config_reloads_total{outcome="invalid"} 1"#,
             "portcullis_config_loaded_timestamp_seconds 1700000000",
             "portcullis_config_hash 281474976710655",
+            r#"portcullis_certificate_expiry_timestamp_seconds{listener="grpc"} 1800000000"#,
             r#"portcullis_build_info{version=""#,
         ] {
             assert!(text.contains(line), "{line} in\n{text}");

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::raw::{ParentFrom, RawTelemetry};
+use crate::config::raw::{ParentFrom, RawConfig};
 use crate::credential::Secret;
 use crate::document::{Document, Problem};
 use crate::otlp::{Settings, Traces, Trust, check_authorities, check_endpoint, read_headers};
@@ -15,12 +15,13 @@ const MAX_METRICS_SECONDS: u64 = 3600;
 /// Reads the settings and the files that they name, relative to `base`; `None` where no collector is named, or
 /// where there are problems, which are added.
 pub(super) fn read(
-    raw: &RawTelemetry,
+    raw: &RawConfig,
     base: &Path,
     document: &Document,
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<Problem>,
 ) -> Option<Settings> {
+    let raw = &raw.telemetry;
     let before = problems.len();
     let mut complain = |key: &str, message: &str| {
         problems.push(document.problem(&format!("/telemetry/{key}"), message));

@@ -52,6 +52,7 @@ impl Tally {
             cache,
         };
         let checks = self.metrics.checks.get_or_create(&labels).clone();
+        self.metrics.glance.watch(&labels, &checks);
         let labels = DurationLabels { outcome, cache };
         let durations = self.metrics.durations.get_or_create(&labels).clone();
         (checks, durations)
