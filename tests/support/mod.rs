@@ -28,10 +28,11 @@
 //! - [`proxy`] is a way to a server that can be made slow, cut or led elsewhere.
 //! - [`standin`] is a server on the internet that is asked, honest or not: [`provider`] publishes the keys of its tokens,
 //!   [`google`] is one of them, [`facebook`] is Graph, and [`introspection`] tells of tokens.
+//! - [`prometheus`] scrapes servers and evaluates the chart's alerts.
 //! - [`tls`] makes certificates, and is a client that presents one to an Envoy.
 //! - [`sample`] is a configuration and a directory that most tests run on, and [`issuers`] sign the tokens that it takes.
 //! - [`assertions`] are platforms that tell their upstreams who was admitted, and an upstream that verifies it.
-//! - Nothing here is ever skipped: a missing Envoy, Redis or Valkey fails the test and names `./tests/run`, which
+//! - Nothing here is ever skipped: a missing Envoy, Redis, Valkey or Prometheus fails the test and names `./tests/run`, which
 //!   installs it.
 //! - Everything binds loopback ports that are free at the time; tests run in parallel.
 //! - Every wait has an end, and says what it waited for.
@@ -52,6 +53,7 @@ pub mod http;
 pub mod introspection;
 pub mod issuers;
 pub mod process;
+pub mod prometheus;
 pub mod provider;
 pub mod proxy;
 pub mod redis;
