@@ -101,6 +101,8 @@ mod tests {
         // What was asked for besides and came to nothing does not push it out.
         drop(other);
         assert!(Arc::ptr_eq(&first, &get(mine, url, 1)));
+        // Nobody has asked for a key.
+        assert!(sets.fetched().is_empty());
         let gone = Arc::downgrade(&first);
         drop(first);
         assert!(gone.upgrade().is_none());

@@ -20,7 +20,7 @@ use crate::support::prometheus::Prometheus;
 use crate::support::provider::Provider;
 use crate::support::proxy::{Proxy, Way};
 use crate::support::redis::{Product, RedisServer};
-use crate::support::sample::{self, CROSSBAR};
+use crate::support::sample::{self, CROSSBAR, INFOBIP};
 use crate::support::server::Server;
 use crate::support::upstream::Upstream;
 use crate::support::{free_port, loopback};
@@ -46,7 +46,7 @@ alerts_fire! {
     a_redis_that_is_killed => "PortcullisStoreUnwatched", "PortcullisFaults";
     a_redis_that_is_slow => "PortcullisSlow", "PortcullisRevocationSlow";
     a_redis_that_deletes_records => "PortcullisStoreEvicts";
-    a_redis_that_takes_no_writes_and_logins_that_fail => "PortcullisAttemptsForgotten";
+    a_redis_that_takes_no_writes => "PortcullisAttemptsForgotten", "PortcullisIssuingFails";
     an_issuer_that_is_away => "PortcullisKeysNotFetched";
     a_configuration_with_a_problem => "PortcullisConfigRefused";
     a_configuration_that_one_of_two_has => "PortcullisConfigsDiffer";
@@ -154,7 +154,7 @@ mod causes {
         trial.end(async || {}).await;
     }
 
-    pub(super) async fn a_redis_that_takes_no_writes_and_logins_that_fail(alerts: &[&str]) {
+    pub(super) async fn a_redis_that_takes_no_writes(alerts: &[&str]) {
         let redis = RedisServer::start(Product::Redis);
         let hosts = "    hosts: [crossbar.example.com]\n";
         let unlimited = "    throttle: { failures: 1000000, bucket: null, scheme: null }\n";
@@ -172,19 +172,28 @@ mod causes {
             .header("host", CROSSBAR)
             .header("content-type", "application/json")
             .body(wrong.to_string());
-        let fails = async || assert_eq!(exchange(envoy.plain(), &login).await.status, 401);
+        let aladdin = json!({ "username": "Aladdin", "password": "openSesame" });
+        let session = Request::new("POST", "/auth/1/session")
+            .header("host", INFOBIP)
+            .header("content-type", "application/json")
+            .body(aladdin.to_string());
+        let status = async |request: &Request| exchange(envoy.plain(), request).await.status;
         let trial = Trial::of(alerts, &server).await;
-        // An account's attempts wait, a hundred at most, for a write that comes to nothing.
+        assert_eq!(status(&session).await, 200);
         tell(&redis, "CONFIG SET min-replicas-to-write 1").await;
-        trial
-            .fire(async || {
-                for _ in 0..20 {
-                    fails().await;
-                }
-            })
-            .await;
+        let fails = async || {
+            assert_eq!(status(&session).await, 503);
+            // An account's attempts wait, a hundred at most, for a write that comes to nothing.
+            for _ in 0..20 {
+                assert_eq!(status(&login).await, 401);
+            }
+        };
+        trial.fire(fails).await;
         tell(&redis, "CONFIG SET min-replicas-to-write 0").await;
-        trial.end(fails).await;
+        trial
+            .end(async || assert_eq!(status(&login).await, 401))
+            .await;
+        assert_eq!(status(&session).await, 200);
     }
 
     pub(super) async fn an_issuer_that_is_away(alerts: &[&str]) {
