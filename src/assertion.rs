@@ -214,11 +214,11 @@ mod tests {
 
     fn ada() -> Identity {
         Identity {
-            platform: "mine".to_owned(),
+            platform: "mine".into(),
             account: Some("shop".to_owned()),
             user: Some("ada".to_owned()),
             username: Some("ada@example.com".to_owned()),
-            scheme: "login".to_owned(),
+            scheme: "login".into(),
             scopes: vec!["orders:read".to_owned(), "orders:write".to_owned()],
             roles: vec!["Chief Engineer".to_owned()],
             ..Identity::default()
@@ -249,7 +249,7 @@ mod tests {
             username: None,
             scopes: Vec::new(),
             roles: Vec::new(),
-            scheme: "key".to_owned(),
+            scheme: "key".into(),
             ..ada()
         };
         let two = AssertionSettings {
@@ -336,12 +336,12 @@ mod tests {
         assert!(Arc::ptr_eq(&one(same[0]), &one(same[1])));
         let changes: [fn(&mut Identity); 13] = [
             |_| (),
-            |it| it.platform = "other".to_owned(),
+            |it| it.platform = "other".into(),
             |it| it.account = None,
             |it| it.account = Some(String::new()),
             |it| it.user = None,
             |it| it.username = None,
-            |it| it.scheme = "key".to_owned(),
+            |it| it.scheme = "key".into(),
             |it| it.scopes = Vec::new(),
             |it| it.scopes.swap(0, 1),
             |it| it.scopes = vec!["orders:readorders:write".to_owned()],

@@ -10,6 +10,7 @@
 mod ahead;
 mod facts;
 mod kept;
+mod lately;
 mod trust;
 mod unverified;
 
@@ -23,6 +24,7 @@ use tokio::sync::watch;
 use crate::cache::ahead::Renewal;
 use crate::cache::facts::Known;
 use crate::cache::kept::{Kept, kept};
+use crate::cache::lately::Lately;
 use crate::clock::Clock;
 use crate::credential::Fingerprint;
 use crate::decision::{Denial, Dependency, Failure, Fault};
@@ -88,9 +90,9 @@ struct Inner {
     identities: Kept<Arc<Entry>>,
     denials: Kept<Arc<Entry>>,
     /// What came to an identity when it was verified last.
-    good: Kept<()>,
+    good: Arc<Lately>,
     /// What came to a denial.
-    refused: Kept<()>,
+    refused: Arc<Lately>,
     lineages: Kept<Arc<Known>>,
     /// Those of accounts that stand below nobody: a client may name any number of them.
     strangers: Kept<Arc<Known>>,
@@ -101,15 +103,20 @@ struct Inner {
 
 #[derive(Debug)]
 struct Entry {
-    outcome: Outcome,
+    /// Apart from the identities that most of them are, a denial is large.
+    outcome: Result<Arc<Identity>, Box<Denial>>,
     notes: Notes,
-    /// When it was begun to be read, in Unix milliseconds.
-    begun: u64,
     /// The first millisecond in which it counts no more, in Unix milliseconds.
     ends: u64,
     /// Whether its scheme says how long it may count.
     is_capped: bool,
     renewal: Renewal,
+}
+
+impl Entry {
+    fn outcome(&self) -> Outcome {
+        self.outcome.clone().map_err(|it| *it)
+    }
 }
 
 type Landing = Result<Arc<Entry>, Fault>;
@@ -128,8 +135,8 @@ impl Cache {
                 spread(limits.ttl.saturating_add(limits.stale_if_fault)),
             ),
             denials: kept(limits.denial_capacity, spread(limits.denial_ttl)),
-            good: kept(limits.capacity, trust::LATELY),
-            refused: kept(limits.denial_capacity, trust::LATELY),
+            good: Arc::new(Lately::new(limits.capacity)),
+            refused: Arc::new(Lately::new(limits.denial_capacity)),
             lineages: kept(limits.capacity, limits.ttl),
             strangers: kept(limits.denial_capacity, limits.denial_ttl),
             flights: Arc::default(),
@@ -155,9 +162,9 @@ impl Cache {
             .get(&key)
             .or_else(|| self.0.denials.get(&key))?;
         let now = self.now();
-        let is_good = now < entry.ends && self.is_true(&entry.notes, entry.begun, now);
+        let is_good = now < entry.ends && self.is_true(&entry.notes, now);
         is_good.then(|| Hit {
-            outcome: entry.outcome.clone(),
+            outcome: entry.outcome(),
             is_due: entry.renewal.is_due(now),
         })
     }
@@ -182,7 +189,7 @@ impl Cache {
             let entry = landed.ok_or_else(aborted)??;
             // A flight that was boarded after a change may have read before it.
             if self.0.directory.generations().is_current(&entry.notes) {
-                return Ok(entry.outcome.clone());
+                return Ok(entry.outcome());
             }
         }
         let detail = "the records of a verdict keep changing while it is built";
@@ -234,7 +241,7 @@ impl Cache {
             let landing = tokio::time::timeout(FLIGHT, flight).await.map_err(late);
             let landing = landing.and_then(|it| it);
             if let (Some(end), Ok(entry)) = (end, &landing) {
-                end(entry.outcome.as_ref().err());
+                end(entry.outcome.as_ref().err().map(|it| &**it));
             }
             drop(arrival);
             if let Err(fault) = &landing
@@ -260,13 +267,14 @@ impl Cache {
     }
 
     async fn fly(&self, it: &Unverified, again: bool) -> Landing {
-        let (key, scheme, begun) = (it.key.as_u128(), &*it.scheme, self.now());
+        let (key, scheme) = (it.key.as_u128(), &*it.scheme);
         let begin = if again {
             Reads::begin_again
         } else {
             Reads::begin
         };
         let reads = begin(&self.0.directory, &it.platform);
+        let reads = reads.knowing_accounts(scheme.is_unguessable());
         let outcome = match scheme.verify(&it.credential, &reads).await {
             Ok(verified) => Ok(Arc::new(verified.into_identity())),
             Err(Failure::Denied(denial)) => Err(denial),
@@ -275,9 +283,8 @@ impl Cache {
         let now = self.now();
         let (lifetime, renewal) = self.lifetime(now, key, &outcome, scheme.kept_at_most());
         let entry = Arc::new(Entry {
-            outcome,
+            outcome: outcome.map_err(Box::new),
             notes: reads.finish(),
-            begun,
             is_capped: scheme.kept_at_most().is_some(),
             ends: now.saturating_add(lifetime),
             renewal,
@@ -290,10 +297,10 @@ impl Cache {
             other.invalidate(&key);
             into.insert(key, Arc::clone(&entry));
             match &entry.outcome {
-                Ok(_) => self.0.good.insert(key, ()),
+                Ok(_) => self.0.good.note(key, now),
                 Err(_) => {
-                    self.0.good.invalidate(&key);
-                    self.0.refused.insert(key, ());
+                    self.0.good.forget(key);
+                    self.0.refused.note(key, now);
                 }
             }
         }

@@ -29,6 +29,7 @@
 //! It decides nothing; schemes do, reading through [`reads::Reads`].
 
 pub mod account_keys;
+mod accounts;
 pub mod attempts;
 #[cfg(test)]
 pub(crate) mod bench;
@@ -67,6 +68,7 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
 use crate::decision::{Dependency, Fault};
+use crate::directory::accounts::Accounts;
 use crate::directory::decoding::decode;
 use crate::directory::generations::Generations;
 use crate::directory::names::{account_names, with_parts};
@@ -95,6 +97,7 @@ struct Inner {
     prover: Prover,
     clock: Clock,
     generations: Arc<Generations>,
+    accounts: Arc<Accounts>,
     uses: Arc<Uses>,
     /// `None`: weaker forms of passwords are let be.
     upgrades: Option<Arc<Upgrades>>,
@@ -119,6 +122,7 @@ impl Directory {
             prover,
             clock,
             generations,
+            accounts: Arc::default(),
             uses: Arc::default(),
             upgrades: None,
             was_filled: Arc::default(),
@@ -136,6 +140,7 @@ impl Directory {
             prover,
             clock,
             generations,
+            accounts,
             uses,
             upgrades: _,
             lease,
@@ -148,6 +153,7 @@ impl Directory {
             prover: prover.clone(),
             clock: clock.clone(),
             generations: Arc::clone(generations),
+            accounts: Arc::clone(accounts),
             uses: Arc::clone(uses),
             upgrades: None,
             lease: lease.clone(),

@@ -5,6 +5,7 @@
 //! constraint in here, judged at every use, and so no part of a cache key.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Identity {
     /// The platform's name in the configuration.
-    pub platform: String,
+    pub platform: Arc<str>,
     /// The account's id in the directory.
     pub account: Option<String>,
     /// The user's id in the directory.
@@ -25,7 +26,7 @@ pub struct Identity {
     /// The login name or e-mail.
     pub username: Option<String>,
     /// The scheme's name in the platform.
-    pub scheme: String,
+    pub scheme: Arc<str>,
     /// Granted permissions, one word each (RFC 6749 §3.3).
     pub scopes: Vec<String>,
     /// The user's roles.
@@ -41,8 +42,9 @@ pub struct Identity {
     /// there is none; `None` where they were not asked for. What is minted for it later is worth
     /// nothing under others.
     pub generations: Option<[u64; 3]>,
-    /// The token that was presented, where one was that can be revoked by itself.
-    pub token: Option<TokenRef>,
+    /// The token that was presented, where one was that can be revoked by itself. Most have none, and
+    /// many are kept.
+    pub token: Option<Box<TokenRef>>,
     /// It is good only where one of its scopes is asked for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub only_scopes: bool,

@@ -297,7 +297,7 @@ impl Policy {
         let Some(identity) = asking.identity else {
             return Err(Denial::new(Reason::Missing, "no credential was presented").into());
         };
-        let accepts = |it: &Vec<String>| it.contains(&identity.scheme);
+        let accepts = |it: &Vec<String>| it.iter().any(|it| **it == *identity.scheme);
         if !rule.schemes.as_ref().is_none_or(accepts) {
             let detail = "the rule does not accept this scheme";
             return Err(Denial::new(Reason::SchemeNotAccepted, detail).into());

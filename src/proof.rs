@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, Params, PasswordHasher, PasswordVerifier, password_hash};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
@@ -63,15 +65,13 @@ impl Prover {
     /// A fault where the operating system gives no randomness.
     pub fn new(fingerprinter: Fingerprinter, capacity: u64, cores: usize) -> Result<Self, Fault> {
         let at_once = cores.max(1);
-        let mut unguessable = [0; 16];
-        getrandom::fill(&mut unguessable).map_err(|_| pool("no randomness"))?;
         Ok(Self(Arc::new(Inner {
             fingerprinter,
             proofs: Cache::new(capacity),
             at_once,
             cores: Arc::new(Semaphore::new(at_once)),
             queue: Arc::new(Semaphore::new(at_once * (QUEUE_PER_CORE + 1))),
-            decoy: hash(&unguessable)?,
+            decoy: decoy()?,
             #[cfg(test)]
             computed: Default::default(),
         })))
@@ -252,6 +252,21 @@ fn hash(password: &[u8]) -> Result<String, Fault> {
     Ok(hashed.to_string())
 }
 
+/// Makes what looks like a hash that is made here, and is nobody's: the salt and the hash are random. Nothing is computed
+/// for it, since every start would wait for that and keep its memory.
+fn decoy() -> Result<String, Fault> {
+    let (mut salt, mut output) = ([0; 16], [0; Params::DEFAULT_OUTPUT_LEN]);
+    for bytes in [&mut salt[..], &mut output[..]] {
+        getrandom::fill(bytes).map_err(|_| pool("no randomness"))?;
+    }
+    let params = Params::DEFAULT;
+    let (memory, passes, lanes) = (params.m_cost(), params.t_cost(), params.p_cost());
+    let [salt, output] = [&salt[..], &output[..]].map(|it| STANDARD_NO_PAD.encode(it));
+    Ok(format!(
+        "$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${output}"
+    ))
+}
+
 fn pool(detail: &'static str) -> Fault {
     Fault::new(Dependency::PasswordHash, detail)
 }
@@ -264,6 +279,16 @@ mod tests {
 
     fn prover() -> Prover {
         Prover::new(Fingerprinter::random().unwrap(), 100, 1).unwrap()
+    }
+
+    #[test]
+    fn what_stands_for_an_unknown_users_hash_looks_like_one_and_takes_as_long() {
+        let [decoy, hash] = [decoy().unwrap(), hash(b"a password").unwrap()];
+        assert_eq!(decoy.len(), hash.len());
+        let parameters = |it: &str| it.rsplitn(3, '$').nth(2).map(str::to_owned);
+        assert_eq!(parameters(&decoy), parameters(&hash));
+        assert_eq!(check_phc(&decoy), Ok(()));
+        assert_ne!(decoy, super::decoy().unwrap());
     }
 
     #[tokio::test]

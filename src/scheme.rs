@@ -109,6 +109,12 @@ pub trait Scheme: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Tells whether its credentials are beyond guessing, so that nothing is told to anybody by how long one takes. Names
+    /// and passwords are not.
+    fn is_unguessable(&self) -> bool {
+        false
+    }
+
     /// The longest that what it says may be kept, where that is shorter than the cache keeps it.
     fn kept_at_most(&self) -> Option<Duration> {
         None
@@ -141,10 +147,14 @@ impl Verified {
         Self(identity)
     }
 
-    /// Gives the identity.
+    /// Gives the identity, no larger than it is, since many are kept.
     #[must_use]
     pub fn into_identity(self) -> Identity {
-        self.0
+        let mut identity = self.0;
+        identity.scopes.shrink_to_fit();
+        identity.roles.shrink_to_fit();
+        identity.allowed_addresses.shrink_to_fit();
+        identity
     }
 }
 

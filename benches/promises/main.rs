@@ -128,6 +128,18 @@ fn main() {
             growth::measure(&setting);
         }
         ["count", ..] => measure(false),
+        ["misses", ..] => {
+            let setting = Setting::new(false);
+            let mut table = Table::begin();
+            table.add(memory::idle(&setting));
+            let answer = hits::answer(&setting);
+            let store = filled_redis(&directory(FEW, 0));
+            let (miss, asked) = misses::measure(&setting, &store, FEW, &answer);
+            table.add(miss);
+            let (bytes, resident) = memory::of_identities(&setting, &store, FEW);
+            table.add(bytes);
+            println!("{asked}\n\n{resident}");
+        }
         ["--bench"] => measure(true),
         _ => show(),
     }

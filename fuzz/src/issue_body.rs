@@ -55,7 +55,7 @@ pub(super) fn run(bytes: &[u8]) {
         return;
     };
     let is_revoked = WORLD.with_borrow(|world| {
-        let callers = world.callers.iter().filter(|it| it.platform == platform);
+        let callers = world.callers.iter().filter(|it| *it.platform == *platform);
         let callers: Vec<&Identity> = callers.collect();
         let number: Option<usize> = caller.parse().ok();
         let caller = number.and_then(|it| callers.get(it % callers.len().max(1)));

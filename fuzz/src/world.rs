@@ -147,7 +147,7 @@ impl World {
             let who = self
                 .callers
                 .iter()
-                .find(|it| it.platform == platform)
+                .find(|it| *it.platform == *platform)
                 .cloned();
             let caller = who.clone().filter(|_| platform == "opentact");
             let asked = Asked {

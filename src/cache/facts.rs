@@ -18,8 +18,6 @@ use crate::identity::Lineage;
 pub(super) struct Known {
     lineage: Arc<Lineage>,
     notes: Notes,
-    /// When it was begun to be read, in Unix milliseconds.
-    begun: u64,
     /// The first millisecond in which it counts no more, in Unix milliseconds.
     ends: u64,
 }
@@ -38,13 +36,13 @@ impl Cache {
         let key = key.as_u128();
         let directory = &self.0.directory;
         let now = self.now();
-        let is_good = |it: &Known| now < it.ends && self.is_true(&it.notes, it.begun, now);
+        let is_good = |it: &Known| now < it.ends && self.is_true(&it.notes, now);
         let known = self.0.lineages.get(&key);
         let known = known.or_else(|| self.0.strangers.get(&key));
         if let Some(known) = known.filter(|it| is_good(it)) {
             return Ok(Arc::clone(&known.lineage));
         }
-        let (begun, reads) = (now, Reads::begin(directory, platform));
+        let reads = Reads::begin(directory, platform);
         let line = reads.lineage(account).await?;
         let lineage = Arc::new(Lineage {
             account: account.to_owned(),
@@ -56,13 +54,12 @@ impl Cache {
         } else {
             limits.ttl
         };
-        let ends = begun.saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+        let ends = now.saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
         let notes = reads.finish();
         if notes.are_complete() {
             let known = Known {
                 lineage: Arc::clone(&lineage),
                 notes,
-                begun,
                 ends,
             };
             let into = if lineage.ancestors.is_empty() {

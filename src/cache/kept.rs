@@ -27,6 +27,10 @@ impl Hasher for KeyHasher {
         }
     }
 
+    fn write_u64(&mut self, half: u64) {
+        self.0 = half;
+    }
+
     fn write_u128(&mut self, key: u128) {
         self.0 = key as u64;
     }

@@ -22,22 +22,19 @@ fn is_new(begun: u64, now: u64) -> bool {
     now.checked_sub(begun).is_some_and(|it| it < UNTOLD)
 }
 
-/// For how long after it was verified a credential is known to be nobody's invention, or no new guess.
-pub(super) const LATELY: Duration = Duration::from_hours(1);
-
 impl Cache {
     /// Tells whether the credential was good when it was verified last, within an hour: whoever presents
     /// it has not made it up. It may be good no more, and admits nobody.
     #[must_use]
     pub fn was_good(&self, key: Fingerprint) -> bool {
-        self.0.good.contains_key(&key.as_u128())
+        self.0.good.knows(key.as_u128(), self.now())
     }
 
     /// Tells whether the credential was refused when it was verified, within an hour: whoever presents it again learns
     /// nothing new.
     #[must_use]
     pub fn was_refused(&self, key: Fingerprint) -> bool {
-        self.0.refused.contains_key(&key.as_u128())
+        self.0.refused.knows(key.as_u128(), self.now())
     }
 
     /// Gives whose the credential was, although that is known no more: where the store fails, word of changes
@@ -62,11 +59,11 @@ impl Cache {
         is_good.then(|| Arc::clone(identity))
     }
 
-    /// Tells whether what was read from `begun` on counts still: nothing of it has changed as far as it is
+    /// Tells whether what was read counts still: nothing of it has changed as far as it is
     /// told, and changes are told, or it is too new for that to matter.
-    pub(super) fn is_true(&self, notes: &Notes, begun: u64, now: u64) -> bool {
+    pub(super) fn is_true(&self, notes: &Notes, now: u64) -> bool {
         let directory = &self.0.directory;
-        let is_told = directory.lease().holds(now) || is_new(begun, now);
+        let is_told = directory.lease().holds(now) || is_new(notes.begun(), now);
         // Last: a lease that was just taken up counts for what was read since all was made untrue.
         is_told && directory.generations().is_current(notes)
     }

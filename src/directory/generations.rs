@@ -18,6 +18,9 @@ const SLOTS: usize = 65_536;
 /// in the same slot would make all of them stale each time that it changes.
 const PLATFORM_SLOTS: usize = 64;
 
+/// How much of a note is the count of changes, which would take ages to come round; the rest is the slot.
+const COUNT_BITS: u32 = 48;
+
 /// How many records a kept verdict may stand on. One that read more is used once and not kept.
 const MAX_NOTES: usize = 20;
 
@@ -64,28 +67,35 @@ impl Generations {
             && notes
                 .records
                 .iter()
-                .all(|it| it.1 == self.slots[usize::from(it.0)].load(Ordering::Acquire))
+                .all(|it| *it == self.noted((it >> COUNT_BITS) as usize))
     }
 
-    pub(super) fn begin(&self) -> Notes {
+    /// Begins to note what is read from this millisecond on.
+    pub(super) fn begin(&self, now: u64) -> Notes {
         Notes {
+            begun: now,
             global: self.global.load(Ordering::Acquire),
             records: Vec::new(),
             too_many: false,
         }
     }
 
+    fn noted(&self, slot: usize) -> u64 {
+        let count = self.slots[slot].load(Ordering::Acquire);
+        (slot as u64) << COUNT_BITS | count & (1 << COUNT_BITS) - 1
+    }
+
     pub(super) fn note(&self, notes: &mut Notes, key: &str) {
         let slot = slot(key);
-        if notes.records.iter().any(|it| usize::from(it.0) == slot) {
+        let is_slot = |it: &u64| (it >> COUNT_BITS) as usize == slot;
+        if notes.records.iter().any(is_slot) {
             return;
         }
         if notes.records.len() == MAX_NOTES {
             notes.too_many = true;
             return;
         }
-        let generation = self.slots[slot].load(Ordering::Acquire);
-        notes.records.push((slot as u16, generation));
+        notes.records.push(self.noted(slot));
     }
 }
 
@@ -103,12 +113,31 @@ fn slot(key: &str) -> usize {
 /// The generations that a verdict was built on.
 #[derive(Clone, Debug, Default)]
 pub struct Notes {
+    begun: u64,
     global: u64,
-    records: Vec<(u16, u64)>,
+    /// A slot, and how often it has changed.
+    records: Vec<u64>,
     too_many: bool,
 }
 
 impl Notes {
+    /// When the first of what was read was begun to be read, in Unix milliseconds.
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        self.begun
+    }
+
+    /// Notes that something was read then.
+    pub(super) fn note_time(&mut self, begun: u64) {
+        self.begun = self.begun.min(begun);
+    }
+
+    /// The same, no larger than they are, since many are kept.
+    pub(super) fn shrunk(mut self) -> Self {
+        self.records.shrink_to_fit();
+        self
+    }
+
     /// Tells whether the notes cover everything that was read, so that the verdict may be kept.
     #[must_use]
     pub fn are_complete(&self) -> bool {
@@ -123,7 +152,7 @@ mod tests {
     #[test]
     fn notes_taken_before_a_change_are_stale_after_it() {
         let generations = Generations::default();
-        let mut notes = generations.begin();
+        let mut notes = generations.begin(0);
         generations.note(&mut notes, "pc:u:p:1");
         assert!(generations.is_current(&notes));
         generations.raise(Change::Key("pc:u:p:2"));
@@ -131,7 +160,7 @@ mod tests {
         generations.raise(Change::Key("pc:u:p:1"));
         assert!(!generations.is_current(&notes));
 
-        let mut notes = generations.begin();
+        let mut notes = generations.begin(0);
         generations.note(&mut notes, "pcu:s:p:1");
         generations.raise(Change::Key("pcu:s:p:1"));
         assert!(generations.is_current(&notes), "untracked");
@@ -151,7 +180,7 @@ mod tests {
     #[test]
     fn a_verdict_on_more_records_than_can_be_noted_says_so() {
         let generations = Generations::default();
-        let mut notes = generations.begin();
+        let mut notes = generations.begin(0);
         for index in 0..MAX_NOTES {
             generations.note(&mut notes, &format!("pc:u:p:{index}"));
         }

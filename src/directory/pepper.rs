@@ -4,7 +4,7 @@
 //! (RFC 2104), and so do the names that index them. Several peppers may be in force, newest first:
 //! what is written carries the newest one's id, what is looked up is tried under each.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use hmac::{Hmac, KeyInit, Mac as _};
 use serde::{Deserialize, Serialize};
@@ -44,8 +44,13 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DIGITS: [char; 16] = [
+            '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+        ];
+        // Each lookup spells one, and to format byte by byte costs more than all else of it.
         for byte in self.pepper.iter().chain(&self.mac) {
-            write!(f, "{byte:02x}")?;
+            f.write_char(DIGITS[usize::from(byte >> 4)])?;
+            f.write_char(DIGITS[usize::from(byte & 15)])?;
         }
         Ok(())
     }
@@ -111,7 +116,8 @@ pub struct Peppers(Vec<Pepper>);
 #[derive(Clone, Debug)]
 pub struct Pepper {
     id: [u8; 4],
-    key: Secret,
+    /// Has taken the key, which is half of the work of a short digest.
+    keyed: Hmac<Sha256>,
 }
 
 impl Peppers {
@@ -220,7 +226,10 @@ impl Pepper {
         if key.expose().len() < MIN_PEPPER_BYTES {
             return Err(PepperError::TooShort);
         }
-        let mut pepper = Self { id: [0; 4], key };
+        let mut pepper = Self {
+            id: [0; 4],
+            keyed: keyed(key.expose()),
+        };
         // The id tells peppers apart and, being a MAC of public text, tells nothing of the key.
         let id = pepper.digest(&[b"pepper id"]).mac;
         pepper.id.copy_from_slice(&id[..4]);
@@ -242,13 +251,12 @@ impl Pepper {
     fn for_purpose(&self, purpose: &[u8]) -> Self {
         Self {
             id: self.id,
-            key: Secret::new(self.derive(purpose)),
+            keyed: keyed(&self.derive(purpose)),
         }
     }
 
     fn digest(&self, parts: &[&[u8]]) -> Digest {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.expose())
-            .expect("HMAC takes a key of any length");
+        let mut mac = self.keyed.clone();
         for part in parts {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
@@ -258,6 +266,10 @@ impl Pepper {
             mac: mac.finalize().into_bytes().into(),
         }
     }
+}
+
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! flight during the change is thus stale by construction. A scheme reads through here and
 //! nowhere else; it sees only the records of its own platform.
 
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -35,19 +35,22 @@ pub struct Reads {
     /// The platform's record, which is read along with whatever is read first.
     own: OnceLock<Option<Bytes>>,
     again: bool,
+    knows_accounts: bool,
 }
 
 impl Reads {
     /// Begins to read for one verdict about one platform's credential.
     #[must_use]
     pub fn begin(directory: &Directory, platform: &str) -> Self {
-        let notes = Mutex::new(directory.generations().begin());
+        let now = directory.clock().unix_milliseconds();
+        let notes = Mutex::new(directory.generations().begin(now));
         Self {
             directory: directory.clone(),
             platform: platform.to_owned(),
             notes,
             own: OnceLock::new(),
             again: false,
+            knows_accounts: false,
         }
     }
 
@@ -57,6 +60,16 @@ impl Reads {
         Self {
             again: true,
             ..Self::begin(directory, platform)
+        }
+    }
+
+    /// The same, where an account that was read lately need not be read again: only for a credential that nobody can
+    /// guess, since it takes less time than for one that is nobody's.
+    #[must_use]
+    pub fn knowing_accounts(self, knows_accounts: bool) -> Self {
+        Self {
+            knows_accounts,
+            ..self
         }
     }
 
@@ -71,7 +84,8 @@ impl Reads {
     pub fn finish(self) -> Notes {
         self.notes
             .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner)
+            .shrunk()
     }
 
     /// Proves secrets against what was read.
@@ -105,8 +119,24 @@ impl Reads {
     /// # Errors
     /// A fault when the store does not answer or the record cannot be read.
     pub async fn account(&self, id: &str) -> Result<Option<Account>, Fault> {
-        self.record(self.directory.account_key(&self.platform, id))
-            .await
+        let key = self.directory.account_key(&self.platform, id);
+        if !self.knows_accounts {
+            return self.record(key).await;
+        }
+        let accounts = &self.directory.0.accounts;
+        // Before it is looked at, as before it is read.
+        self.note(&key);
+        if let Some(known) = accounts.get(&self.directory, &key) {
+            self.notes().note_time(known.notes.begun());
+            return Ok(Some(known.account.clone()));
+        }
+        let alone = Self::begin(&self.directory, &self.platform);
+        alone.note(&key);
+        let account: Option<Account> = self.record(key.clone()).await?;
+        if let Some(account) = &account {
+            accounts.keep(key, account, alone.finish());
+        }
+        Ok(account)
     }
 
     /// Gives an account and those above it, from itself upwards; nothing where it has no record. An
@@ -200,6 +230,15 @@ impl Reads {
             .collect())
     }
 
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, key: &str) {
+        let generations = self.directory.generations();
+        generations.note(&mut self.notes(), key);
+    }
+
     async fn hints(&self, keys: Vec<String>) -> Result<Vec<String>, Fault> {
         let lists: Vec<Option<Vec<String>>> = self.records(keys).await?;
         // One record is hinted at under each pepper; tried twice, it would tell that it exists.
@@ -249,14 +288,8 @@ impl Reads {
         if with_own {
             keys.push(self.directory.platform_key(&self.platform));
         }
-        {
-            let mut notes = self
-                .notes
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            for key in &keys {
-                self.directory.generations().note(&mut notes, key);
-            }
+        for key in &keys {
+            self.note(key);
         }
         let (store, read) = (self.directory.store(), keys.len());
         for index in 0..read {

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,8 +31,10 @@ const MAX_WRITES: usize = 32;
 
 /// What a process has written lately.
 pub(super) struct Uses {
-    /// When, in Unix seconds, by the key's name in the store.
-    written: Mutex<HashMap<String, u64>>,
+    /// When, in Unix seconds, by a hash of the key's name in the store: of two keys that share one, a use may not be
+    /// written.
+    written: Mutex<HashMap<u64, u64>>,
+    hashing: RandomState,
     writing: Arc<Semaphore>,
 }
 
@@ -39,6 +42,7 @@ impl Default for Uses {
     fn default() -> Self {
         Self {
             written: Mutex::default(),
+            hashing: RandomState::new(),
             writing: Arc::new(Semaphore::new(MAX_WRITES)),
         }
     }
@@ -54,8 +58,9 @@ impl Uses {
     /// Tells whether a use is to be written now, and counts it as written.
     fn begin(&self, name: &str, now: u64) -> bool {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = self.hashing.hash_one(name);
         let recent = |at: u64| now < at.saturating_add(PERIOD);
-        if written.get(name).is_some_and(|at| recent(*at)) {
+        if written.get(&name).is_some_and(|at| recent(*at)) {
             return false;
         }
         if written.len() >= MAX_KEYS {
@@ -64,7 +69,7 @@ impl Uses {
         if written.len() >= MAX_KEYS {
             return false;
         }
-        written.insert(name.to_owned(), now);
+        written.insert(name, now);
         true
     }
 }

@@ -1,16 +1,19 @@
-//! Where a Check waits that cannot be answered at once: not on the thread of its connection, where
-//! others' Checks are.
+//! Where the work of a Check is done that cannot be answered at once: not on the thread of its connection,
+//! where others' Checks are.
 
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::Poll;
 
 use tokio::runtime::Handle;
-use tokio::task::{JoinError, JoinSet};
 
-/// The runtime with many threads, where stores, issuers and password hashes are waited for.
+/// The runtime with many threads, where what a Check waits for is done.
 #[derive(Clone, Debug)]
 pub(super) struct Aside(Handle);
+
+/// The work panicked.
+#[derive(Debug)]
+pub(super) struct BrokeOff;
 
 impl Aside {
     /// Takes the runtime that this is called on.
@@ -22,34 +25,29 @@ impl Aside {
         Self(Handle::current())
     }
 
-    /// Works here as far as it goes without waiting, and there from then on. It ends where what is given
-    /// is dropped.
+    /// Waits here for the work, whose tasks and timers are begun there. It ends where what is given is dropped.
     ///
     /// # Errors
-    /// Where the work panicked while it waited.
-    pub(super) async fn run<T: Send + 'static>(
+    /// Where the work panicked: else the connection would end, and Envoy's failure mode decide.
+    pub(super) async fn run<T>(
         &self,
-        mut work: Pin<Box<impl Future<Output = T> + Send + 'static>>,
-    ) -> Result<T, JoinError> {
-        let at_once = poll_fn(|context| {
-            // What is begun here, a task or a timer, is to outlive the connection.
+        mut work: Pin<Box<impl Future<Output = T>>>,
+    ) -> Result<T, BrokeOff> {
+        poll_fn(|context| {
             let _there = self.0.enter();
-            Poll::Ready(work.as_mut().poll(context))
-        });
-        if let Poll::Ready(done) = at_once.await {
-            return Ok(done);
-        }
-        let mut waiting = JoinSet::new();
-        waiting.spawn_on(work, &self.0);
-        match waiting.join_next().await {
-            Some(done) => done,
-            None => std::future::pending().await,
-        }
+            // Nothing of it is looked at after a panic.
+            match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+                Ok(polled) => polled.map(Ok),
+                Err(_) => Err(BrokeOff).into(),
+            }
+        })
+        .await
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
     use std::thread::{self, ThreadId};
 
     use tokio::runtime::{Builder, Runtime};
@@ -72,35 +70,20 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_nothing_stays_and_what_waits_goes_on_elsewhere() {
+    fn who_waits_stays_and_what_is_waited_for_is_done_elsewhere() {
         let (connections, others) = (runtime(), runtime());
         let aside = Aside(others.handle().clone());
         connections.block_on(async {
-            assert_eq!(
-                aside.run(Box::pin(async { here() })).await.expect("done"),
-                here()
-            );
-            let waits = async {
-                let begun = here();
+            let work = async {
+                let done = task::spawn(async { here() }).await;
                 task::yield_now().await;
-                (begun, here())
+                (done.expect("done"), here(), Handle::current().id())
             };
-            let (begun, ended) = aside.run(Box::pin(waits)).await.expect("done");
-            assert_eq!(begun, here());
-            assert_ne!(ended, here());
-            assert_eq!(ended, others.spawn(async { here() }).await.expect("done"));
+            let (done, waited, id) = aside.run(Box::pin(work)).await.expect("done");
+            assert_eq!(waited, here());
+            assert_eq!(done, others.spawn(async { here() }).await.expect("done"));
+            assert_eq!(id, others.handle().id());
         });
-    }
-
-    #[test]
-    fn what_is_begun_before_it_waits_is_begun_elsewhere() {
-        let (connections, others) = (runtime(), runtime());
-        let aside = Aside(others.handle().clone());
-        let begun = async { Handle::current().id() };
-        let id = connections
-            .block_on(aside.run(Box::pin(begun)))
-            .expect("done");
-        assert_eq!(id, others.handle().id());
     }
 
     #[test]
@@ -120,15 +103,18 @@ mod tests {
         });
     }
 
-    #[test]
-    fn a_panic_elsewhere_is_told() {
-        let others = runtime();
-        let aside = Aside(others.handle().clone());
-        let work = async {
-            task::yield_now().await;
-            panic!("on purpose");
-        };
-        let done: Result<(), _> = others.block_on(aside.run(Box::pin(work)));
-        assert!(done.is_err_and(|it| it.is_panic()));
+    #[tokio::test]
+    async fn a_panic_is_told_whether_it_comes_at_once_or_later() {
+        let aside = Aside::here();
+        for times in [0, 1] {
+            let work = async {
+                for _ in 0..times {
+                    task::yield_now().await;
+                }
+                panic!("on purpose");
+            };
+            let done: Result<(), _> = aside.run(Box::pin(work)).await;
+            assert!(done.is_err(), "{times}");
+        }
     }
 }

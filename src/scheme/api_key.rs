@@ -41,8 +41,8 @@ struct Settings {
 
 #[derive(Debug)]
 struct Key {
-    platform: String,
-    name: String,
+    platform: Arc<str>,
+    name: Arc<str>,
     places: Vec<Place>,
     reading: Reading,
 }
@@ -61,8 +61,8 @@ fn build(
         }
     };
     Some(Arc::new(Key {
-        platform: context.platform.to_owned(),
-        name: context.name.to_owned(),
+        platform: context.platform.into(),
+        name: context.name.into(),
         places,
         reading: context.reading,
     }))
@@ -86,6 +86,10 @@ impl Scheme for Key {
             "",
             Secret::new(key.as_bytes()),
         )))
+    }
+
+    fn is_unguessable(&self) -> bool {
+        true
     }
 
     fn verify<'a>(
@@ -165,9 +169,9 @@ impl Key {
         let Some(id) = &key.user else {
             let account = open_account(key.account.as_deref(), reads).await?;
             return Ok(Identity {
-                platform: self.platform.clone(),
+                platform: Arc::clone(&self.platform),
                 account: key.account.clone(),
-                scheme: self.name.clone(),
+                scheme: Arc::clone(&self.name),
                 expires: account.and_then(|it| it.expires),
                 ..Identity::default()
             });

@@ -57,8 +57,8 @@ enum Form {
 
 #[derive(Debug)]
 struct Basic {
-    platform: String,
-    name: String,
+    platform: Arc<str>,
+    name: Arc<str>,
     form: Form,
     places: [Place; 1],
     reading: Reading,
@@ -71,8 +71,8 @@ fn build(
 ) -> Option<Arc<dyn Scheme>> {
     let settings: Settings = settings.read("", problems)?;
     Some(Arc::new(Basic {
-        platform: context.platform.to_owned(),
-        name: context.name.to_owned(),
+        platform: context.platform.into(),
+        name: context.name.into(),
         form: settings.form,
         places: [Place::Authorization("Basic".into())],
         reading: context.reading,
@@ -210,8 +210,8 @@ mod tests {
     fn scheme(form: Form, reading: Reading) -> Basic {
         let places = [Place::Authorization("Basic".into())];
         Basic {
-            platform: "p".to_owned(),
-            name: "basic".to_owned(),
+            platform: "p".into(),
+            name: "basic".into(),
             form,
             places,
             reading,

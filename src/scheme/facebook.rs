@@ -106,8 +106,8 @@ fn graph() -> String {
 
 #[derive(Debug)]
 struct Facebook {
-    platform: String,
-    name: String,
+    platform: Arc<str>,
+    name: Arc<str>,
     places: Vec<Place>,
     reading: Reading,
     app: Option<App>,
@@ -145,8 +145,8 @@ fn build(
         return None;
     }
     Some(Arc::new(Facebook {
-        platform: context.platform.to_owned(),
-        name: context.name.to_owned(),
+        platform: context.platform.into(),
+        name: context.name.into(),
         places: places.ok()?,
         reading: context.reading,
         app,
@@ -300,7 +300,7 @@ impl Scheme for Facebook {
             let identity = open_linked(&self.platform, &self.name, subject, reads).await?;
             Ok(Verified::vouch(Identity {
                 expires: earlier(vouched.expires, identity.expires),
-                token,
+                token: token.map(Box::new),
                 ..identity
             }))
         })

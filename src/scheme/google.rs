@@ -72,8 +72,8 @@ fn google_keys() -> String {
 
 #[derive(Debug)]
 struct Google {
-    platform: String,
-    name: String,
+    platform: Arc<str>,
+    name: Arc<str>,
     places: Vec<Place>,
     reading: Reading,
     keys: Arc<KeySet>,
@@ -123,8 +123,8 @@ fn build(
         return None;
     }
     Some(Arc::new(Google {
-        platform: context.platform.to_owned(),
-        name: context.name.to_owned(),
+        platform: context.platform.into(),
+        name: context.name.into(),
         places: places.ok()?,
         reading: context.reading,
         keys: keys.ok()?,
@@ -172,7 +172,7 @@ impl Scheme for Google {
             let identity = open_linked(&self.platform, &self.name, subject, reads).await?;
             Ok(Verified::vouch(Identity {
                 expires: earlier(Some(ends), identity.expires),
-                token: Some(reference),
+                token: Some(Box::new(reference)),
                 ..identity
             }))
         })

@@ -39,8 +39,8 @@ struct Settings {
 
 #[derive(Debug)]
 struct Ha1b {
-    platform: String,
-    name: String,
+    platform: Arc<str>,
+    name: Arc<str>,
     places: Vec<Place>,
     reading: Reading,
 }
@@ -55,8 +55,8 @@ fn build(
         .map_err(|message| problems.push(settings.problem("/from", message)))
         .ok()?;
     Some(Arc::new(Ha1b {
-        platform: context.platform.to_owned(),
-        name: context.name.to_owned(),
+        platform: context.platform.into(),
+        name: context.name.into(),
         places,
         reading: context.reading,
     }))

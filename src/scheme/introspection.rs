@@ -88,8 +88,8 @@ fn build(
         },
         names: read.claims,
         lookup: Lookup {
-            platform: context.platform.to_owned(),
-            scheme: context.name.to_owned(),
+            platform: context.platform.into(),
+            scheme: context.name.into(),
             directory: read.directory,
             kept: context.claims.to_vec(),
             account_roles: read.account_roles,
@@ -117,6 +117,10 @@ impl Scheme for Introspection {
         }
         let secret = Secret::new(token.as_bytes());
         Ok(Some(Credential::new(place, "", secret)))
+    }
+
+    fn is_unguessable(&self) -> bool {
+        true
     }
 
     fn verify<'a>(

@@ -116,8 +116,8 @@ fn build(
         names_of_others,
         names: read.claims,
         lookup: Lookup {
-            platform: context.platform.to_owned(),
-            scheme: context.name.to_owned(),
+            platform: context.platform.into(),
+            scheme: context.name.into(),
             directory: read.directory,
             kept: context.claims.to_vec(),
             account_roles: read.account_roles,
@@ -193,6 +193,10 @@ impl Scheme for Jwt {
         Ok(Some(Credential::new(place, "", secret)))
     }
 
+    fn is_unguessable(&self) -> bool {
+        true
+    }
+
     fn verify<'a>(
         &'a self,
         credential: &'a Credential,
@@ -222,10 +226,10 @@ impl Scheme for Jwt {
             let method = token.claims.get("method").and_then(Value::as_str);
             Ok(Verified::vouch(Identity {
                 expires: earlier(Some(ends), identity.expires),
-                token: Some(TokenRef {
+                token: Some(Box::new(TokenRef {
                     method: method.map(str::to_owned),
                     ..reference
-                }),
+                })),
                 ..identity
             }))
         })

@@ -41,8 +41,8 @@ fn issuer() -> String {
 
 #[derive(Debug)]
 struct Mtls {
-    platform: String,
-    name: String,
+    platform: Arc<str>,
+    name: Arc<str>,
     issuer: String,
 }
 
@@ -57,8 +57,8 @@ fn build(
         return None;
     }
     Some(Arc::new(Mtls {
-        platform: context.platform.to_owned(),
-        name: context.name.to_owned(),
+        platform: context.platform.into(),
+        name: context.name.into(),
         issuer: read.issuer,
     }))
 }

@@ -2,6 +2,8 @@
 //!
 //! Apart from the schemes because the answer is the same whatever was presented.
 
+use std::sync::Arc;
+
 use crate::decision::{About, Denial, Failure, Fault, Reason};
 use crate::directory::Index;
 use crate::directory::reads::Reads;
@@ -46,8 +48,8 @@ pub(crate) struct Opened {
 /// # Errors
 /// A denial for a disabled user and for a shut account, a fault when the store does not answer.
 pub(crate) async fn open_user(
-    platform: &str,
-    scheme: &str,
+    platform: &Arc<str>,
+    scheme: &Arc<str>,
     user: User,
     reads: &Reads,
 ) -> Result<Opened, Failure> {
@@ -63,11 +65,11 @@ pub(crate) async fn open_user(
         generations,
         identity: Identity {
             generations: Some(generations),
-            platform: platform.to_owned(),
+            platform: Arc::clone(platform),
             username: user.login().map(str::to_owned),
             account: user.account,
             user: Some(user.id),
-            scheme: scheme.to_owned(),
+            scheme: Arc::clone(scheme),
             roles: user.roles,
             expires: account.and_then(|it| it.expires),
             ..Identity::default()
@@ -81,8 +83,8 @@ pub(crate) async fn open_user(
 /// # Errors
 /// As [`open_user`], and a denial where nobody is linked.
 pub(crate) async fn open_linked(
-    platform: &str,
-    scheme: &str,
+    platform: &Arc<str>,
+    scheme: &Arc<str>,
     (issuer, subject): (&str, &str),
     reads: &Reads,
 ) -> Result<Identity, Failure> {

@@ -41,8 +41,8 @@ struct Settings {
 
 #[derive(Debug)]
 struct Sessions {
-    platform: String,
-    name: String,
+    platform: Arc<str>,
+    name: Arc<str>,
     places: Vec<Place>,
     reading: Reading,
 }
@@ -57,8 +57,8 @@ fn build(
         .map_err(|message| problems.push(settings.problem("/from", message)))
         .ok()?;
     Some(Arc::new(Sessions {
-        platform: context.platform.to_owned(),
-        name: context.name.to_owned(),
+        platform: context.platform.into(),
+        name: context.name.into(),
         places,
         reading: context.reading,
     }))
@@ -79,6 +79,10 @@ impl Scheme for Sessions {
         }
         let secret = Secret::new(token.as_bytes());
         Ok(Some(Credential::new(place, "", secret)))
+    }
+
+    fn is_unguessable(&self) -> bool {
+        true
     }
 
     fn verify<'a>(

@@ -1,6 +1,9 @@
 //! A primary that its sentinels replace.
 
+use std::time::Duration;
+
 use redis::aio::MultiplexedConnection;
+use tokio::time::interval;
 
 use crate::faults::site::{KNOWN, OTHER, Site, config, nobodys, tell};
 use crate::support::redis::Product;
@@ -40,7 +43,10 @@ async fn replaced_while_it_lives_it_is_left_and_the_new_one_is_believed() {
         let replaced = group.failover();
         // Neither a wrong answer nor a failure of Check on the way, whoever asks.
         let asking = async {
+            // Slowly: nobody may try as many keys as a fast machine would.
+            let mut tick = interval(Duration::from_millis(50));
             loop {
+                tick.tick().await;
                 for (key, want) in [(KNOWN, 200), (OTHER, 200), (&nobodys(), 401)] {
                     let status = site.status(key).await;
                     assert!([want, 503].contains(&status), "{key}: {status}");

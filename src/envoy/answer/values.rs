@@ -21,7 +21,7 @@ pub(super) fn identity_values<'p>(permit: &'p Permit, platform: &'p str) -> [Val
             "username",
             text(identity.and_then(|it| it.username.as_ref())),
         ),
-        ("scheme", text(identity.map(|it| &it.scheme))),
+        ("scheme", identity.map(|it| Cow::Borrowed(&*it.scheme))),
         ("scopes", identity.and_then(|it| list(&it.scopes, " "))),
         ("roles", identity.and_then(|it| list(&it.roles, ","))),
         ("expires", expires.map(|it| it.to_string().into())),

@@ -141,7 +141,7 @@ impl Who {
             account,
             user,
             username,
-            scheme,
+            scheme: scheme.to_string(),
             scopes,
             roles,
             expires,

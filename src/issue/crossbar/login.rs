@@ -241,7 +241,8 @@ impl UserAuth {
             .into_iter()
             .find(|it| user.account.as_ref() == Some(&it.id));
         let account = account.ok_or_else(|| Denial::new(Reason::Unknown, "no such account"))?;
-        let opened = open_user(&asked.platform.name, USER_AUTH, user.clone(), reads).await?;
+        let opened =
+            open_user(&asked.platform.name, &USER_AUTH.into(), user.clone(), reads).await?;
         let bearer = Bearer {
             account,
             user: Some(user),

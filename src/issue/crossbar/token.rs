@@ -123,7 +123,7 @@ impl Bearer {
         let account = account.ok_or_else(gone)?;
         let generations = match &user {
             Some(user) => {
-                open_user(&asked.platform.name, AUTH, user.clone(), reads)
+                open_user(&asked.platform.name, &AUTH.into(), user.clone(), reads)
                     .await?
                     .generations
             }
@@ -327,7 +327,7 @@ fn act_of(core: &Core, asked: &Asked, known: &[&str]) -> Result<Act, Answer> {
 fn presented(asked: &Asked) -> Result<(&Identity, &TokenRef), Failure> {
     let identity = asked.identity()?;
     let detail = "what was presented is no token";
-    let token = identity.token.as_ref();
+    let token = identity.token.as_deref();
     let token = token.ok_or_else(|| Denial::new(Reason::SchemeNotAccepted, detail))?;
     Ok((identity, token))
 }

@@ -69,7 +69,7 @@ async fn try_in(
     let reads = core.reads(asked);
     let verify = async {
         let user = by_password(name, password, &reads).await?;
-        let opened = open_user(&asked.platform.name, "", user, &reads).await?;
+        let opened = open_user(&asked.platform.name, &"".into(), user, &reads).await?;
         Ok(opened.identity)
     };
     let verdict = core.log_in(asked, &targets, verify);

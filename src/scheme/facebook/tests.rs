@@ -308,7 +308,7 @@ async fn a_subject_of_the_app_is_the_one_user_who_is_linked_to_it() {
         ("google", "100", Err(Reason::Unknown)),
     ] {
         let reads = bench.reads("p");
-        let got = open_linked("p", "facebook", (issuer, subject), &reads).await;
+        let got = open_linked(&"p".into(), &"facebook".into(), (issuer, subject), &reads).await;
         let got = got.map(|it| it.user.unwrap()).map_err(|it| match it {
             Failure::Denied(denial) => denial.reason(),
             Failure::Fault(fault) => panic!("{fault}"),
@@ -317,8 +317,13 @@ async fn a_subject_of_the_app_is_the_one_user_who_is_linked_to_it() {
     }
     let reads = bench.reads("other");
     assert!(
-        open_linked("other", "facebook", (&issuer, "100"), &reads)
-            .await
-            .is_err()
+        open_linked(
+            &"other".into(),
+            &"facebook".into(),
+            (&issuer, "100"),
+            &reads
+        )
+        .await
+        .is_err()
     );
 }

@@ -1,5 +1,7 @@
 //! Whom a token names, or what was said of one, as the directory knows them.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -29,9 +31,9 @@ pub(crate) enum Asked {
 #[derive(Debug)]
 pub(crate) struct Lookup {
     /// The platform's name.
-    pub(crate) platform: String,
+    pub(crate) platform: Arc<str>,
     /// The scheme's name in the platform.
-    pub(crate) scheme: String,
+    pub(crate) scheme: Arc<str>,
     /// Whether it is asked.
     pub(crate) directory: Asked,
     /// Claims that are kept for rules that ask about them.
@@ -111,11 +113,11 @@ impl Lookup {
 
     fn claimed(&self, named: Named, expires: Option<u64>) -> Identity {
         Identity {
-            platform: self.platform.clone(),
+            platform: Arc::clone(&self.platform),
             account: named.account,
             user: named.user,
             username: named.username,
-            scheme: self.scheme.clone(),
+            scheme: Arc::clone(&self.scheme),
             scopes: named.scopes,
             roles: named.roles,
             expires,
