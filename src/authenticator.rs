@@ -85,6 +85,12 @@ impl Authenticator {
         self.directory.clock().unix_seconds()
     }
 
+    /// The same, in milliseconds.
+    #[must_use]
+    pub fn milliseconds(&self) -> u64 {
+        self.directory.clock().unix_milliseconds()
+    }
+
     /// The peppers of the directory.
     #[must_use]
     pub fn peppers(&self) -> &Peppers {
@@ -102,12 +108,12 @@ impl Authenticator {
         self.cache.lineage(key, platform, account).await
     }
 
-    /// Finds out who is calling from `client`, and tells `trace` every step.
+    /// Finds out who is calling from `client` in this millisecond, and tells `trace` every step.
     pub async fn authenticate(
         &self,
         platform: &Arc<Platform>,
         request: &RequestView<'_>,
-        client: Option<IpAddr>,
+        (client, now): (Option<IpAddr>, u64),
         trace: &impl Trace,
     ) -> Authenticated {
         let found = match find(platform, request, trace) {
@@ -116,7 +122,9 @@ impl Authenticator {
         };
         let mut agreed: Option<Authenticated> = None;
         for (scheme, credential) in found {
-            let next = self.outcome(platform, scheme, credential, client).await;
+            let next = self
+                .outcome(platform, scheme, credential, (client, now))
+                .await;
             trace.step(|| Step::Verified {
                 scheme: Arc::clone(&scheme.name),
                 outcome: next.outcome.clone().map(|_| ()),
@@ -144,7 +152,7 @@ impl Authenticator {
         platform: &Arc<Platform>,
         named: &NamedScheme,
         credential: Credential,
-        client: Option<IpAddr>,
+        (client, now): (Option<IpAddr>, u64),
     ) -> Authenticated {
         let key = self.fingerprinter.of(&[
             platform.name.as_bytes(),
@@ -166,7 +174,7 @@ impl Authenticator {
             credential: Arc::new(credential),
             begin: None,
         };
-        if let Some(known) = self.cache.hit(key) {
+        if let Some(known) = self.cache.hit(key, now) {
             if known.is_due {
                 self.cache.renew(&unverified());
             }

@@ -152,16 +152,15 @@ impl Cache {
         Self(Arc::new(Inner { directory, ..known }))
     }
 
-    /// Gives what the credential came to, if that is known and still true.
+    /// Gives what the credential came to, if that is known and still true in this millisecond.
     #[must_use]
-    pub fn hit(&self, key: Fingerprint) -> Option<Hit> {
+    pub fn hit(&self, key: Fingerprint, now: u64) -> Option<Hit> {
         let key = key.as_u128();
         let entry = self
             .0
             .identities
             .get(&key)
             .or_else(|| self.0.denials.get(&key))?;
-        let now = self.now();
         let is_good = now < entry.ends && self.is_true(&entry.notes, now);
         is_good.then(|| Hit {
             outcome: entry.outcome(),
@@ -359,6 +358,10 @@ mod tests {
             Self::told(Lease::endless(), Duration::ZERO)
         }
 
+        fn hit(&self, key: Fingerprint) -> Option<Hit> {
+            self.cache.hit(key, self.cache.now())
+        }
+
         /// One that is told of changes as long as the lease holds.
         fn told(lease: Lease, stale_if_fault: Duration) -> Self {
             let seconds = Arc::new(AtomicU64::new(START));
@@ -441,12 +444,12 @@ mod tests {
     async fn an_identity_is_kept_until_a_record_it_stands_on_changes() {
         let bench = Bench::new();
         let scheme = scripted(vec![Ok(john())]);
-        assert!(bench.cache.hit(bench.key).is_none());
+        assert!(bench.hit(bench.key).is_none());
         assert_eq!(*bench.load(&scheme).await.unwrap().unwrap(), john());
-        assert!(bench.cache.hit(bench.key).is_some());
+        assert!(bench.hit(bench.key).is_some());
         // The account did not exist when it was read: that it does now is a change.
         bench.change().await;
-        assert!(bench.cache.hit(bench.key).is_none());
+        assert!(bench.hit(bench.key).is_none());
     }
 
     #[tokio::test]
@@ -459,9 +462,9 @@ mod tests {
         })]);
         bench.load(&short).await.unwrap().unwrap();
         bench.pass(9);
-        assert!(bench.cache.hit(bench.key).is_some());
+        assert!(bench.hit(bench.key).is_some());
         bench.pass(1);
-        assert!(bench.cache.hit(bench.key).is_none());
+        assert!(bench.hit(bench.key).is_none());
 
         bench
             .load(&scripted(vec![Ok(john())]))
@@ -469,15 +472,15 @@ mod tests {
             .unwrap()
             .unwrap();
         bench.pass(53);
-        assert!(bench.cache.hit(bench.key).is_some());
+        assert!(bench.hit(bench.key).is_some());
         bench.pass(14);
-        assert!(bench.cache.hit(bench.key).is_none());
+        assert!(bench.hit(bench.key).is_none());
 
         let denied = scripted(vec![Err(Denial::new(Reason::Unknown, "x").into())]);
         assert!(bench.load(&denied).await.unwrap().is_err());
-        assert!(bench.cache.hit(bench.key).unwrap().outcome.is_err());
+        assert!(bench.hit(bench.key).unwrap().outcome.is_err());
         bench.pass(5);
-        assert!(bench.cache.hit(bench.key).is_none());
+        assert!(bench.hit(bench.key).is_none());
     }
 
     /// A verification whose scheme lets what it says be kept for 30 seconds.
@@ -489,7 +492,7 @@ mod tests {
 
     /// Hits, and has it verified anew where that is due; waits until the flight has landed.
     async fn hit_and_renew(bench: &Bench, scheme: &Arc<Scripted>) -> Hit {
-        let hit = bench.cache.hit(bench.key).expect("still known");
+        let hit = bench.hit(bench.key).expect("still known");
         if hit.is_due {
             bench.cache.renew(&unverified(bench.key, scheme));
             while !bench.cache.0.flights.lock().unwrap().is_empty() {
@@ -541,9 +544,9 @@ mod tests {
         for scheme in [capped(vec![Ok(ending)]), scripted(vec![Ok(john())])] {
             bench.load(&scheme).await.unwrap().unwrap();
             bench.pass(29);
-            assert!(!bench.cache.hit(bench.key).unwrap().is_due);
+            assert!(!bench.hit(bench.key).unwrap().is_due);
             bench.pass(40);
-            assert!(bench.cache.hit(bench.key).is_none());
+            assert!(bench.hit(bench.key).is_none());
         }
     }
 
@@ -553,7 +556,7 @@ mod tests {
         let fault = Fault::new(Dependency::Store, "down");
         let scheme = scripted(vec![Err(fault.into()), Ok(john())]);
         assert!(bench.load(&scheme).await.is_err());
-        assert!(bench.cache.hit(bench.key).is_none());
+        assert!(bench.hit(bench.key).is_none());
         assert!(bench.load(&scheme).await.unwrap().is_ok());
     }
 
@@ -601,7 +604,7 @@ mod tests {
         let impatient = tokio::time::timeout(Duration::ZERO, bench.load(&scheme)).await;
         assert!(impatient.is_err());
         scheme.gate.add_permits(1);
-        while bench.cache.hit(bench.key).is_none() {
+        while bench.hit(bench.key).is_none() {
             tokio::task::yield_now().await;
         }
         assert_eq!(scheme.asked(), 1);
@@ -644,7 +647,7 @@ mod tests {
             Err(Failure::Denied(it)) => assert_eq!(it.reason(), Reason::Throttled),
             other => panic!("{other:?}"),
         }
-        assert!(bench.cache.hit(three.key).is_none(), "not kept");
+        assert!(bench.hit(three.key).is_none(), "not kept");
         scheme.gate.add_permits(3);
         while !bench.cache.0.flights.lock().unwrap().is_empty() {
             tokio::task::yield_now().await;
@@ -669,7 +672,7 @@ mod tests {
         let key = fingerprinter.of(&[b"one more"]);
         let refused = bench.cache.load(&unverified(key, &flood)).await;
         assert!(matches!(refused, Err(Failure::Fault(_))));
-        assert!(bench.cache.hit(bench.key).unwrap().is_due);
+        assert!(bench.hit(bench.key).unwrap().is_due);
         bench.cache.renew(&unverified(bench.key, &scheme));
         let flights = bench.cache.0.flights.lock().unwrap();
         assert!(flights.contains_key(&bench.key.as_u128()), "begun");
@@ -690,7 +693,7 @@ mod tests {
             let loaded = bench.cache.load(&unverified(key, &denied)).await;
             loaded.unwrap().unwrap_err();
         }
-        assert!(bench.cache.hit(bench.key).is_some());
+        assert!(bench.hit(bench.key).is_some());
         bench.cache.0.denials.run_pending_tasks();
         assert!(bench.cache.entries().1 <= 10);
     }
@@ -704,9 +707,9 @@ mod tests {
         for verdict in [Ok(john()), Err(Denial::new(Reason::Unknown, "").into())] {
             let bench = Bench::told(Lease::ended("nobody tells"), Duration::ZERO);
             bench.load(&scripted(vec![verdict])).await.unwrap().ok();
-            assert!(bench.cache.hit(bench.key).is_some());
+            assert!(bench.hit(bench.key).is_some());
             bench.pass(1);
-            assert!(bench.cache.hit(bench.key).is_none());
+            assert!(bench.hit(bench.key).is_none());
         }
     }
 
@@ -717,12 +720,12 @@ mod tests {
         lease.extend((START + 5) * 1000);
         bench.load(&scripted(vec![Ok(john())])).await.unwrap().ok();
         bench.pass(4);
-        assert!(bench.cache.hit(bench.key).is_some());
+        assert!(bench.hit(bench.key).is_some());
         bench.pass(1);
-        assert!(bench.cache.hit(bench.key).is_none());
+        assert!(bench.hit(bench.key).is_none());
         assert!(bench.cache.stale(bench.key, &store_fault()).is_none());
         lease.extend((START + 10) * 1000);
-        assert!(bench.cache.hit(bench.key).is_some());
+        assert!(bench.hit(bench.key).is_some());
     }
 
     #[tokio::test]
@@ -733,7 +736,7 @@ mod tests {
         bench.load(&scripted(vec![Ok(john())])).await.unwrap().ok();
         let stale = |fault: &Fault| bench.cache.stale(bench.key, fault).is_some();
         bench.pass(104);
-        assert!(bench.cache.hit(bench.key).is_none());
+        assert!(bench.hit(bench.key).is_none());
         assert!(stale(&store_fault()));
         for other in [
             Dependency::Internal,

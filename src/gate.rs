@@ -90,24 +90,31 @@ impl Gate {
             Err(denial) => return Decision::early(Some(platform), denial),
         };
         let client = self.client_address(request);
+        // What is known is judged by one look at the clock.
+        let now = self.authenticator.milliseconds();
         let found = self
             .authenticator
-            .authenticate(&platform, request, client, trace)
+            .authenticate(&platform, request, (client, now), trace)
             .await;
         let Authenticated {
             outcome,
             cache,
             scheme,
         } = found;
+        let now = match cache {
+            CacheUse::Hit | CacheUse::None => now / 1000,
+            CacheUse::Miss | CacheUse::Stale => self.authenticator.now(),
+        };
         let (verdict, vouched) = match outcome {
             Ok(identity) => {
-                let admitted = self.admit(&platform, request, &path, &identity, client, trace);
+                let asking = (client, now);
+                let admitted = self.admit(&platform, request, &path, &identity, asking, trace);
                 (admitted.await, identity)
             }
             Err(failure) => (Err(failure), None),
         };
         let asserted = verdict.and_then(|it| {
-            let assertion = self.assert(&platform, &it)?;
+            let assertion = self.assert(&platform, &it, now)?;
             Ok((it, assertion))
         });
         let (verdict, assertion) = match asserted {
@@ -129,11 +136,15 @@ impl Gate {
     }
 
     /// Signs what the upstream is told of an admitted request, where the platform has that.
-    fn assert(&self, platform: &Platform, permit: &Permit) -> Result<Option<Arc<Secret>>, Fault> {
+    fn assert(
+        &self,
+        platform: &Platform,
+        permit: &Permit,
+        now: u64,
+    ) -> Result<Option<Arc<Secret>>, Fault> {
         let (Some(settings), Some(identity)) = (&platform.assertion, permit.identity()) else {
             return Ok(None);
         };
-        let now = self.authenticator.now();
         self.assertions.of(identity, settings, now).map(Some)
     }
 
@@ -163,7 +174,7 @@ impl Gate {
         request: &RequestView<'_>,
         path: &PathSegments<'_>,
         identity: &Option<Arc<Identity>>,
-        client_address: Option<IpAddr>,
+        (client_address, now): (Option<IpAddr>, u64),
         trace: &impl Trace,
     ) -> Result<Permit, Failure> {
         trace.step(|| Step::Identity(identity.clone()));
@@ -171,7 +182,7 @@ impl Gate {
         loop {
             let facts = Facts {
                 client_address,
-                now: self.authenticator.now(),
+                now,
                 lineages: &lineages,
             };
             let policy = &platform.policy;

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench --bench promises              measures in some six minutes, prints the table and draws it
 //! cargo bench --bench promises -- count     the rows that do not depend on what else the machine does
+//! cargo bench --bench promises -- misses    the rows of what stands in a Redis: misses, and memory
 //! cargo bench --bench promises -- growth    how a hit's cost grows with identities, headers, rules and platforms
 //! ```
 //!
@@ -128,18 +129,7 @@ fn main() {
             growth::measure(&setting);
         }
         ["count", ..] => measure(false),
-        ["misses", ..] => {
-            let setting = Setting::new(false);
-            let mut table = Table::begin();
-            table.add(memory::idle(&setting));
-            let answer = hits::answer(&setting);
-            let store = filled_redis(&directory(FEW, 0));
-            let (miss, asked) = misses::measure(&setting, &store, FEW, &answer);
-            table.add(miss);
-            let (bytes, resident) = memory::of_identities(&setting, &store, FEW);
-            table.add(bytes);
-            println!("{asked}\n\n{resident}");
-        }
+        ["misses", ..] => measure_misses(),
         ["--bench"] => measure(true),
         _ => show(),
     }
@@ -202,6 +192,20 @@ fn measure(with_clock: bool) {
     fs::write(&drawn, plot).expect("a writable target");
     println!("\nDrawn in {}", drawn.display());
     println!("It took {:.0} s.", begun.elapsed().as_secs_f64());
+}
+
+/// Measures what stands in a Redis, and how much memory it takes.
+fn measure_misses() {
+    let setting = Setting::new(false);
+    println!("{}\n", machine(&setting));
+    let mut table = Table::begin();
+    let answer = hits::answer(&setting);
+    let store = filled_redis(&directory(KNOWN, 0));
+    let (miss, asked) = misses::measure(&setting, &store, KNOWN, &answer);
+    table.add(miss);
+    let (bytes, resident) = memory::of_identities(&setting, &store, KNOWN);
+    table.add(bytes);
+    println!("\n{asked}\n\n{resident}");
 }
 
 /// Says on what, in which profile and where it is measured.

@@ -9,14 +9,14 @@ mod sent;
 mod writer;
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
@@ -28,6 +28,9 @@ pub use sent::{Sent, trace_id};
 
 /// How many lines may wait to be written: a second of a flood. At some 400 bytes a line, 2 MB.
 const QUEUE_LINES: usize = 4096;
+
+/// Room for a line of usual length, so that one allocation does.
+const USUAL_BYTES: usize = 512;
 
 /// The odd number nearest to 2^64 divided by the golden ratio. Its multiples are spread so evenly that
 /// of any run of decisions the share that was asked for is taken, give or take three.
@@ -239,26 +242,18 @@ impl Audit {
 
 /// Writes a line.
 fn line(now: SystemTime, entry: &Entry<'_>) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Line<'a> {
-        time: Time,
-        #[serde(flatten)]
-        entry: &'a Entry<'a>,
+    // RFC 3339, to the millisecond.
+    let time = jiff::Timestamp::try_from(now).unwrap_or_default();
+    let mut line = Vec::with_capacity(USUAL_BYTES);
+    let _ = write!(line, "{{\"time\":\"{time:.3}\"");
+    let begin = line.len();
+    let _ = serde_json::to_writer(&mut line, entry);
+    // It goes on with the entry's fields, of which there always are some.
+    if let Some(brace) = line.get_mut(begin) {
+        *brace = b',';
     }
-    let time = Time(now);
-    let mut line = serde_json::to_vec(&Line { time, entry }).unwrap_or_default();
     line.push(b'\n');
     line
-}
-
-/// A time as RFC 3339 writes it, to the millisecond.
-struct Time(SystemTime);
-
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let time = jiff::Timestamp::try_from(self.0).unwrap_or_default();
-        serializer.collect_str(&format_args!("{time:.3}"))
-    }
 }
 
 /// Counts lines that were lost, and tells of them once a second at most.

@@ -1,5 +1,6 @@
 //! A path as it may be shown to operators: some APIs put tokens there.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::telemetry::audit::sent::MAX_SENT;
@@ -22,7 +23,10 @@ pub fn without_tokens(path: &str, marks: &[&str]) -> String {
     let mut follows_mark = false;
     for (index, segment) in path.split('/').enumerate() {
         let read = decoded(segment);
-        let lower = read.to_ascii_lowercase();
+        let lower = match read.bytes().any(|it| it.is_ascii_uppercase()) {
+            true => Cow::Owned(read.to_ascii_lowercase()),
+            false => Cow::Borrowed(&*read),
+        };
         let is_mark = marks.contains(&&*lower);
         let holds_mark = marks.iter().any(|it| lower.contains(it));
         let hidden = follows_mark
@@ -31,7 +35,7 @@ pub fn without_tokens(path: &str, marks: &[&str]) -> String {
             || read.contains("eyJ")
             || read.contains(['?', ';', '&', '=', '#', '\\']);
         // Some readers take these for nothing.
-        let is_nothing = matches!(read.as_str(), "" | "." | "..");
+        let is_nothing = matches!(&*read, "" | "." | "..");
         if index > 0 {
             shown.push('/');
         }
@@ -52,7 +56,10 @@ pub fn without_tokens(path: &str, marks: &[&str]) -> String {
 }
 
 /// Replaces escapes, once; what is none stays as it is, and what is not ASCII is not needed.
-fn decoded(segment: &str) -> String {
+fn decoded(segment: &str) -> Cow<'_, str> {
+    if !segment.contains('%') {
+        return segment.into();
+    }
     let mut read = String::with_capacity(segment.len());
     let mut rest = segment;
     while let Some((before, after)) = rest.split_once('%') {
@@ -71,7 +78,7 @@ fn decoded(segment: &str) -> String {
             }
         }
     }
-    read + rest
+    (read + rest).into()
 }
 
 #[cfg(test)]

@@ -17,6 +17,16 @@ impl Sent<'_> {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Gives it where it is shown as it is, as nearly all is.
+    fn as_shown(&self) -> Option<&str> {
+        let is_shown = self.0.len() <= MAX_SENT && self.0.iter().all(|it| is_visible(*it));
+        is_shown.then(|| str::from_utf8(self.0).ok()).flatten()
+    }
+}
+
+fn is_visible(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~')
 }
 
 impl<'a> From<&'a str> for Sent<'a> {
@@ -36,7 +46,7 @@ impl fmt::Display for Sent<'_> {
         use fmt::Write as _;
         let mut left = MAX_SENT;
         for byte in self.0 {
-            let shown = if matches!(byte, b' '..=b'~') { 1 } else { 3 };
+            let shown = if is_visible(*byte) { 1 } else { 3 };
             if shown > left {
                 return f.write_str("...");
             }
@@ -58,7 +68,10 @@ impl fmt::Debug for Sent<'_> {
 
 impl Serialize for Sent<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match self.as_shown() {
+            Some(text) => serializer.serialize_str(text),
+            None => serializer.collect_str(self),
+        }
     }
 }
 
