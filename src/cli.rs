@@ -14,6 +14,7 @@ pub mod records;
 pub mod secret;
 pub mod serve;
 pub mod session;
+pub mod signing;
 pub mod spread;
 pub mod store;
 pub mod table;
@@ -65,6 +66,8 @@ enum Command {
     #[command(subcommand)]
     Session(session::Command),
     #[command(subcommand)]
+    Signing(signing::Command),
+    #[command(subcommand)]
     Store(store::Command),
     #[command(subcommand)]
     Throttle(throttle::Command),
@@ -87,6 +90,7 @@ pub fn run() -> ExitCode {
         Command::Platform(command) => command.run(),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Session(command) => command.run(),
+        Command::Signing(command) => command.run(),
         Command::Store(command) => command.run(),
         Command::Throttle(command) => command.run(),
         Command::User(command) => command.run(),

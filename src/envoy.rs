@@ -24,6 +24,8 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tonic::Status;
 
 use crate::clock::Clock;
@@ -78,7 +80,7 @@ const USUAL_BYTES: usize = 1024;
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// What a fault becomes.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFault {
     /// A denial with 503, which stays closed whatever Envoy's `failure_mode_allow` says.

@@ -11,6 +11,7 @@ mod fetch;
 mod files;
 pub mod hmac;
 mod jwks;
+pub mod made;
 mod pem;
 pub mod remote;
 mod self_test;

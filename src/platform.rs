@@ -14,6 +14,9 @@ pub mod settings;
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::credential::Place;
 use crate::decision::{Denial, Reason};
 use crate::keys::hmac::HmacKeys;
@@ -155,7 +158,7 @@ fn host_fit(pattern: &str, host: &str) -> Option<usize> {
 }
 
 /// Whether hosts count, or only what the route says.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PlatformFrom {
     /// The route where it names a platform, else host and path.

@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::credential::{Credential, Place};
 use crate::decision::{Denial, Failure};
@@ -207,7 +207,7 @@ pub struct Reading {
 }
 
 /// Whether `basic` is `Basic`.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SchemeCase {
     /// Only as the platform documents the word.
@@ -218,7 +218,7 @@ pub enum SchemeCase {
 }
 
 /// Which base64 a platform takes.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Base64 {
     /// Also without padding and with spaces (RFC 2045 §6.8); never with trailing garbage.
@@ -229,7 +229,7 @@ pub enum Base64 {
 }
 
 /// What several credentials on one request mean.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Conflict {
     /// All must verify, and belong to the same user.

@@ -113,7 +113,7 @@ struct CacheLabels {
     kind: &'static str,
 }
 
-/// The process's metrics. Dashboards rely on the names, which README.md lists.
+/// The process's metrics. Dashboards rely on the names, which `deploy/RUNNING.md` lists.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,

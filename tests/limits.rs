@@ -1,4 +1,4 @@
-//! The table under "Limits" in README.md is that of the code: what it names is there with this value, and what bounds
+//! The table in `deploy/LIMITS.md` is that of the code: what it names is there with this value, and what bounds
 //! a peer is named in it.
 
 use std::collections::BTreeMap;
@@ -97,10 +97,8 @@ fn constants() -> BTreeMap<String, String> {
 
 /// Gives the rows of the table: a constant, its value, and what happens beyond it.
 fn rows() -> Vec<[String; 3]> {
-    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
-    let section = readme.split("\n## Limits\n").nth(1).expect("a section");
-    let section = section.split("\n## ").next().unwrap_or_default();
-    let rows = section.lines().filter(|it| it.starts_with("| `"));
+    let limits = fs::read_to_string(root().join("deploy/LIMITS.md")).expect("deploy/LIMITS.md");
+    let rows = limits.lines().filter(|it| it.starts_with("| `"));
     let rows: Vec<_> = rows
         .map(|row| {
             let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
@@ -121,7 +119,7 @@ fn the_table_has_the_values_of_the_code() {
         assert_eq!(
             constants.get(&name),
             Some(&value),
-            "`{name}` in src/ (left) and in README.md (right)"
+            "`{name}` in src/ (left) and in deploy/LIMITS.md (right)"
         );
         assert!(!beyond.is_empty(), "what happens beyond `{name}`?");
     }
@@ -145,7 +143,7 @@ fn what_bounds_a_peer_is_in_the_table() {
         .collect();
     assert!(
         missing.is_empty(),
-        "these have no row in the table under \"Limits\" in README.md; where one bounds no peer, OTHERS here says why:\n{}",
+        "these have no row in the table of deploy/LIMITS.md; where one bounds no peer, OTHERS here says why:\n{}",
         missing.join("\n")
     );
     for (name, why) in OTHERS {

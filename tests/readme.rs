@@ -1,13 +1,19 @@
-//! README.md says what is true: its files are those of `deploy/envoy/`, its requests get its
-//! answers from a real Envoy and the real server, and its tables name what there is.
+//! README.md and the documents in `deploy/` say what is true: their files are those of `deploy/`, the requests get their
+//! answers from a real Envoy and the real server, and the tables name what there is.
 
 mod support;
+
+/// In `tests/readme/`.
+mod readme {
+    mod documents;
+}
 
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use portcullis::decision::Reason;
+use portcullis::platform::settings::IdentityHeaders;
 use serde_json::{Value, json};
 use support::client::{Request, exchange};
 use support::envoy::{Configured, Envoy};
@@ -31,11 +37,15 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Gives the fenced blocks of the README that have this info string.
-fn blocks(info: &str) -> Vec<String> {
-    let readme = read("README.md");
+/// Where platforms are described, and how they are run.
+const PLATFORMS: &str = "deploy/PLATFORMS.md";
+const RUNNING: &str = "deploy/RUNNING.md";
+
+/// Gives the fenced blocks of a document that have this info string.
+fn blocks(document: &str, info: &str) -> Vec<String> {
+    let text = read(document);
     let mut blocks = Vec::new();
-    let mut lines = readme.lines();
+    let mut lines = text.lines();
     while let Some(line) = lines.next() {
         let Some(opened) = line.strip_prefix("```") else {
             continue;
@@ -57,7 +67,7 @@ struct Example {
 /// Gives the `$ curl …` commands of the blocks with this info string.
 fn examples(info: &str) -> Vec<Example> {
     let mut examples: Vec<Example> = Vec::new();
-    for block in blocks(info) {
+    for block in blocks("README.md", info) {
         for line in block.lines() {
             if let Some(command) = line.strip_prefix("$ curl ") {
                 let (request, answer) = (curl(command), Vec::new());
@@ -158,7 +168,7 @@ async fn the_requests_of_the_readme_get_its_answers() {
         let got = exchange(loopback(edge), &example.request).await;
         check(&example.answer, &got);
     }
-    let readme = read("README.md");
+    let running = read(RUNNING);
     let metrics = fetch(server.admin(), "/metrics").expect("metrics");
     for line in metrics.text().lines() {
         let name = line
@@ -166,8 +176,8 @@ async fn the_requests_of_the_readme_get_its_answers() {
             .and_then(|it| it.split(' ').next());
         if let Some(name) = name {
             assert!(
-                readme.contains(&format!("`{name}")),
-                "README.md has no {name}"
+                running.contains(&format!("`{name}")),
+                "{RUNNING} has no {name}"
             );
         }
     }
@@ -181,8 +191,13 @@ async fn the_requests_of_the_readme_get_its_answers() {
 
 /// The Envoy of the README before this upstream; gives where it listens.
 fn edge_before(upstream: &Upstream, grpc: u16) -> (Configured, std::net::SocketAddr) {
+    edge_of(&read("deploy/envoy/envoy.yaml"), upstream, grpc)
+}
+
+/// The same of an Envoy that is written somewhat otherwise.
+fn edge_of(envoy: &str, upstream: &Upstream, grpc: u16) -> (Configured, std::net::SocketAddr) {
     let edge = free_port();
-    let (listener, clusters) = read("deploy/envoy/envoy.yaml")
+    let (listener, clusters) = envoy
         .split_once("  clusters:")
         .map(|(listener, clusters)| (listener.to_owned(), clusters.to_owned()))
         .expect("clusters");
@@ -231,7 +246,7 @@ async fn no_header_that_names_another_path_or_method_reaches_the_upstream_of_the
         panic!("{seen:?}");
     };
     assert_eq!(seen.headers_named("x-original"), ["1"]);
-    let readme = read("README.md");
+    let readme = read("deploy/envoy/README.md");
     for name in names {
         let sent = seen.headers_named(&name.to_ascii_lowercase());
         assert!(sent.is_empty(), "{name}: {sent:?}");
@@ -243,14 +258,43 @@ async fn no_header_that_names_another_path_or_method_reaches_the_upstream_of_the
     }
 }
 
-/// The issuer that the README takes tokens of.
+#[tokio::test]
+async fn identity_headers_of_clients_reach_no_upstream_of_the_readme_even_where_nobody_is_asked() {
+    let upstream = Upstream::start();
+    let envoy = read("deploy/envoy/envoy.yaml");
+    let unasked = "- match: { prefix: /open/ }
+                          route: { cluster: upstream }
+                          typed_per_filter_config:
+                            envoy.filters.http.ext_authz:
+                              \"@type\": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute
+                              disabled: true
+                        - { match: { prefix: / }";
+    let envoy = envoy.replacen("- { match: { prefix: / }", unasked, 1);
+    let (_envoy, edge) = edge_of(&envoy, &upstream, free_port());
+    let default = IdentityHeaders::default();
+    let names = default.names().map(|it| it.1);
+    let names: Vec<_> = names.into_iter().chain(["x-auth-assertion"]).collect();
+    assert_eq!(names.len(), 9);
+    let begun = Request::new("GET", "/open/a").header("host", "localhost");
+    let request = names.iter().fold(begun.header("x-own", "1"), |it, name| {
+        it.header(name, "acme")
+    });
+    assert_eq!(exchange(edge, &request).await.status, 200);
+    let seen = upstream.seen();
+    assert_eq!(seen[0].headers_named("x-own"), ["1"]);
+    for name in names {
+        assert_eq!(seen[0].headers_named(name), [""; 0], "{name}");
+    }
+}
+
+/// The issuer that the ten lines take tokens of.
 const IDP: &str = "https://idp.example.com";
 
 /// Gives the configuration of a platform with an issuer, with the ports of the tests and this as the issuer's metadata.
 fn with_an_issuer(metadata_url: &str) -> String {
-    let blocks = blocks("yaml");
+    let blocks = blocks(PLATFORMS, "yaml");
     let block = blocks.iter().find(|it| it.contains("discovery:"));
-    let block = block.expect("README.md sets up an issuer");
+    let block = block.expect("one sets up an issuer");
     assert_eq!(block.lines().count(), 10, "ten lines:\n{block}");
     let filled = block
         .replace(&format!(":{GRPC}\""), ":{grpc}\"")
@@ -272,7 +316,7 @@ fn adas(changes: Value) -> Value {
 }
 
 #[tokio::test]
-async fn ten_lines_of_the_readme_set_up_a_platform_whose_users_come_from_an_issuer() {
+async fn ten_lines_set_up_a_platform_whose_users_come_from_an_issuer() {
     let issuer = Provider::start(IDP, "k1");
     let server = Server::start(&with_an_issuer(&issuer.metadata_url()));
     let upstream = Upstream::start();
@@ -361,7 +405,7 @@ async fn ten_lines_of_the_readme_set_up_a_platform_whose_users_come_from_an_issu
 #[test]
 fn the_files_in_the_readme_are_the_files() {
     let readme = read("README.md");
-    for name in ["portcullis.yaml", "directory.yaml", "envoy.yaml"] {
+    for name in ["portcullis.yaml", "directory.yaml"] {
         let path = format!("deploy/envoy/{name}");
         let block = format!("`{path}`:\n\n```yaml\n{}```\n", read(&path));
         assert!(
@@ -372,23 +416,23 @@ fn the_files_in_the_readme_are_the_files() {
 }
 
 #[test]
-fn the_users_of_a_redis_in_the_readme_are_those_of_the_file() {
+fn the_users_of_a_redis_in_the_documents_are_those_of_the_file() {
     let path = "deploy/redis/users.acl";
     let block = format!("`{path}`:\n\n```text\n{}```\n", read(path));
     assert!(
-        read("README.md").contains(&block),
-        "README.md and {path} differ: copy the file into the block behind \"`{path}`:\""
+        read(RUNNING).contains(&block),
+        "{RUNNING} and {path} differ: copy the file into the block behind \"`{path}`:\""
     );
 }
 
 #[test]
-fn the_readme_names_every_reason_with_its_status() {
-    let readme = read("README.md");
+fn every_reason_is_named_with_its_status() {
+    let platforms = read(PLATFORMS);
     for reason in Reason::ALL {
-        let row = readme
+        let row = platforms
             .lines()
             .find(|it| it.starts_with(&format!("| {} |", reason.status())));
-        let row = row.unwrap_or_else(|| panic!("README.md has no row for {}", reason.status()));
+        let row = row.unwrap_or_else(|| panic!("{PLATFORMS} has no row for {}", reason.status()));
         let name = reason.name();
         assert!(row.contains(&format!("`{name}`")), "{name} is not in {row}");
     }

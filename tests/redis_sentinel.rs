@@ -326,7 +326,7 @@ async fn sentinels_that_do_not_answer_are_named_although_the_store_works() {
 async fn who_is_not_found_is_told_of_by_its_cause() {
     // As documented.
     let rights = "+sentinel|get-master-addr-by-name +sentinel|master";
-    assert!(include_str!("../README.md").contains(rights));
+    assert!(include_str!("../deploy/RUNNING.md").contains(rights));
     let rights = &format!("user clerk on >right -@all {rights}\n");
     let group = Sentinels::builder(Product::Redis).sentinel_lines(rights);
     let group = group.start().await;

@@ -142,7 +142,8 @@ impl Rotate {
     }
 }
 
-fn parse_seconds(text: &str) -> Result<u64, &'static str> {
+/// Reads a time as people write it, in seconds.
+pub(super) fn parse_seconds(text: &str) -> Result<u64, &'static str> {
     let digits = text.trim_end_matches(|it: char| it.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {
         "" if digits == "0" => 1,

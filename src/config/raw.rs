@@ -215,7 +215,7 @@ impl Default for RawAudit {
 }
 
 /// Which allows have a line in the audit.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, serde::Serialize)]
 #[serde(
     untagged,
     expecting = "expected `all`, `none`, or a part from 0 to 1 such as 0.01"
@@ -228,7 +228,7 @@ pub enum RawAllows {
 }
 
 /// All or none.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AllOrNone {
     /// All.

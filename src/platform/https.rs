@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::credential::Place;
 use crate::decision::{Denial, Reason};
@@ -71,7 +71,7 @@ pub enum Mode {
 }
 
 /// How the scheme of a request is known.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proto {
     /// What Envoy believes (`attributes.request.http.scheme`).

@@ -2,8 +2,11 @@
 
 use std::io::IsTerminal;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// How log lines are written.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// One JSON object a line.

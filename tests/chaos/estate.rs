@@ -22,7 +22,7 @@ use crate::support::{loopback, proxy::rename};
 /// How many processes are asked.
 pub(crate) const PROCESSES: usize = 3;
 
-/// Who the processes log in as, and with what: one of those who only answer Checks, with the rights that README.md gives them.
+/// Who the processes log in as, and with what: one of those who only answer Checks, with the rights that `deploy/RUNNING.md` gives them.
 pub(crate) const USER: &str = "portcullis-sidecar";
 pub(crate) const PASSWORD: &str = "the-right-password";
 const USERS: &str = include_str!("../../deploy/redis/users.acl");

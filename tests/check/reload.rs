@@ -2,6 +2,7 @@
 
 mod directory;
 mod keys;
+mod rotation;
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -15,7 +15,7 @@
 //! These do not apply, since there is nothing here that could break so:
 //!
 //! - Envoy's notes on `ext_authz`, that a later filter which clears the route cache leads the request past the check:
-//!   what filters stand behind is the operator's (README, "Notes for who sets up Envoy"). That claims which nobody
+//!   what filters stand behind is the operator's (`deploy/envoy/README.md`). That claims which nobody
 //!   has verified look verified (Envoy PR 43630): no claim leaves a scheme but of a token that was.
 //! - Envoy Gateway #8781, that the policy of a route silently replaces that of the gateway: a request has one
 //!   platform, whose rules are one list, and a preset's `rules` are replaced only where the configuration says `rules`.

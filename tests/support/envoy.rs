@@ -180,7 +180,7 @@ impl Builder {
         }
     }
 
-    /// Sends what Check marks with a context to `issue`, and nothing else, as README.md says.
+    /// Sends what Check marks with a context to `issue`, and nothing else, as `deploy/PLATFORMS.md` says.
     pub fn issue(self, issue: SocketAddr) -> Self {
         Self {
             issue: Some(issue),

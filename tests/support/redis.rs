@@ -10,7 +10,7 @@
 //! ```
 //!
 //! - [`RedisServer::start_with`] takes options of the server's command line, for passwords, TLS, replicas and the like.
-//! - [`RedisServer::start_with_roles`] has a user for each role, as the README says.
+//! - [`RedisServer::start_with_roles`] has a user for each role, as `deploy/RUNNING.md` says.
 //! - It saves nothing and is killed when its value is dropped, paused or not.
 //! - Ready means that it has said so in its log, so that servers with TLS or passwords need no care.
 //! - The binaries are those that `./tests/run` installs, or what `PORTCULLIS_TEST_REDIS` and `PORTCULLIS_TEST_VALKEY`
@@ -28,7 +28,7 @@ use tempfile::{NamedTempFile, TempDir};
 use super::process::{Process, command};
 use super::{free_port, loopback, server_dir};
 
-/// The users that the README has for who serves and who issues.
+/// The users that `deploy/RUNNING.md` has for who serves and who issues.
 pub const USERS: &str = include_str!("../../deploy/redis/users.acl");
 pub const SIDECAR: &str = "portcullis-sidecar";
 pub const ISSUER: &str = "portcullis-issuer";

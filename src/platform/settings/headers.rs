@@ -6,18 +6,22 @@ use serde::Deserialize;
 /// The headers that tell the upstream who is calling, each by its name.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[expect(
-    missing_docs,
-    reason = "each is the header for the field of the identity of that name"
-)]
 pub struct IdentityHeaders {
+    /// The platform's name.
     pub platform: String,
+    /// The id of the account.
     pub account: String,
+    /// The id of the user.
     pub user: String,
+    /// The login name or e-mail address.
     pub username: String,
+    /// The scheme that the credential came by.
     pub scheme: String,
+    /// The credential's scopes, divided by spaces.
     pub scopes: String,
+    /// Roles, divided by commas.
     pub roles: String,
+    /// When the credential ends, in Unix seconds.
     pub expires: String,
 }
 

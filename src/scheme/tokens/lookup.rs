@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::decision::{About, Denial, Failure, Reason};
@@ -15,7 +15,7 @@ use crate::scheme::tokens::claims::Named;
 use crate::scheme::{generations, open_account, open_user};
 
 /// Whether the directory is asked about whom a token names.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Asked {
     /// No: the token says everything, as with an identity provider that keeps the users.

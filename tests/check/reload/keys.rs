@@ -19,7 +19,7 @@ use crate::support::provider::Provider;
 use crate::support::sample;
 use crate::support::server::Server;
 
-fn rsa_pem() -> String {
+pub(super) fn rsa_pem() -> String {
     let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
     let der: Pkcs8V1Der<'_> = pair.as_der().expect("a private key");
     let body = BASE64_STANDARD.encode(der.as_ref());

@@ -155,7 +155,7 @@ impl Builder {
     }
 }
 
-/// What README.md says of a Portcullis that is reached over TLS.
+/// What `deploy/RUNNING.md` says of a Portcullis that is reached over TLS.
 fn upstream_socket(tls: &CheckTls) -> Value {
     let own = tls.own.iter().map(|(certificate, key)| {
         json!({ "certificate_chain": { "inline_string": certificate }, "private_key": { "inline_string": key } })
@@ -176,7 +176,7 @@ fn upstream_socket(tls: &CheckTls) -> Value {
     })
 }
 
-/// What README.md says of listeners that clients present certificates to.
+/// What `deploy/PLATFORMS.md` says of listeners that clients present certificates to.
 fn transport_socket(tls: &Tls, require_client_certificate: bool) -> Value {
     json!({
         "name": "envoy.transport_sockets.tls",

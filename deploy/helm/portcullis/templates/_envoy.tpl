@@ -58,6 +58,13 @@ static_resources:
                   headers_with_underscores_action: REJECT_REQUEST
 
                 route_config:
+                  # Portcullis overwrites or removes these on every request that it lets through. This holds where it is not
+                  # asked: on a route with the filter `disabled`. Name them as `identity_headers` does, if it renames them.
+                  internal_only_headers:
+                    [x-auth-platform, x-auth-account, x-auth-user, x-auth-username, x-auth-scheme, x-auth-scopes, x-auth-roles,
+                     x-auth-expires, x-auth-assertion]
+                  # Some upstreams serve the path that one of these names, and Portcullis judges that of the request line.
+                  request_headers_to_remove: [x-original-url, x-rewrite-url]
                   virtual_hosts:
                     - name: all
                       domains: ["*"]

@@ -1,0 +1,330 @@
+//! The examples in `deploy/examples` run as they stand. Those for Kubernetes are in `tests/helm`.
+//!
+//! No test has Docker, so a service of a compose file is started as Docker would start it: its command and environment, on files
+//! that lie where its volumes put them. Only ports and the Redis's host are others, as tests run beside each other.
+
+mod support;
+
+/// In `tests/examples/`.
+mod examples {
+    pub(crate) mod composed;
+}
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use examples::composed::{Composed, services};
+use support::client::{Request, exchange};
+use support::envoy::Configured;
+use support::http::{Response, fetch};
+use support::redis::{Product, RedisServer};
+use support::server::Server;
+use support::upstream::Upstream;
+use support::{free_port, loopback};
+
+const COMPOSED: &str = "deploy/examples/envoy-redis";
+const OWN: &str = "deploy/examples/own-platform";
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn yaml(path: &str) -> Value {
+    serde_saphyr::from_str(&read(path)).expect("YAML")
+}
+
+/// Gives the text with other ports in the place of those of the files.
+fn with_ports(text: &str, ports: &[(u16, u16)]) -> String {
+    ports.iter().fold(text.to_owned(), |text, (from, to)| {
+        assert!(text.contains(&from.to_string()), "{from}");
+        text.replace(
+            &format!("port_value: {from} "),
+            &format!("port_value: {to} "),
+        )
+        .replace(&format!(":{from}\""), &format!(":{to}\""))
+    })
+}
+
+async fn get(edge: u16, headers: &[(&str, &str)]) -> Response {
+    let request = Request::new("GET", "/orders/7").header("host", "localhost");
+    let request = headers
+        .iter()
+        .fold(request, |it, (name, value)| it.header(name, value));
+    exchange(loopback(edge), &request).await
+}
+
+#[tokio::test]
+async fn the_composed_envoy_asks_a_portcullis_that_knows_from_a_redis_who_is_who() {
+    let composed = Composed::set_up();
+    let redis = composed.service("redis");
+    let options: Vec<_> = redis.command[1..].iter().map(String::as_str).collect();
+    let mut store = RedisServer::start_with(Product::Redis, &options);
+
+    let [edge, stand_in, grpc, admin] = [(); 4].map(|()| free_port());
+    let (import, portcullis) = (composed.service("import"), composed.service("portcullis"));
+    for it in [&import, &portcullis] {
+        let config = it.path("/etc/portcullis/portcullis.yaml");
+        let text = fs::read_to_string(&config).expect("a configuration");
+        let text = with_ports(&text, &[(9001, grpc), (9003, admin)]);
+        fs::write(&config, text).expect("ours");
+    }
+    let url = store.url();
+    let imported = import.run(&url);
+    assert!(imported.contains("2 records: 2 created"), "{imported}");
+    let mut server = portcullis.start(&url);
+    server.await_start("ready", || {
+        let answer = fetch(loopback(admin), "/readyz").ok()?;
+        (answer.status == 200).then_some(())
+    });
+    let probe: Vec<_> = portcullis.healthcheck[2..]
+        .iter()
+        .map(|it| it.replace("9001", &grpc.to_string()))
+        .collect();
+    let probed = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(probe)
+        .status();
+    assert!(probed.is_ok_and(|it| it.success()));
+    let envoy = fs::read_to_string(composed.service("envoy").path("/etc/envoy/envoy.yaml"));
+    let ports = [(8080, edge), (8000, stand_in), (9001, grpc)];
+    let _envoy = Configured::start(&with_ports(&envoy.expect("a file"), &ports), loopback(edge));
+
+    let readme = read(&format!("{COMPOSED}/README.md"));
+    let (_, key) = readme
+        .split_once("-H 'x-my-key: ")
+        .expect("a key in the README");
+    let (key, _) = key.split_once('\'').expect("its end");
+    let refused = get(edge, &[]).await;
+    assert_eq!(refused.status, 401, "{refused:?}");
+    let admitted = get(edge, &[("x-my-key", key)]).await;
+    assert_eq!(admitted.status, 200, "{admitted:?} {}", server.log());
+    let seen = admitted.text();
+    assert!(
+        seen.contains("x-auth-account: acme") && seen.contains("x-my-key: -"),
+        "{seen}"
+    );
+
+    // Who serves cannot write, and hears at once of who does.
+    let disable = ["key", "disable", "shop", "--platform", "mine", "--config"];
+    let (done, said) = portcullis.command(&disable, &url);
+    assert!(!done && said.contains("users.acl"), "{said}");
+    let (done, said) = import.command(&disable, &url);
+    assert!(done && said.contains("refused by 1 of 1 process"), "{said}");
+    assert_eq!(get(edge, &[("x-my-key", key)]).await.status, 401);
+    store.stop();
+    let fault = get(edge, &[("x-my-key", "a-key-that-nobody-has-asked-with")]).await;
+    assert_eq!(fault.status, 503, "{fault:?}");
+    server.stop();
+}
+
+#[test]
+fn what_is_composed_is_pinned_without_rights_and_open_to_this_machine_alone() {
+    let composed = Composed::set_up();
+    for (name, service) in services(&composed) {
+        let image = service["image"].as_str().expect("an image");
+        let tag = image.rsplit_once(':').map(|it| it.1).unwrap_or_default();
+        assert!(
+            tag.chars().any(|it| it.is_ascii_digit()),
+            "{name}: {image} has no version"
+        );
+        let of_owner = "${OWNER:?run ./setup first}";
+        assert_eq!(service["user"], of_owner, "{name}");
+        assert_eq!(service["read_only"], true, "{name}");
+        assert_eq!(service["cap_drop"], serde_json::json!(["ALL"]), "{name}");
+        assert_eq!(
+            service["security_opt"],
+            serde_json::json!(["no-new-privileges:true"]),
+            "{name}"
+        );
+        assert!(service.get("privileged").is_none(), "{name}");
+        for port in service["ports"].as_array().into_iter().flatten() {
+            assert!(
+                port.as_str().is_some_and(|it| it.starts_with("127.0.0.1:")),
+                "{name}: {port}"
+            );
+        }
+        let folder = composed.folder();
+        for volume in service["volumes"].as_array().into_iter().flatten() {
+            let volume = volume.as_str().expect("SOURCE:TARGET");
+            let (source, rest) = volume.split_once(':').expect("SOURCE:TARGET");
+            assert!(folder.join(source).exists(), "{name}: {source}");
+            assert!(
+                rest.ends_with(":ro") || source == "./data",
+                "{name}: {volume}"
+            );
+        }
+        for other in service["depends_on"]
+            .as_object()
+            .into_iter()
+            .flat_map(|it| it.keys())
+        {
+            assert!(composed.has(other), "{name} depends on {other}");
+        }
+        if let Some(build) = service.get("build") {
+            let context = Path::new(env!("CARGO_MANIFEST_DIR")).join(COMPOSED);
+            let context = context.join(build["context"].as_str().expect("a folder"));
+            let file = build["dockerfile"].as_str().expect("a file");
+            assert!(context.join(file).is_file(), "{name}: {file}");
+        }
+        let environment = service["environment"].to_string();
+        assert!(
+            !environment.contains("PASSWORD\""),
+            "{name} has a secret in its environment"
+        );
+    }
+    // On the loopback of the Envoy: nobody else can ask.
+    let portcullis = composed.value("portcullis");
+    assert_eq!(portcullis["network_mode"], "service:envoy");
+    let listens = &yaml(&format!("{COMPOSED}/portcullis.yaml"))["listen"];
+    assert_eq!(listens["grpc"], serde_json::json!(["127.0.0.1:9001"]));
+    // What the one may not know is not there for it.
+    let mounted = portcullis["volumes"].to_string();
+    assert!(
+        !mounted.contains("issuer") && !mounted.contains("directory"),
+        "{mounted}"
+    );
+    assert!(composed.set_up_again().contains("there already"));
+}
+
+#[test]
+fn the_composed_files_say_what_those_in_deploy_envoy_say() {
+    let envoy = read("deploy/envoy/envoy.yaml");
+    let (_, envoy) = envoy.split_once('\n').expect("a heading");
+    let composed = read(&format!("{COMPOSED}/envoy.yaml"));
+    let (_, composed) = composed.split_once('\n').expect("a heading");
+    let [from, to] = ["127.0.0.1", "0.0.0.0"].map(|it| format!("address: {it}, port_value: 8080"));
+    assert_eq!(composed, envoy.replace(&from, &to));
+    let [own, theirs] = [COMPOSED, "deploy/envoy"].map(|it| yaml(&format!("{it}/portcullis.yaml")));
+    for key in ["platforms", "client_address", "platform_from"] {
+        assert_eq!(own[key], theirs[key], "{key}");
+    }
+    for (own, theirs) in [
+        ("directory.yaml", "deploy/envoy/directory.yaml"),
+        ("users.acl", "deploy/redis/users.acl"),
+    ] {
+        assert_eq!(read(&format!("{COMPOSED}/{own}")), read(theirs), "{own}");
+    }
+}
+
+#[test]
+fn the_platform_of_ones_own_decides_as_its_readme_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(OWN);
+    let readme = read(&format!("{OWN}/README.md"));
+    let commands = readme
+        .lines()
+        .filter(|it| it.starts_with("portcullis explain "));
+    let mut asked = 0;
+    for line in commands {
+        let (command, says) = line.split_once(" # ").expect("what it says");
+        let words = command.split_whitespace().skip(1);
+        let explained = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(words)
+            .current_dir(&folder)
+            .output()
+            .expect("the binary that was built");
+        let text = String::from_utf8(explained.stdout).expect("UTF-8");
+        let verdict = text.lines().find_map(|it| it.strip_prefix("verdict"));
+        let verdict = verdict
+            .unwrap_or_else(|| panic!("{command}: {text}"))
+            .trim();
+        assert!(
+            verdict.starts_with(says.trim()),
+            "{command}: {verdict} is not {says}"
+        );
+        asked += 1;
+    }
+    assert_eq!(asked, 3);
+}
+
+#[tokio::test]
+async fn the_platform_of_ones_own_serves_behind_the_envoy_of_deploy_envoy() {
+    let config = read(&format!("{OWN}/portcullis.yaml"))
+        .replace(":9001\"", ":{grpc}\"")
+        .replace(":9003\"", ":{admin}\"")
+        .replace("https: deny", "https: off");
+    let config = format!(
+        "{config}\n# Hashing takes its time in a build like this.\ncheck: {{ deadline_ms: 20000 }}\n"
+    );
+    let directory = read(&format!("{OWN}/directory.yaml"));
+    let server = Server::start_with(&config, &[("directory.yaml", &directory)]);
+    let upstream = Upstream::start();
+    let edge = free_port();
+    let envoy = read("deploy/envoy/envoy.yaml");
+    let (listener, clusters) = envoy.split_once("  clusters:").expect("clusters");
+    let listener = with_ports(listener, &[(8080, edge), (8000, free_port())]);
+    let listener = listener
+        .replace(
+            "context_extensions: { platform: mine }",
+            "context_extensions: { platform: parcels }",
+        )
+        .replace("timeout: 0.25s", "timeout: 25s");
+    let clusters = with_ports(
+        clusters,
+        &[
+            (9001, server.grpc().port()),
+            (8000, upstream.address().port()),
+        ],
+    );
+    let _envoy = Configured::start(&format!("{listener}  clusters:{clusters}"), loopback(edge));
+    let ask = async |method: &str, path: &str, headers: &[(&str, &str)]| {
+        let request = Request::new(method, path).header("host", "parcels.example.com");
+        let request = headers
+            .iter()
+            .fold(request, |it, (name, value)| it.header(name, value));
+        exchange(loopback(edge), &request).await
+    };
+    const KEY: (&str, &str) = ("authorization", "Key an-example-key-5d2b9f7a1c3e8046");
+    // dora:an-example-password-1, carl:an-example-password-2
+    const DORA: (&str, &str) = (
+        "authorization",
+        "Basic ZG9yYTphbi1leGFtcGxlLXBhc3N3b3JkLTE=",
+    );
+    const CARL: (&str, &str) = (
+        "authorization",
+        "Basic Y2FybDphbi1leGFtcGxlLXBhc3N3b3JkLTI=",
+    );
+    for (what, method, path, headers, want) in [
+        ("a key reads", "GET", "/v1/parcels/7", &[KEY][..], 200),
+        ("and does not write", "POST", "/v1/parcels/7", &[KEY], 403),
+        ("a clerk reads", "GET", "/v1/parcels/7", &[CARL], 200),
+        ("and does not write", "PATCH", "/v1/parcels/7", &[CARL], 403),
+        (
+            "a dispatcher writes",
+            "PATCH",
+            "/v1/parcels/7",
+            &[DORA],
+            200,
+        ),
+        ("and sees the stock", "GET", "/v1/stock/3", &[DORA], 200),
+        ("a key does not", "GET", "/v1/stock/3", &[KEY], 403),
+        ("anybody", "GET", "/v1/status", &[], 200),
+        ("elsewhere nobody", "GET", "/v2/parcels", &[DORA], 403),
+        ("nobody", "GET", "/v1/parcels/7", &[], 401),
+    ] {
+        let answer = ask(method, path, headers).await;
+        assert_eq!(answer.status, want, "{what}: {answer:?}");
+    }
+    let seen = upstream.seen();
+    assert_eq!(seen[0].headers_named("x-parcels-customer"), ["acme"]);
+    assert_eq!(seen[0].headers_named("authorization"), [""; 0]);
+    let dora = seen
+        .iter()
+        .find(|it| it.headers_named("x-parcels-staff") == ["u-1"]);
+    assert!(dora.is_some(), "{seen:?}");
+    let refused = ask(
+        "POST",
+        "/v1/parcels/7",
+        &[KEY, ("accept", "application/xml")],
+    )
+    .await;
+    assert!(
+        refused.text().contains("<error><code>403</code>"),
+        "{refused:?}"
+    );
+    let refused = ask("GET", "/v1/parcels/7", &[]).await;
+    assert_eq!(refused.json()["error"]["code"], "unauthenticated");
+    assert_eq!(refused.header("cache-control"), Some("no-store"));
+}
