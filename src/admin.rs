@@ -1,6 +1,8 @@
-//! What operators look at: metrics, liveness, readiness; and the keys with which upstreams verify
+//! What operators look at: the status page, metrics, liveness, readiness; and the keys with which upstreams verify
 //! assertions. Plain HTTP on a listener of its own, on loopback unless told otherwise; it changes
 //! nothing and shows no secret.
+
+pub mod status;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,6 +14,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use crate::admin::status::Overview;
 use crate::cache::Cache;
 use crate::current::Current;
 use crate::keys::asserting::AssertionKeys;
@@ -73,6 +76,7 @@ struct Shown {
     cache: Cache,
     readiness: Readiness,
     key_sets: Current<KeySets>,
+    overview: Overview,
 }
 
 /// The key sets that there are to show or to tell of.
@@ -97,15 +101,18 @@ impl KeySets {
     }
 }
 
-/// Gives the endpoints `/metrics`, `/healthz` and `/readyz`, and `/platforms/NAME/jwks.json` for
-/// each of these key sets.
+/// Gives the status page at `/` and what it asks for, the endpoints `/metrics`, `/healthz` and `/readyz`, and
+/// `/platforms/NAME/jwks.json` for each of these key sets.
 pub fn router(
     metrics: Arc<Metrics>,
     cache: Cache,
     readiness: Readiness,
     key_sets: Current<KeySets>,
+    overview: Overview,
 ) -> Router {
     Router::new()
+        .route("/", get(status::show_page))
+        .route("/status.json", get(status::show_values))
         .route("/metrics", get(show_metrics))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(show_readiness))
@@ -115,6 +122,7 @@ pub fn router(
             cache,
             readiness,
             key_sets,
+            overview,
         })
 }
 
@@ -146,10 +154,7 @@ async fn show_readiness(State(shown): State<Shown>) -> (StatusCode, String) {
     let mut text = format!("{standing}\n");
     if let Some(trouble) = shown.cache.trouble() {
         // Not a reason to be taken out: all who share the store may be told nothing.
-        let counts = match shown.cache.has_grace() {
-            true => "for `store.watch_grace_seconds` after the last word, then for a second",
-            false => "for a second at most",
-        };
+        let counts = counts_untold(&shown.cache);
         text.push_str(&format!(
             "changes in the store are not told of, so what is remembered counts {counts}: {trouble}\n"
         ));
@@ -163,6 +168,14 @@ async fn show_readiness(State(shown): State<Shown>) -> (StatusCode, String) {
         ));
     }
     (status, text)
+}
+
+/// How long what is remembered counts while changes are not told of.
+fn counts_untold(cache: &Cache) -> &'static str {
+    match cache.has_grace() {
+        true => "for `store.watch_grace_seconds` after the last word, then for a second",
+        false => "for a second at most",
+    }
 }
 
 /// RFC 7517 §8.5.1. Verifiers may keep it for some minutes: a key stands there before it signs.

@@ -198,10 +198,12 @@ impl Cache {
     /// How many identities and denials are kept, about.
     #[must_use]
     pub fn entries(&self) -> (u64, u64) {
-        (
-            self.0.identities.entry_count(),
-            self.0.denials.entry_count(),
-        )
+        let count = |it: &Kept<Arc<Entry>>| {
+            // What came last is counted by then only.
+            it.run_pending_tasks();
+            it.entry_count()
+        };
+        (count(&self.0.identities), count(&self.0.denials))
     }
 
     fn now(&self) -> u64 {

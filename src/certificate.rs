@@ -1,5 +1,7 @@
 //! Certificates of TLS in PEM, and the keys that go with them.
 
+mod validity;
+
 use std::fmt;
 
 use rustls::crypto::aws_lc_rs;
@@ -35,6 +37,14 @@ impl fmt::Display for Unfit {
 pub fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     all.ok().filter(|it| !it.is_empty())
+}
+
+/// Gives the last second in which all of these certificates are valid, in Unix seconds: a chain is good while each of it
+/// is. `None` where one of them does not say it.
+#[must_use]
+pub fn valid_until(chain: &[CertificateDer<'_>]) -> Option<u64> {
+    let ends: Option<Vec<_>> = chain.iter().map(|it| validity::not_after(it)).collect();
+    ends?.into_iter().min()
 }
 
 /// Puts a certificate, with those that vouch for it behind it, and its key together, both in PEM.

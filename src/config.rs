@@ -122,6 +122,14 @@ impl Config {
         }
     }
 
+    /// The file that it was read from, and those that it names, as they are named there.
+    #[must_use]
+    pub fn files(&self) -> Vec<String> {
+        let named = files::named(&self.resolved).into_iter();
+        let own = self.document.problem("", "").source;
+        std::iter::once(own).chain(named.map(|it| it.1)).collect()
+    }
+
     /// A problem with the setting at this JSON pointer.
     #[must_use]
     pub fn problem(&self, pointer: &str, message: &str) -> Problem {

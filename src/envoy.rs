@@ -218,11 +218,7 @@ impl Door {
         self.observe(deciding, decision, took);
         let number = self.0.decisions.fetch_add(1, Ordering::Relaxed);
         let id = DecisionId::of(self.0.instance, number);
-        if let Some(audit) = &self.0.audit
-            && (decision.verdict.is_err() || audit.wants_allow(number))
-        {
-            audited::note(audit, &deciding.gate, decision, request, &id, took);
-        }
+        self.note(deciding, decision, request, (&id, number), took);
         let circumstances = || Circumstances {
             decision_id: id.as_str().to_owned(),
             instance: self.0.name.clone(),

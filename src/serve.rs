@@ -8,6 +8,7 @@ pub mod accept;
 mod attempts;
 pub mod bounds;
 pub mod checks;
+mod configured;
 pub mod cores;
 pub mod grpc;
 pub mod http;
@@ -29,6 +30,7 @@ use tokio::task::JoinSet;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::admin::status::Overview;
 use crate::admin::{self, KeySets, Readiness, Standing};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -40,7 +42,8 @@ use crate::document::Problem;
 use crate::envoy::{Door, SERVICE};
 use crate::issue;
 use crate::issue::core::Core;
-use crate::serve::attempts::{count_attempts, write_attempts};
+use crate::serve::attempts::{count_attempts, look, write_attempts};
+use crate::serve::configured::configured;
 use crate::serve::cores::Cores;
 use crate::serve::joining::Joining;
 use crate::serve::listeners::{HttpRouters, Listeners};
@@ -134,6 +137,8 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let key_sets = KeySets::of(&config.platforms, &config.assertion_keys, config.issuers());
     let tls = config.tls.clone().map(Current::from);
     metrics.note_config(config.hash, clock.unix_seconds());
+    let configured = configured(&config, &clock, &metrics);
+    let overview = Overview::new(configured, clock.clone(), listeners.admin_address());
     let Opened {
         directory,
         cache,
@@ -167,6 +172,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         }
         .into(),
         key_sets: key_sets.into(),
+        configured: overview.configured.clone(),
         tls,
     };
     let issuing = places.issuing.clone();
@@ -179,6 +185,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
             cache,
             readiness.clone(),
             places.key_sets.clone(),
+            overview,
         ),
         issue: issue::router(issuing.clone()),
     };
@@ -199,6 +206,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         &stopped,
     );
     tasks.spawn(write_attempts(issuing.clone(), stopped.clone()));
+    tasks.spawn(look(metrics, stopped.clone()));
     tasks.spawn(count_attempts(throttle, stopped));
     let refused = mpsc::channel(1).1;
     let mut running = Running {

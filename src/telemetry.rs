@@ -5,6 +5,7 @@
 //! counting, and it opens no port.
 
 pub mod audit;
+pub mod glance;
 mod log;
 mod standing;
 mod tally;
@@ -20,7 +21,9 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::decision::{Denial, Fault};
+use crate::telemetry::glance::Glance;
 use crate::telemetry::standing::Standing;
+use crate::telemetry::tally::{CheckLabels, DurationLabels};
 
 pub use log::{LogFormat, check_filter, start_log};
 pub use standing::FetchedKeySet;
@@ -57,20 +60,6 @@ impl Outcome {
             Self::Fault => "fault",
         }
     }
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct CheckLabels {
-    platform: String,
-    scheme: String,
-    outcome: &'static str,
-    cache: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct DurationLabels {
-    outcome: &'static str,
-    cache: &'static str,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -132,6 +121,7 @@ pub struct Metrics {
     reloads: Family<ReloadLabels, Counter>,
     config_loaded: Gauge,
     config_hash: Gauge,
+    glance: Glance,
 }
 
 impl Default for Metrics {
@@ -154,6 +144,7 @@ impl Default for Metrics {
             reloads: Family::default(),
             config_loaded: Gauge::default(),
             config_hash: Gauge::default(),
+            glance: Glance::default(),
             registry: Registry::default(),
         };
         registry.register("checks", "Decided checks", metrics.checks.clone());
@@ -223,6 +214,7 @@ impl Default for Metrics {
             "Tells the text of the configuration in force from another",
             metrics.config_hash.clone(),
         );
+        metrics.glance.register(&mut registry);
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running build", version);
         Self {
@@ -295,6 +287,7 @@ impl Metrics {
     /// Notes how long word of a change took.
     pub fn note_revocation_lag(&self, lag: Duration) {
         self.revocation_lag.observe(lag.as_secs_f64());
+        self.glance.note_lag(lag);
     }
 
     /// Counts a configuration that was to take another's place, by whether it did.
@@ -354,6 +347,7 @@ mod tests {
         metrics.note_watch(true);
         metrics.note_evicts(true);
         metrics.note_ready(true);
+        metrics.note_certificate("grpc", 1_800_000_000);
         let text = metrics.render();
         for line in [
             r#"portcullis_checks_total{platform="mine",scheme="key",outcome="allow",cache="hit"} 1"#,
@@ -371,6 +365,7 @@ mod tests {
             r#"portcullis_config_reloads_total{outcome="invalid"} 1"#,
             "portcullis_config_loaded_timestamp_seconds 1700000000",
             "portcullis_config_hash 281474976710655",
+            r#"portcullis_certificate_expiry_timestamp_seconds{listener="grpc"} 1800000000"#,
             r#"portcullis_build_info{version=""#,
         ] {
             assert!(text.contains(line), "{line} in\n{text}");

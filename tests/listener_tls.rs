@@ -5,13 +5,14 @@ mod support;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rcgen::CertificateParams;
+use rcgen::{CertificateParams, date_time_ymd};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use support::client::{Client, Request};
 use support::envoy::Envoy;
+use support::http::fetch;
 use support::server::Server;
 use support::tls::{Authority, Certificate};
 use support::upstream::Upstream;
@@ -175,4 +176,42 @@ async fn certificates_are_read_again_when_they_change_and_bad_ones_stay_out() {
     server.await_log("another configuration is in force", PATIENCE);
     assert_eq!(ask(server.issue(), &after, None).await, Some(403));
     assert_eq!(ask(server.issue(), &before, None).await, None);
+}
+
+#[tokio::test]
+async fn until_when_certificates_are_valid_is_told_and_anew_when_others_take_their_place() {
+    let authority = Authority::new();
+    let server = start(&authority, None);
+    let told = || {
+        let metrics = fetch(server.admin(), "/metrics").expect("an answer");
+        let lines = metrics.text().lines();
+        let told =
+            lines.filter(|it| it.starts_with("portcullis_certificate_expiry_timestamp_seconds"));
+        let mut told: Vec<_> = told.map(str::to_owned).collect();
+        told.sort();
+        told
+    };
+    let both = |until: u64| {
+        ["grpc", "issue"].map(|it| {
+            format!("portcullis_certificate_expiry_timestamp_seconds{{listener=\"{it}\"}} {until}")
+        })
+    };
+    // 4096-01-01, where nothing is said.
+    assert_eq!(told(), both(67_090_118_400));
+
+    let mut params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    params.not_after = date_time_ymd(2030, 1, 1);
+    let (certificate, key) = authority.certify(&params).pem();
+    server.write("own.pem", &certificate);
+    server.write("own.key", &key);
+    server.await_log("another configuration is in force", PATIENCE);
+    assert_eq!(told(), both(1_893_456_000));
+    let page = fetch(server.admin(), "/").expect("an answer");
+    for shown in [
+        "Certificate of grpc",
+        "Certificate of issue",
+        "valid until 2030-01-01 00:00:00Z",
+    ] {
+        assert!(page.text().contains(shown), "{shown} in\n{}", page.text());
+    }
 }

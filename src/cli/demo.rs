@@ -231,6 +231,7 @@ fn invite(table: Table, grpc: SocketAddr, admin: SocketAddr) {
     say(table.paint(Tone::Strong, "Try your own; Ctrl-C ends the demo."));
     say(format!(
         "
+  open http://{admin}/ in a browser
   curl -i http://{admin}/readyz
   curl -s http://{admin}/metrics | grep portcullis_checks_total
 

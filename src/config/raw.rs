@@ -56,7 +56,7 @@ pub struct RawListen {
     pub grpc: Vec<String>,
     /// Endpoints that issue tokens, reached through Envoy: `IP:PORT`; absent: off.
     pub issue: Option<String>,
-    /// `/metrics`, `/healthz`, `/readyz`: `IP:PORT`; absent: off.
+    /// The status page, `/metrics`, `/healthz`, `/readyz`: `IP:PORT`; absent: off.
     pub admin: Option<String>,
     /// How commands reach the running server: `unix:PATH`, made with mode 0600; absent: off.
     pub control: Option<String>,

@@ -9,7 +9,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::sign::SingleCertAndKey;
 use rustls::{RootCertStore, ServerConfig};
 
-use crate::certificate::{Unfit, certificates, certified};
+use crate::certificate::{Unfit, certificates, certified, valid_until};
 use crate::config::raw::RawTls;
 use crate::credential::Secret;
 use crate::document::{Document, Problem};
@@ -21,6 +21,8 @@ pub struct ListenerTls {
     pub grpc: Arc<ServerConfig>,
     /// At `listen.issue`.
     pub issue: Arc<ServerConfig>,
+    /// The last second in which the certificate that is shown, and those that vouch for it, are valid, in Unix seconds.
+    pub valid_until: Option<u64>,
 }
 
 impl fmt::Debug for ListenerTls {
@@ -55,7 +57,9 @@ pub(super) fn read(
         Unfit::Certificate => complain("cert_file", unfit.to_string()),
         Unfit::Key | Unfit::Mismatch => complain("key_file", unfit.to_string()),
     });
-    let own = Arc::new(SingleCertAndKey::from(own.ok()?));
+    let own = own.ok()?;
+    let valid_until = valid_until(&own.cert);
+    let own = Arc::new(SingleCertAndKey::from(own));
     let provider = Arc::new(aws_lc_rs::default_provider());
     let clients = match authorities {
         Some(pem) => match verifier(pem.expose(), &provider) {
@@ -78,6 +82,7 @@ pub(super) fn read(
     Some(ListenerTls {
         grpc: speaking(b"h2")?,
         issue: speaking(b"http/1.1")?,
+        valid_until,
     })
 }
 

@@ -1,23 +1,54 @@
-//! What the audit says of a Check.
+//! What the audit says of a Check, and who else shows it.
 
 use std::time::Duration;
 
 use crate::decision::{About, Failure};
 use crate::envoy::answer::DecisionId;
+use crate::envoy::{Deciding, Door};
 use crate::gate::{Decision, Gate};
 use crate::policy::Permit;
 use crate::request::RequestView;
 use crate::telemetry::Outcome;
-use crate::telemetry::audit::{Audit, Entry, trace_id, without_tokens};
+use crate::telemetry::audit::{Entry, trace_id, without_tokens};
 
-/// Takes note of a decision.
-pub(super) fn note(
-    audit: &Audit,
+impl Door {
+    /// Takes note of a decision where somebody wants that: in the audit, and among the last that were refused.
+    #[inline]
+    pub(super) fn note(
+        &self,
+        deciding: &Deciding,
+        decision: &Decision,
+        request: &RequestView<'_>,
+        (id, number): (&DecisionId, u64),
+        took: Duration,
+    ) {
+        let is_refused = decision.verdict.is_err();
+        let audit = self.0.audit.as_ref();
+        let audit = audit.filter(|it| is_refused || it.wants_allow(number));
+        let refusals = &self.0.metrics.glance().refusals;
+        let is_shown = is_refused && refusals.want_another();
+        if audit.is_none() && !is_shown {
+            return;
+        }
+        put(&deciding.gate, decision, request, id, took, |entry| {
+            if let Some(audit) = audit {
+                audit.note(entry);
+            }
+            if is_shown {
+                refusals.note(self.0.clock.now(), entry);
+            }
+        });
+    }
+}
+
+/// Puts a decision into words, for whoever takes note of it.
+fn put(
     gate: &Gate,
     decision: &Decision,
     request: &RequestView<'_>,
     id: &DecisionId,
     took: Duration,
+    note: impl FnOnce(&Entry<'_>),
 ) {
     let platforms = gate.platforms().iter();
     // Whoever answers: the path of one API may have been sent to another.
@@ -43,7 +74,7 @@ pub(super) fn note(
         None => (&about.account, &about.user, &about.key),
     };
     let first = |name: &str| request.headers.all(name).next().unwrap_or_default();
-    audit.note(&Entry {
+    note(&Entry {
         event: "check",
         outcome: outcome.name(),
         reason,

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -97,6 +98,14 @@ struct Held {
     _slot: OwnedSemaphorePermit,
     /// Whoever holds it too counts what lives on a core.
     load: Option<Arc<()>>,
+}
+
+impl Accepted<TcpListener> {
+    /// Where its peer is; `None` where that is gone already.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.socket.peer_addr().ok()
+    }
 }
 
 impl<S: Source> Accepted<S> {

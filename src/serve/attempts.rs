@@ -1,16 +1,38 @@
-//! What is counted and noted of attempts, shared or written down while the service runs.
+//! What goes on while the service runs: attempts are counted together with others and written down, and metrics are
+//! looked at.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::current::Current;
 use crate::issue::core::Core;
+use crate::telemetry::Metrics;
 use crate::throttle::Throttle;
 
 /// How often attempts to log in are written down.
 const NOTES_TICK: Duration = Duration::from_secs(1);
+
+/// How often metrics are looked at.
+const LOOK_TICK: Duration = Duration::from_secs(1);
+
+/// Looks at metrics each second until the service stops.
+pub(super) async fn look(metrics: Arc<Metrics>, mut stopped: watch::Receiver<bool>) {
+    let mut ticks = interval(LOOK_TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last = Instant::now();
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                let now = Instant::now();
+                metrics.look(now - std::mem::replace(&mut last, now));
+            }
+            _ = stopped.wait_for(|it| *it) => return,
+        }
+    }
+}
 
 /// Counts failed attempts together with other processes until the service stops, to the last.
 pub(super) async fn count_attempts(throttle: Throttle, mut stopped: watch::Receiver<bool>) {

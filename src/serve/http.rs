@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
@@ -38,6 +42,7 @@ async fn serve_one(
     router: Router,
     stopped: watch::Receiver<bool>,
 ) {
+    let peer = connection.peer().map(ConnectInfo);
     let Some(connection) = connection.open(&opening, 0).await else {
         return;
     };
@@ -46,7 +51,13 @@ async fn serve_one(
         .header_read_timeout(Duration::from_secs(MAX_HEAD_SECONDS))
         .max_headers(MAX_HEAD_LINES)
         .max_buf_size(MAX_HEAD_BYTES);
-    let service = TowerToHyperService::new(router);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
+        router.call(request)
+    });
     serve_until(
         http.serve_connection(TokioIo::new(connection), service),
         stopped,

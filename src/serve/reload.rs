@@ -15,6 +15,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admin::KeySets;
+use crate::admin::status::{Configured, Refused};
 use crate::config::Config;
 use crate::config::files::Files;
 use crate::config::store::StoreKind;
@@ -28,6 +29,7 @@ use crate::directory::pepper::Peppers;
 use crate::document::Problem;
 use crate::envoy::Deciding;
 use crate::issue::core::Core;
+use crate::serve::configured::configured;
 use crate::serve::opening::{Deciders, Lasting, forms};
 use crate::store::redis::NextLogin;
 use crate::telemetry::Metrics;
@@ -57,6 +59,7 @@ pub(super) struct Places {
     pub(super) issuing: Current<Core>,
     pub(super) control: Current<Served>,
     pub(super) key_sets: Current<KeySets>,
+    pub(super) configured: Current<Configured>,
     /// `None` where no listener has TLS.
     pub(super) tls: Option<Current<ListenerTls>>,
 }
@@ -134,11 +137,13 @@ impl Reloader {
             Err(Unfit::Problems(problems)) => {
                 metrics.count_reload(false);
                 tell(why, &problems);
+                self.show_refused(problems.len());
                 false
             }
             Err(Unfit::Untold(fault)) => {
                 if !again {
                     metrics.count_reload(false);
+                    self.show_refused(1);
                     tracing::error!(
                         why,
                         "the configuration stays as it was until it can be told whether the new one fits: {fault}"
@@ -147,6 +152,17 @@ impl Reloader {
                 true
             }
         }
+    }
+
+    /// Shows that a configuration was not put in force, since it has so many problems.
+    fn show_refused(&self, problems: usize) {
+        let since = self.lasting.base.directory.clock().unix_seconds();
+        let place = &self.places.configured;
+        let old = Configured::clone(&place.get());
+        place.put(Configured {
+            refused: Some(Refused { since, problems }),
+            ..old
+        });
     }
 
     /// Puts a configuration in force.
@@ -196,8 +212,10 @@ impl Reloader {
                 tracing::warn!("{warning}");
             }
         }
-        let now = under.directory.clock().unix_seconds();
-        under.metrics.note_config(config.hash, now);
+        let clock = under.directory.clock();
+        under.metrics.note_config(config.hash, clock.unix_seconds());
+        let shown = configured(&config, clock, &under.metrics);
+        self.places.configured.put(shown);
         let deciders = under.decide_by(&config);
         self.places.put(&config, deciders, &under.metrics);
         *base = under;

@@ -3,15 +3,30 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 
 use crate::decision::CacheUse;
-use crate::telemetry::{CheckLabels, DurationLabels, Metrics, Outcome};
+use crate::telemetry::{Metrics, Outcome};
 
 /// How many outcomes there are, and how many ways to come by one.
 const OUTCOMES: usize = 3;
 const CACHE_USES: usize = 4;
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(super) struct CheckLabels {
+    pub(super) platform: String,
+    pub(super) scheme: String,
+    pub(super) outcome: &'static str,
+    pub(super) cache: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(super) struct DurationLabels {
+    pub(super) outcome: &'static str,
+    pub(super) cache: &'static str,
+}
 
 /// The checks of one platform that stood on one scheme. What never happened has no metric.
 #[derive(Debug)]
@@ -51,6 +66,7 @@ impl Tally {
             cache,
         };
         let checks = self.metrics.checks.get_or_create(&labels).clone();
+        self.metrics.glance.watch(&labels, &checks);
         let labels = DurationLabels { outcome, cache };
         let durations = self.metrics.durations.get_or_create(&labels).clone();
         (checks, durations)

@@ -337,7 +337,7 @@ async fn no_secret_comes_out_of_a_server_whatever_is_asked_of_it() {
         assert!(answer.status >= 400, "{asked:?}: {answer:?}");
         out.add("an answer without a store", told(&answer));
     }
-    for path in ["/metrics", "/readyz", "/healthz"] {
+    for path in ["/metrics", "/readyz", "/healthz", "/", "/status.json"] {
         out.add(
             path,
             fetch(server.admin(), path)

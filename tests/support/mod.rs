@@ -32,8 +32,9 @@
 //! - [`tls`] makes certificates, and is a client that presents one to an Envoy.
 //! - [`sample`] is a configuration and a directory that most tests run on, and [`issuers`] sign the tokens that it takes.
 //! - [`assertions`] are platforms that tell their upstreams who was admitted, and an upstream that verifies it.
-//! - Nothing here is ever skipped: a missing Envoy, Redis, Valkey or Prometheus fails the test and names `./tests/run`, which
-//!   installs it.
+//! - [`browser`] is a Chromium that opens pages.
+//! - Nothing here is ever skipped: a missing Envoy, Redis, Valkey, Chromium or Prometheus fails the test and names
+//!   `./tests/run`, which installs it.
 //! - Everything binds loopback ports that are free at the time; tests run in parallel.
 //! - Every wait has an end, and says what it waited for.
 //! - Starting a process blocks the thread for its start-up (well under a second); all else that waits is `async`.
@@ -43,6 +44,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
 pub mod assertions;
+pub mod browser;
 pub mod check;
 pub mod client;
 pub mod cluster;
