@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::scene::start_in_tls;
 use crate::asking::Ask;
 use crate::support::check::CheckClient;
 use crate::support::client::{Request, exchange};
@@ -108,12 +109,13 @@ fn grafana_finds_all_that_a_panel_needs() {
     }
 }
 
-/// A server that is in use, by an Envoy and without.
+/// A server that is in use, by an Envoy and without, and one that only listens, in TLS.
 struct InUse {
     server: Server,
     envoy: Envoy,
     client: CheckClient,
     asked: usize,
+    in_tls: Server,
     _upstream: Upstream,
     _redis: RedisServer,
 }
@@ -135,6 +137,7 @@ impl InUse {
             envoy,
             client,
             asked: 0,
+            in_tls: start_in_tls(30),
             _upstream: upstream,
             _redis: redis,
         }
@@ -165,11 +168,12 @@ impl InUse {
         exchange(self.envoy.plain(), &login).await;
     }
 
-    /// What can be asked for of either, as both tell it.
-    fn told(&self) -> [String; 2] {
-        let ours = fetch(self.server.admin(), "/metrics");
+    /// What can be asked for of each, as it tells.
+    fn told(&self) -> [String; 3] {
+        let ours = [&self.server, &self.in_tls].map(|it| fetch(it.admin(), "/metrics"));
         let envoys = fetch(self.envoy.admin(), "/stats/prometheus");
-        [ours, envoys].map(|it| it.expect("metrics").text().to_owned())
+        let [first, second] = ours;
+        [first, second, envoys].map(|it| it.expect("metrics").text().to_owned())
     }
 }
 
@@ -178,6 +182,7 @@ async fn every_query_shows_something_of_a_server_in_use_and_none_asks_for_what_t
     let mut in_use = InUse::begin().await;
     let prometheus = Prometheus::watch(&[
         ("one", in_use.server.admin(), "/metrics"),
+        ("two", in_use.in_tls.admin(), "/metrics"),
         ("envoy", in_use.envoy.admin(), "/stats/prometheus"),
     ]);
     let dashboard = dashboard();

@@ -8,8 +8,8 @@ use redis::cmd;
 use serde_json::json;
 
 use super::scene::{
-    Caller, FILES, HOST, KNOWN, LASTING, MEMORY, PATIENCE, Trial, config, config_at, on_redis,
-    start, start_by, start_on,
+    Caller, FILES, HOST, KNOWN, LASTING, MEMORY, PATIENCE, Trial, certificate, config, config_at,
+    on_redis, start, start_by, start_in_tls, start_on,
 };
 use crate::asking::{Ask, ask};
 use crate::support::check::CheckClient;
@@ -47,6 +47,7 @@ alerts_fire! {
     a_redis_that_is_slow => "PortcullisSlow", "PortcullisRevocationSlow";
     a_redis_that_deletes_records => "PortcullisStoreEvicts";
     a_redis_that_takes_no_writes => "PortcullisAttemptsForgotten", "PortcullisIssuingFails";
+    a_certificate_that_ends_in_three_days => "PortcullisCertificateExpires";
     an_issuer_that_is_away => "PortcullisKeysNotFetched";
     a_configuration_with_a_problem => "PortcullisConfigRefused";
     a_configuration_that_one_of_two_has => "PortcullisConfigsDiffer";
@@ -193,6 +194,16 @@ mod causes {
             .end(async || assert_eq!(status(&login).await, 401))
             .await;
         assert_eq!(status(&session).await, 200);
+    }
+
+    pub(super) async fn a_certificate_that_ends_in_three_days(alerts: &[&str]) {
+        let server = start_in_tls(3);
+        let trial = Trial::begun(alerts, &[("one", &server)]);
+        trial.fire(async || {}).await;
+        for (name, text) in certificate(30) {
+            server.write(name, &text);
+        }
+        trial.end(async || {}).await;
     }
 
     pub(super) async fn an_issuer_that_is_away(alerts: &[&str]) {

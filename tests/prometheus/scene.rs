@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use rcgen::{CertificateParams, date_time_ymd};
 use serde_json::Value;
 
 use crate::asking::{Ask, ask};
@@ -11,6 +14,7 @@ use crate::support::prometheus::{NAMESPACE, Prometheus};
 use crate::support::redis::RedisServer;
 use crate::support::sample::PEPPER;
 use crate::support::server::Server;
+use crate::support::tls::Authority;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -68,6 +72,26 @@ pub(crate) fn start_by(url: &str) -> Server {
     let server = start(&on_redis(url));
     server.command("import -", DIRECTORY);
     server
+}
+
+/// Starts one that listens with a certificate which ends in so many days.
+pub(crate) fn start_in_tls(days: i64) -> Server {
+    let listen = format!("{LISTEN}, tls: {{ cert_file: own.pem, key_file: own.key }}");
+    let own = certificate(days);
+    let own = own.iter().map(|(name, text)| (*name, text.as_str()));
+    let files: Vec<_> = own.chain(FILES).collect();
+    Server::start_with(&config_at(&listen, MEMORY), &files)
+}
+
+/// The files of such a certificate and its key.
+pub(crate) fn certificate(days: i64) -> [(&'static str, String); 2] {
+    let end = Timestamp::now() + SignedDuration::from_hours(24 * days);
+    let end = end.to_zoned(TimeZone::UTC);
+    let [month, day] = [end.month(), end.day()].map(i8::unsigned_abs);
+    let mut params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    params.not_after = date_time_ymd(end.year().into(), month, day);
+    let (certificate, key) = Authority::new().certify(&params).pem();
+    [("own.pem", certificate), ("own.key", key)]
 }
 
 /// Whoever presents keys to a server.
