@@ -461,6 +461,21 @@ fn a_rule_that_leads_to_the_issue_listener_says_so_and_whether_there_is_one() {
 }
 
 #[test]
+fn whoever_asks_about_the_files_of_the_readme_is_told_to_say_what_the_route_says() {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/envoy/portcullis.yaml");
+    let key = ["-H", "x-my-key: an-example-key-3f8a1c5e7b9d2406"];
+    let asked = ["--peer", "127.0.0.1", "http://localhost:8080/orders/7"];
+    let ask = |more: &[&str]| {
+        let output = explain(&config, &[&key, more, &asked].concat(), b"");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let without = ask(&[]);
+    assert!(without.contains("ask with `--platform NAME`"), "{without}");
+    let with = ask(&["--platform", "mine"]);
+    assert!(with.contains("ALLOW, by rule read"), "{with}");
+}
+
+#[test]
 fn a_captured_frame_is_explained_like_the_request_it_is() {
     let site = Site::new();
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples");

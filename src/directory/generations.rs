@@ -82,7 +82,7 @@ impl Generations {
 
     fn noted(&self, slot: usize) -> u64 {
         let count = self.slots[slot].load(Ordering::Acquire);
-        (slot as u64) << COUNT_BITS | count & (1 << COUNT_BITS) - 1
+        ((slot as u64) << COUNT_BITS) | (count & ((1 << COUNT_BITS) - 1))
     }
 
     pub(super) fn note(&self, notes: &mut Notes, key: &str) {

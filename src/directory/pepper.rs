@@ -134,7 +134,7 @@ impl Peppers {
         }
         let peppers: Vec<_> = keys
             .into_iter()
-            .map(Pepper::new)
+            .map(|it| Pepper::new(&it))
             .collect::<Result<_, _>>()?;
         if let [one, other] = peppers.as_slice()
             && one.id == other.id
@@ -222,7 +222,7 @@ pub enum Standing {
 }
 
 impl Pepper {
-    fn new(key: Secret) -> Result<Self, PepperError> {
+    fn new(key: &Secret) -> Result<Self, PepperError> {
         if key.expose().len() < MIN_PEPPER_BYTES {
             return Err(PepperError::TooShort);
         }

@@ -22,7 +22,10 @@ pub fn write(decider: &str, report: &Report) -> String {
     }
     match &report.platform {
         Some(platform) => page.platform(platform),
-        None => page.row("platform", "none"),
+        None => page.row(
+            "platform",
+            "none; where it is Envoy's route that names one, ask with `--platform NAME`",
+        ),
     }
     if let Some(path) = &report.path {
         page.path(path);
