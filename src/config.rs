@@ -37,7 +37,6 @@ use crate::config::tls::ListenerTls;
 use crate::document::{Document, Problem};
 use crate::envoy::OnFault;
 use crate::keys::asserting::AssertionKeys;
-use crate::keys::sets::KeySets;
 use crate::keys::signing::SigningKeys;
 use crate::platform::settings::{Surroundings, build, with_preset};
 use crate::platform::{Platform, Platforms};
@@ -134,12 +133,6 @@ impl Config {
     #[must_use]
     pub fn problem(&self, pointer: &str, message: &str) -> Problem {
         self.document.problem(pointer, message)
-    }
-
-    /// The key sets of issuers that are fetched.
-    #[must_use]
-    pub fn issuers(&self) -> KeySets {
-        self.carried.key_sets.clone()
     }
 
     fn load_with(path: &Path, carried: Carried) -> Result<Self, Vec<Problem>> {

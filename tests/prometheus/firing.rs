@@ -209,13 +209,14 @@ mod causes {
     pub(super) async fn an_issuer_that_is_away(alerts: &[&str]) {
         let issuer = "https://idp.example.com";
         let provider = Provider::start(issuer, "k1");
-        let server = Server::start(&format!(
+        let config = format!(
             "listen: {{ grpc: [\"127.0.0.1:{{grpc}}\"], admin: \"127.0.0.1:{{admin}}\" }}\ncheck: {{ deadline_ms: 20000 }}\n\
              platforms:\n  - name: mine\n    hosts: [{HOST}]\n    schemes:\n      oidc: {{ kind: jwt, issuer: \"{issuer}\", \
              audience: [api], jwks_url: \"{}\", algorithms: [RS256], directory: none, from: [{{ authorization: Bearer }}] }}\n    \
              rules: [{{ paths: [/**] }}]\n",
             provider.keys_url()
-        ));
+        );
+        let server = Server::start(&config);
         let mut client = CheckClient::connect(server.grpc()).await;
         let mut bears = async |kid: &str| {
             let claims = json!({ "iss": issuer, "aud": "api", "sub": "user-1", "exp": END });
@@ -237,6 +238,10 @@ mod causes {
             .await;
         provider.server.set_away(false);
         trial.end(async || assert_eq!(bears("k1").await, 200)).await;
+        // Of an issuer that is in the configuration no more, nothing is told: an alert on it would have no end.
+        server.configure(&config.replace("oidc:", "other:"));
+        let gone = "absent(portcullis_key_set_failing{scheme=\"oidc\"})";
+        trial.prometheus.await_samples(gone, &mut async || {}).await;
     }
 
     pub(super) async fn a_configuration_with_a_problem(alerts: &[&str]) {
