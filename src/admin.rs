@@ -18,6 +18,7 @@ use crate::admin::status::Overview;
 use crate::cache::Cache;
 use crate::current::Current;
 use crate::keys::asserting::AssertionKeys;
+use crate::keys::sets;
 use crate::platform::{Platform, Platforms};
 use crate::telemetry::Metrics;
 
@@ -78,17 +79,25 @@ struct Shown {
     overview: Overview,
 }
 
-/// The key sets of platforms that assert, as they are shown.
+/// The key sets that there are to show or to tell of.
 #[derive(Debug)]
-pub struct KeySets(HashMap<Arc<str>, String>);
+pub struct KeySets {
+    /// Those of platforms that assert, as they are shown.
+    asserting: HashMap<Arc<str>, String>,
+    /// Those of issuers, which are fetched.
+    issuers: sets::KeySets,
+}
 
 impl KeySets {
-    /// Those of each of these platforms that asserts under these keys.
+    /// Those of each of these platforms that asserts under these keys, and of these issuers.
     #[must_use]
-    pub fn of(platforms: &Platforms, keys: &AssertionKeys) -> Self {
+    pub fn of(platforms: &Platforms, keys: &AssertionKeys, issuers: sets::KeySets) -> Self {
         let asserting = platforms.iter().filter(|it| it.assertion.is_some());
         let key_set = |it: &Arc<Platform>| (Arc::clone(&it.name), keys.jwks(&it.name).to_string());
-        Self(asserting.map(key_set).collect())
+        Self {
+            asserting: asserting.map(key_set).collect(),
+            issuers,
+        }
     }
 }
 
@@ -123,6 +132,11 @@ async fn show_metrics(State(shown): State<Shown>) -> impl IntoResponse {
     shown.metrics.note_cache_entries("denial", denials);
     shown.metrics.note_watch(shown.cache.trouble().is_none());
     shown.metrics.note_evicts(shown.cache.evicts().is_some());
+    shown
+        .metrics
+        .note_ready(shown.readiness.get() == Standing::Ready);
+    let fetched = shown.key_sets.get().issuers.fetched();
+    shown.metrics.note_key_sets(fetched);
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     (
         [(header::CONTENT_TYPE, content_type)],
@@ -167,7 +181,7 @@ fn counts_untold(cache: &Cache) -> &'static str {
 /// RFC 7517 §8.5.1. Verifiers may keep it for some minutes: a key stands there before it signs.
 async fn show_key_set(State(shown): State<Shown>, Path(name): Path<String>) -> Response {
     let key_sets = shown.key_sets.get();
-    let Some(key_set) = key_sets.0.get(&*name) else {
+    let Some(key_set) = key_sets.asserting.get(&*name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let headers = [

@@ -134,7 +134,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let audit = audit.map(|it| Audit::start(it, clock.clone(), Arc::clone(&metrics)));
     let audit = audit.transpose().map_err(StartError::Audit)?;
     let (deadline, on_fault) = (config.deadline, config.on_fault);
-    let key_sets = KeySets::of(&config.platforms, &config.assertion_keys);
+    let key_sets = KeySets::of(&config.platforms, &config.assertion_keys, config.issuers());
     let tls = config.tls.clone().map(Current::from);
     metrics.note_config(config.hash, clock.unix_seconds());
     let configured = configured(&config, &clock, &metrics);

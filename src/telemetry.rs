@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod glance;
 mod log;
+mod standing;
 mod tally;
 
 use std::time::Duration;
@@ -21,9 +22,11 @@ use prometheus_client::registry::Registry;
 
 use crate::decision::{Denial, Fault};
 use crate::telemetry::glance::Glance;
+use crate::telemetry::standing::Standing;
 use crate::telemetry::tally::{CheckLabels, DurationLabels};
 
 pub use log::{LogFormat, check_filter, start_log};
+pub use standing::FetchedKeySet;
 pub use tally::Tally;
 
 /// Upper bounds of the duration buckets, in seconds: from a hit to Envoy's default timeout.
@@ -113,8 +116,7 @@ pub struct Metrics {
     legacy: Family<LegacyLabels, Counter>,
     cache_entries: Family<CacheLabels, Gauge>,
     store_durations: Family<OperationLabels, Histogram, fn() -> Histogram>,
-    watch_up: Gauge,
-    evicts: Gauge,
+    standing: Standing,
     revocation_lag: Histogram,
     reloads: Family<ReloadLabels, Counter>,
     config_loaded: Gauge,
@@ -137,8 +139,7 @@ impl Default for Metrics {
             legacy: Family::default(),
             cache_entries: Family::default(),
             store_durations: Family::new_with_constructor(histogram),
-            watch_up: Gauge::default(),
-            evicts: Gauge::default(),
+            standing: Standing::default(),
             revocation_lag: Histogram::new(LAG_BUCKETS),
             reloads: Family::default(),
             config_loaded: Gauge::default(),
@@ -192,16 +193,7 @@ impl Default for Metrics {
             "How long operations of the store took",
             metrics.store_durations.clone(),
         );
-        registry.register(
-            "store_watch_up",
-            "Whether changes in the store are told of",
-            metrics.watch_up.clone(),
-        );
-        registry.register(
-            "store_evicts",
-            "Whether the store deletes records when it is full",
-            metrics.evicts.clone(),
-        );
+        metrics.standing.register(&mut registry);
         registry.register(
             "revocation_lag_seconds",
             "How long word of a change in the store took to come here",
@@ -298,16 +290,6 @@ impl Metrics {
         self.glance.note_lag(lag);
     }
 
-    /// Notes whether changes in the store are told of.
-    pub fn note_watch(&self, up: bool) {
-        self.watch_up.set(up.into());
-    }
-
-    /// Notes whether the store deletes records when it is full.
-    pub fn note_evicts(&self, evicts: bool) {
-        self.evicts.set(evicts.into());
-    }
-
     /// Counts a configuration that was to take another's place, by whether it did.
     pub fn count_reload(&self, done: bool) {
         let outcome = if done { "ok" } else { "invalid" };
@@ -364,6 +346,7 @@ mod tests {
         metrics.note_store_operation("get", took);
         metrics.note_watch(true);
         metrics.note_evicts(true);
+        metrics.note_ready(true);
         metrics.note_certificate("grpc", 1_800_000_000);
         let text = metrics.render();
         for line in [
@@ -377,6 +360,7 @@ mod tests {
             r#"portcullis_store_duration_seconds_count{operation="get"} 1"#,
             "portcullis_store_watch_up 1",
             "portcullis_store_evicts 1",
+            "portcullis_ready 1",
             r#"portcullis_config_reloads_total{outcome="ok"} 1"#,
             r#"portcullis_config_reloads_total{outcome="invalid"} 1"#,
             "portcullis_config_loaded_timestamp_seconds 1700000000",

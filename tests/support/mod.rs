@@ -28,12 +28,13 @@
 //! - [`proxy`] is a way to a server that can be made slow, cut or led elsewhere.
 //! - [`standin`] is a server on the internet that is asked, honest or not: [`provider`] publishes the keys of its tokens,
 //!   [`google`] is one of them, [`facebook`] is Graph, and [`introspection`] tells of tokens.
+//! - [`prometheus`] scrapes servers and evaluates the chart's alerts.
 //! - [`tls`] makes certificates, and is a client that presents one to an Envoy.
 //! - [`sample`] is a configuration and a directory that most tests run on, and [`issuers`] sign the tokens that it takes.
 //! - [`assertions`] are platforms that tell their upstreams who was admitted, and an upstream that verifies it.
 //! - [`browser`] is a Chromium that opens pages.
-//! - Nothing here is ever skipped: a missing Envoy, Redis, Valkey or Chromium fails the test and names `./tests/run`, which
-//!   installs it.
+//! - Nothing here is ever skipped: a missing Envoy, Redis, Valkey, Chromium or Prometheus fails the test and names
+//!   `./tests/run`, which installs it.
 //! - Everything binds loopback ports that are free at the time; tests run in parallel.
 //! - Every wait has an end, and says what it waited for.
 //! - Starting a process blocks the thread for its start-up (well under a second); all else that waits is `async`.
@@ -54,6 +55,7 @@ pub mod http;
 pub mod introspection;
 pub mod issuers;
 pub mod process;
+pub mod prometheus;
 pub mod provider;
 pub mod proxy;
 pub mod redis;
