@@ -18,6 +18,8 @@ use crate::admin::status::Overview;
 use crate::cache::Cache;
 use crate::current::Current;
 use crate::keys::asserting::AssertionKeys;
+use crate::keys::sets;
+use crate::otlp::Gather;
 use crate::platform::{Platform, Platforms};
 use crate::telemetry::Metrics;
 
@@ -78,17 +80,25 @@ struct Shown {
     overview: Overview,
 }
 
-/// The key sets of platforms that assert, as they are shown.
+/// The key sets that there are to show or to tell of.
 #[derive(Debug)]
-pub struct KeySets(HashMap<Arc<str>, String>);
+pub struct KeySets {
+    /// Those of platforms that assert, as they are shown.
+    asserting: HashMap<Arc<str>, String>,
+    /// Those of issuers, which are fetched.
+    issuers: sets::KeySets,
+}
 
 impl KeySets {
-    /// Those of each of these platforms that asserts under these keys.
+    /// Those of each of these platforms that asserts under these keys, and of these issuers.
     #[must_use]
-    pub fn of(platforms: &Platforms, keys: &AssertionKeys) -> Self {
+    pub fn of(platforms: &Platforms, keys: &AssertionKeys, issuers: sets::KeySets) -> Self {
         let asserting = platforms.iter().filter(|it| it.assertion.is_some());
         let key_set = |it: &Arc<Platform>| (Arc::clone(&it.name), keys.jwks(&it.name).to_string());
-        Self(asserting.map(key_set).collect())
+        Self {
+            asserting: asserting.map(key_set).collect(),
+            issuers,
+        }
     }
 }
 
@@ -117,17 +127,37 @@ pub fn router(
         })
 }
 
+/// Gives what gives the metrics of `/metrics` as messages.
+pub fn gather(
+    metrics: Arc<Metrics>,
+    cache: Cache,
+    readiness: Readiness,
+    key_sets: Current<KeySets>,
+) -> Gather {
+    Box::new(move || {
+        look(&metrics, &cache, &readiness, &key_sets.get());
+        metrics.families()
+    })
+}
+
 /// Looks at what is not counted as it happens, before metrics are read.
-pub fn look(metrics: &Metrics, cache: &Cache) {
+fn look(metrics: &Metrics, cache: &Cache, readiness: &Readiness, key_sets: &KeySets) {
     let (identities, denials) = cache.entries();
     metrics.note_cache_entries("identity", identities);
     metrics.note_cache_entries("denial", denials);
     metrics.note_watch(cache.trouble().is_none());
     metrics.note_evicts(cache.evicts().is_some());
+    metrics.note_ready(readiness.get() == Standing::Ready);
+    metrics.note_key_sets(key_sets.issuers.fetched());
 }
 
 async fn show_metrics(State(shown): State<Shown>) -> impl IntoResponse {
-    look(&shown.metrics, &shown.cache);
+    look(
+        &shown.metrics,
+        &shown.cache,
+        &shown.readiness,
+        &shown.key_sets.get(),
+    );
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     (
         [(header::CONTENT_TYPE, content_type)],
@@ -172,7 +202,7 @@ fn counts_untold(cache: &Cache) -> &'static str {
 /// RFC 7517 §8.5.1. Verifiers may keep it for some minutes: a key stands there before it signs.
 async fn show_key_set(State(shown): State<Shown>, Path(name): Path<String>) -> Response {
     let key_sets = shown.key_sets.get();
-    let Some(key_set) = key_sets.0.get(&*name) else {
+    let Some(key_set) = key_sets.asserting.get(&*name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let headers = [

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::MetricFamily;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::credential::Secret;
@@ -29,6 +30,9 @@ use crate::telemetry::audit::Share;
 pub use collector::{check_endpoint, read_headers};
 pub use spans::{About, Spans};
 pub use tls::check_authorities;
+
+/// How long the collector may take for what it was not told before the end.
+const LAST: Duration = Duration::from_secs(2);
 
 /// What this service is called.
 const NAME: &str = "portcullis";
@@ -142,8 +146,14 @@ impl Otlp {
         self.trust.clone()
     }
 
-    /// Tells all that there is, as far as the collector takes it.
-    pub async fn flush(&self) {
+    /// Tells what was not told yet, as far as the collector takes it in time.
+    pub async fn end(&self) {
+        if timeout(LAST, self.flush()).await.is_err() {
+            tracing::warn!("the collector did not take the last spans and metrics in time");
+        }
+    }
+
+    async fn flush(&self) {
         for flush in &self.flushes {
             let (done, flushed) = oneshot::channel();
             if flush.send(done).await.is_ok() {

@@ -16,7 +16,6 @@ mod joining;
 pub mod listeners;
 pub mod opening;
 pub mod reload;
-mod telling;
 pub mod tls;
 
 use std::future::Future;
@@ -137,7 +136,8 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let audit = audit.map(|it| Audit::start(it, clock.clone(), Arc::clone(&metrics)));
     let audit = audit.transpose().map_err(StartError::Audit)?;
     let (deadline, on_fault) = (config.deadline, config.on_fault);
-    let key_sets = KeySets::of(&config.platforms, &config.assertion_keys);
+    let key_sets = KeySets::of(&config.platforms, &config.assertion_keys, config.issuers());
+    let (key_sets, readiness) = (Current::from(key_sets), Readiness::default());
     let tls = config.tls.clone().map(Current::from);
     let told = config.otlp.clone();
     metrics.note_config(config.hash, clock.unix_seconds());
@@ -154,7 +154,11 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         instance,
         lasting,
     } = open(config, file, clock.clone(), &metrics, audit.clone()).await?;
-    let otlp = told.map(|it| telling::start(&it, instance, &cache, &clock, &metrics));
+    let otlp = told.map(|it| {
+        let (counted, cache) = (Arc::clone(&metrics), cache.clone());
+        let gather = admin::gather(counted, cache, readiness.clone(), key_sets.clone());
+        Otlp::start(&it, instance, gather, &clock, &metrics)
+    });
     let door = Door::new(
         gate,
         Arc::clone(&metrics),
@@ -176,13 +180,12 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
             explainer,
         }
         .into(),
-        key_sets: key_sets.into(),
+        key_sets,
         configured: overview.configured.clone(),
         tls,
         otlp: otlp.as_ref().map(Otlp::trust),
     };
     let issuing = places.issuing.clone();
-    let readiness = Readiness::default();
     let (health, front) = grpc::services(door)?;
     let control = places.control.clone();
     let http = HttpRouters {
@@ -299,7 +302,7 @@ impl Running {
             tracing::warn!("some connections did not finish in time and are closed");
         }
         if let Some(otlp) = &self.otlp {
-            telling::end(otlp).await;
+            otlp.end().await;
         }
         tracing::info!("stopped");
         ended

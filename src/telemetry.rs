@@ -11,6 +11,7 @@ pub mod glance;
 mod labels;
 mod log;
 mod outcome;
+mod standing;
 mod tally;
 mod traceparent;
 
@@ -34,10 +35,12 @@ use crate::telemetry::labels::{
     CacheLabels, CheckLabels, DenialLabels, DurationLabels, FaultLabels, IssuedLabels,
     LegacyLabels, OperationLabels, ReloadLabels, SignalLabels,
 };
+use crate::telemetry::standing::Standing;
 
 pub use calls::{METHOD, status_name};
 pub use log::{LogFormat, check_filter, start_log};
 pub use outcome::Outcome;
+pub use standing::FetchedKeySet;
 pub use tally::Tally;
 pub use traceparent::Parent;
 
@@ -63,8 +66,7 @@ pub struct Metrics {
     legacy: Family<LegacyLabels, Counter>,
     cache_entries: Family<CacheLabels, Gauge>,
     store_durations: Family<OperationLabels, Histogram, fn() -> Histogram>,
-    watch_up: Gauge,
-    evicts: Gauge,
+    standing: Standing,
     revocation_lag: Histogram,
     reloads: Family<ReloadLabels, Counter>,
     config_loaded: Gauge,
@@ -92,8 +94,7 @@ impl Default for Metrics {
             legacy: Family::default(),
             cache_entries: Family::default(),
             store_durations: Family::new_with_constructor(histogram),
-            watch_up: Gauge::default(),
-            evicts: Gauge::default(),
+            standing: Standing::default(),
             revocation_lag: Histogram::new(LAG_BUCKETS),
             reloads: Family::default(),
             config_loaded: Gauge::default(),
@@ -157,16 +158,7 @@ impl Default for Metrics {
             "How long operations of the store took",
             metrics.store_durations.clone(),
         );
-        registry.register(
-            "store_watch_up",
-            "Whether changes in the store are told of",
-            metrics.watch_up.clone(),
-        );
-        registry.register(
-            "store_evicts",
-            "Whether the store deletes records when it is full",
-            metrics.evicts.clone(),
-        );
+        metrics.standing.register(registry);
         registry.register(
             "revocation_lag_seconds",
             "How long word of a change in the store took to come here",
@@ -281,16 +273,6 @@ impl Metrics {
         self.glance.note_lag(lag);
     }
 
-    /// Notes whether changes in the store are told of.
-    pub fn note_watch(&self, up: bool) {
-        self.watch_up.set(up.into());
-    }
-
-    /// Notes whether the store deletes records when it is full.
-    pub fn note_evicts(&self, evicts: bool) {
-        self.evicts.set(evicts.into());
-    }
-
     /// Counts a configuration that was to take another's place, by whether it did.
     pub fn count_reload(&self, done: bool) {
         let outcome = if done { "ok" } else { "invalid" };
@@ -356,6 +338,7 @@ mod tests {
         metrics.note_store_operation("get", took);
         metrics.note_watch(true);
         metrics.note_evicts(true);
+        metrics.note_ready(true);
         metrics.note_certificate("grpc", 1_800_000_000);
         let text = metrics.render();
         for line in [
@@ -371,6 +354,7 @@ mod tests {
             r#"portcullis_store_duration_seconds_count{operation="get"} 1"#,
             "portcullis_store_watch_up 1",
             "portcullis_store_evicts 1",
+            "portcullis_ready 1",
             r#"portcullis_config_reloads_total{outcome="ok"} 1"#,
             r#"portcullis_config_reloads_total{outcome="invalid"} 1"#,
             "portcullis_config_loaded_timestamp_seconds 1700000000",

@@ -2,6 +2,7 @@
 //!
 //! A key that no file holds must not be another after a reload, or what it signed would be nobody's.
 
+use crate::config::Config;
 use crate::credential::Secret;
 use crate::directory::pepper::Peppers;
 use crate::keys::asserting::AssertionKeys;
@@ -30,6 +31,14 @@ pub(super) struct Asking {
     pub(super) in_flight: usize,
     pub(super) ca: Option<Secret>,
     pub(super) outbound: Outbound,
+}
+
+impl Config {
+    /// The key sets of issuers that are fetched.
+    #[must_use]
+    pub fn issuers(&self) -> KeySets {
+        self.carried.key_sets.clone()
+    }
 }
 
 impl Carried {

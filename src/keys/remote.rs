@@ -135,6 +135,14 @@ impl KeySet {
         *self.settings == *settings
     }
 
+    /// Tells whether the last fetch failed, and how long ago the last good one ended; `None` while nobody has asked
+    /// for a key.
+    pub(super) fn fetching(&self) -> Option<(bool, Option<Duration>)> {
+        let state = self.running.get()?.state.borrow();
+        let age = state.good.as_ref().map(|it| it.since.elapsed());
+        Some((state.failed.is_some(), age))
+    }
+
     /// Gives the key that a token names, or where it names none the only one of the algorithm
     /// (`OpenID` Connect Core §10.1).
     ///

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::keys::remote::{KeySet, Settings};
 use crate::outbound::Outbound;
+use crate::telemetry::FetchedKeySet;
 
 /// The key sets in use. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +48,23 @@ impl KeySets {
         });
         Ok(set)
     }
+
+    /// Tells how each set in use stands whose keys were ever asked for.
+    #[must_use]
+    pub fn fetched(&self) -> Vec<FetchedKeySet> {
+        let in_use = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fetched = in_use.iter().filter_map(|it| {
+            let (fails, age) = it.set.upgrade()?.fetching()?;
+            let (platform, scheme) = it.whose.clone();
+            Some(FetchedKeySet {
+                platform,
+                scheme,
+                fails,
+                age,
+            })
+        });
+        fetched.collect()
+    }
 }
 
 #[cfg(test)]
@@ -83,6 +101,8 @@ mod tests {
         // What was asked for besides and came to nothing does not push it out.
         drop(other);
         assert!(Arc::ptr_eq(&first, &get(mine, url, 1)));
+        // Nobody has asked for a key.
+        assert!(sets.fetched().is_empty());
         let gone = Arc::downgrade(&first);
         drop(first);
         assert!(gone.upgrade().is_none());

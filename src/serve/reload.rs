@@ -241,7 +241,8 @@ impl Places {
         let settings = (config.deadline, config.on_fault);
         self.deciding.put(Deciding::new(gate, settings, metrics));
         let (platforms, keys) = (&config.platforms, &config.assertion_keys);
-        self.key_sets.put(KeySets::of(platforms, keys));
+        self.key_sets
+            .put(KeySets::of(platforms, keys, config.issuers()));
         if let (Some(place), Some(tls)) = (&self.tls, &config.tls) {
             place.put(tls.clone());
         }

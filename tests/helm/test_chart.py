@@ -314,6 +314,8 @@ class Telemetry(unittest.TestCase):
         running = (ROOT / "deploy/RUNNING.md").read_text()
         known = set(re.findall(r"^\| `(portcullis_\w+)` \|", running, re.M))
         self.assertGreater(len(known), 10)
+        # What an Envoy counts of its ext_authz filter, whoever it asks.
+        known |= {f"envoy_http_ext_authz_{it}" for it in ["denied", "error", "failure_mode_allowed", "ok"]}
         alerts = yaml.safe_load((CHART / "files/alerts.yaml").read_text())
         dashboard = json.loads((CHART / "files/dashboard.json").read_text())
         queries = [rule["expr"] for group in alerts["groups"] for rule in group["rules"]]
@@ -321,7 +323,7 @@ class Telemetry(unittest.TestCase):
         queries += [it["query"]["query"] for it in dashboard["templating"]["list"] if it["type"] == "query"]
         self.assertGreater(len(queries), 20)
         for query in queries:
-            names = re.findall(r"portcullis_\w+", query)
+            names = re.findall(r"(?:portcullis|envoy)_\w+", query)
             self.assertTrue(names, query)
             for name in names:
                 self.assertIn(re.sub("_(bucket|sum|count)$", "", name), known, query)

@@ -101,6 +101,11 @@ impl Envoy {
         self.tls.expect("a builder that was told so")[1]
     }
 
+    /// Where its statistics are, `/stats/prometheus` among them.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// Gives its log and access log so far; the latter comes some milliseconds late.
     pub fn log(&self) -> String {
         self.process.log()

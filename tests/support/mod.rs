@@ -29,12 +29,13 @@
 //! - [`standin`] is a server on the internet that is asked, honest or not: [`provider`] publishes the keys of its tokens,
 //!   [`google`] is one of them, [`facebook`] is Graph, and [`introspection`] tells of tokens.
 //! - [`collector`] is told metrics and spans.
+//! - [`prometheus`] scrapes servers and evaluates the chart's alerts.
 //! - [`tls`] makes certificates, and is a client that presents one to an Envoy.
 //! - [`sample`] is a configuration and a directory that most tests run on, and [`issuers`] sign the tokens that it takes.
 //! - [`assertions`] are platforms that tell their upstreams who was admitted, and an upstream that verifies it.
 //! - [`browser`] is a Chromium that opens pages.
-//! - Nothing here is ever skipped: a missing Envoy, Redis, Valkey or Chromium fails the test and names `./tests/run`, which
-//!   installs it.
+//! - Nothing here is ever skipped: a missing Envoy, Redis, Valkey, Chromium or Prometheus fails the test and names
+//!   `./tests/run`, which installs it.
 //! - Everything binds loopback ports that are free at the time; tests run in parallel.
 //! - Every wait has an end, and says what it waited for.
 //! - Starting a process blocks the thread for its start-up (well under a second); all else that waits is `async`.
@@ -56,6 +57,7 @@ pub mod http;
 pub mod introspection;
 pub mod issuers;
 pub mod process;
+pub mod prometheus;
 pub mod provider;
 pub mod proxy;
 pub mod redis;

@@ -95,12 +95,14 @@ async fn a_new_signing_key_takes_over_with_both_good_until_the_old_one_is_retire
         metadata.permissions().mode() & 0o777
     };
     fs::set_permissions(server.path("keys.pem"), fs::Permissions::from_mode(0o644)).expect("ours");
+    // Which is a change of a file, too.
+    await_reloads(&server, "ok", 1).await;
     let written = text(&server);
     let (old, old_kid) = token(&server).await;
     let run = |words: &str| server.command(&format!("signing {words}"), "");
 
     let said = run("add");
-    await_reloads(&server, "ok", 1).await;
+    await_reloads(&server, "ok", 2).await;
     let listed = run("list");
     let new_file = listed.lines().nth(1).and_then(|it| it.split(' ').next());
     let new_file = new_file.expect("a second key").to_owned();
@@ -121,7 +123,7 @@ async fn a_new_signing_key_takes_over_with_both_good_until_the_old_one_is_retire
 
     let said = run("use");
     assert!(said.contains("keys.pem may go after 20"), "{said}");
-    await_reloads(&server, "ok", 2).await;
+    await_reloads(&server, "ok", 3).await;
     let (new, new_kid) = token(&server).await;
     assert_eq!(published(&server).await, [new_kid.clone(), old_kid.clone()]);
     assert_eq!(both[1], new_kid);
@@ -140,7 +142,7 @@ async fn a_new_signing_key_takes_over_with_both_good_until_the_old_one_is_retire
     assert_eq!(published(&server).await.len(), 2);
 
     run("retire --now");
-    await_reloads(&server, "ok", 3).await;
+    await_reloads(&server, "ok", 4).await;
     assert_eq!(published(&server).await, [new_kid]);
     assert_eq!(
         (opens(&server, &old).await, opens(&server, &new).await),
