@@ -64,7 +64,6 @@ async fn every_metric_of_the_text_is_told_with_the_same_value_and_no_other() {
         "portcullis_cache_entries",
         "portcullis_store_duration_seconds_count",
         "portcullis_ready",
-        "portcullis_key_set_failing",
         "portcullis_store_watch_up",
         "portcullis_revocation_lag_seconds_count",
         "portcullis_config_loaded_timestamp_seconds",
