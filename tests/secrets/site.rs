@@ -35,7 +35,7 @@ pub(super) const REDIS: &str = "MARKED-redis-password";
 const PEPPER: &str = "MARKED-pepper-that-is-long-enough-to-be-one";
 const TOTP: &str = "OGWHUFIBAOUNOVGEHEXS6O5WLFQD5OLQ";
 const CLIENT: &str = "MARKED-client-secret";
-const HEADERS: &str = "authorization: MARKED-header-of-the-collector";
+const COLLECTORS: &str = "MARKED-header-of-the-collector";
 
 pub(super) const CROSSBAR: &str = "crossbar.example.com";
 pub(super) const SHA: &str = "sha.example.com";
@@ -157,7 +157,7 @@ pub(super) fn start(redis: &str, introspect: &str, collector: &str) -> Server {
             ("infobip.secret", issuers::INFOBIP_SECRET),
             ("facebook.secret", APP_SECRET),
             ("client.secret", CLIENT),
-            ("headers", HEADERS),
+            ("headers", &format!("authorization: {COLLECTORS}")),
         ],
     )
 }
@@ -330,6 +330,7 @@ pub(super) fn marks() -> Marks {
         ("the pepper", PEPPER),
         ("a seed", TOTP),
         ("the client's secret", CLIENT),
+        ("the collector's", COLLECTORS),
         ("the app's secret", APP_SECRET),
         ("opentact's secret", issuers::OPENTACT_SECRET),
         ("infobip's secret", issuers::INFOBIP_SECRET),
