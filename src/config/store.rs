@@ -121,7 +121,7 @@ impl StoreSettings {
                     "a store is `memory:`, `embedded:PATH`, `redis://HOST`, `redis-sentinel://HOST/SERVICE`, \
                      `redis-cluster://HOST`, or one of the latter three with `rediss` for TLS",
                 );
-                return None;
+                None
             }
         };
         let in_memory = matches!(kind, Some(StoreKind::Memory));
