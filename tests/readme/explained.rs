@@ -71,5 +71,8 @@ fn the_configuration_of_the_runbook_is_whole_for_commands_on_a_redis() {
     assert!(run("account list").contains("acme"));
     run("store verify");
     let explained = run("explain --peer 192.0.2.7 https://api.example.com/sms/2/text/advanced");
-    assert!(explained.contains("no_rule: no rule matches"), "{explained}");
+    assert!(
+        explained.contains("no_rule: no rule matches"),
+        "{explained}"
+    );
 }
