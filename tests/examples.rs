@@ -256,7 +256,8 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if let Ok(pid) = fs::read_to_string(&self.pid_file) {
-            let _ = Command::new("kill").arg(pid.trim()).status();
+            // Asked to end, it would not without its folder, which goes next.
+            let _ = Command::new("kill").args(["-KILL", pid.trim()]).status();
         }
     }
 }
