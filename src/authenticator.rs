@@ -108,12 +108,12 @@ impl Authenticator {
         self.cache.lineage(key, platform, account).await
     }
 
-    /// Finds out who is calling from `client` in this millisecond, and tells `trace` every step.
+    /// Finds out who is calling from `client` in this millisecond, which is another after each wait, and tells `trace` every step.
     pub async fn authenticate(
         &self,
         platform: &Arc<Platform>,
         request: &RequestView<'_>,
-        (client, now): (Option<IpAddr>, u64),
+        (client, now): (Option<IpAddr>, &mut u64),
         trace: &impl Trace,
     ) -> Authenticated {
         let found = match find(platform, request, trace) {
@@ -123,8 +123,11 @@ impl Authenticator {
         let mut agreed: Option<Authenticated> = None;
         for (scheme, credential) in found {
             let next = self
-                .outcome(platform, scheme, credential, (client, now))
+                .outcome(platform, scheme, credential, (client, *now))
                 .await;
+            if next.cache != CacheUse::Hit {
+                *now = self.milliseconds();
+            }
             trace.step(|| Step::Verified {
                 scheme: Arc::clone(&scheme.name),
                 outcome: next.outcome.clone().map(|_| ()),

@@ -275,7 +275,10 @@ impl Cache {
             Reads::begin
         };
         let reads = begin(&self.0.directory, &it.platform);
-        let reads = reads.knowing_accounts(scheme.is_unguessable());
+        let within = scheme
+            .is_unguessable()
+            .then(|| self.accounts_within(scheme.kept_at_most()));
+        let reads = reads.knowing_accounts(within);
         let outcome = match scheme.verify(&it.credential, &reads).await {
             Ok(verified) => Ok(Arc::new(verified.into_identity())),
             Err(Failure::Denied(denial)) => Err(denial),
@@ -283,11 +286,14 @@ impl Cache {
         };
         let now = self.now();
         let (lifetime, renewal) = self.lifetime(now, key, &outcome, scheme.kept_at_most());
+        let notes = reads.finish();
+        // What lets somebody in counts from when the oldest of it was read.
+        let from = if outcome.is_ok() { notes.begun() } else { now };
         let entry = Arc::new(Entry {
             outcome: outcome.map_err(Box::new),
-            notes: reads.finish(),
+            notes,
             is_capped: scheme.kept_at_most().is_some(),
-            ends: now.saturating_add(lifetime),
+            ends: from.saturating_add(lifetime),
             renewal,
         });
         if entry.notes.are_complete() {
@@ -429,6 +435,25 @@ mod tests {
             credential: Arc::new(Credential::new(place, "", Secret::new(*b"s"))),
             begin: None,
         }
+    }
+
+    #[tokio::test]
+    async fn who_stands_on_an_account_that_was_remembered_counts_from_when_that_was_read() {
+        let bench = Bench::new();
+        bench.change().await;
+        let scheme = Arc::new(Scripted::saying(vec![Ok(john())]));
+        bench.load(&scheme).await.unwrap().unwrap();
+        let read = bench.cache.now();
+        bench.pass(5);
+        let other = Fingerprinter::random().unwrap().of(&[b"other"]);
+        let it = unverified(other, &scheme);
+        let outcome = bench.cache.load(&it).await.unwrap();
+        let (lifetime, _) = bench.cache.lifetime(0, other.as_u128(), &outcome, None);
+        let left = read + lifetime - bench.cache.now();
+        bench.pass(left / 1000);
+        assert!(bench.hit(other).is_some());
+        bench.pass(1);
+        assert!(bench.hit(other).is_none());
     }
 
     fn john() -> Identity {

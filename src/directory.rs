@@ -29,7 +29,7 @@
 //! It decides nothing; schemes do, reading through [`reads::Reads`].
 
 pub mod account_keys;
-mod accounts;
+pub(crate) mod accounts;
 pub mod attempts;
 #[cfg(test)]
 pub(crate) mod bench;
@@ -97,7 +97,7 @@ struct Inner {
     prover: Prover,
     clock: Clock,
     generations: Arc<Generations>,
-    accounts: Arc<Accounts>,
+    accounts: Accounts,
     uses: Arc<Uses>,
     /// `None`: weaker forms of passwords are let be.
     upgrades: Option<Arc<Upgrades>>,
@@ -122,7 +122,7 @@ impl Directory {
             prover,
             clock,
             generations,
-            accounts: Arc::default(),
+            accounts: Accounts::default(),
             uses: Arc::default(),
             upgrades: None,
             was_filled: Arc::default(),
@@ -140,7 +140,7 @@ impl Directory {
             prover,
             clock,
             generations,
-            accounts,
+            accounts: _,
             uses,
             upgrades: _,
             lease,
@@ -153,7 +153,7 @@ impl Directory {
             prover: prover.clone(),
             clock: clock.clone(),
             generations: Arc::clone(generations),
-            accounts: Arc::clone(accounts),
+            accounts: Accounts::default(),
             uses: Arc::clone(uses),
             upgrades: None,
             lease: lease.clone(),

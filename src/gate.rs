@@ -91,20 +91,17 @@ impl Gate {
         };
         let client = self.client_address(request);
         // What is known is judged by one look at the clock.
-        let now = self.authenticator.milliseconds();
+        let mut now = self.authenticator.milliseconds();
         let found = self
             .authenticator
-            .authenticate(&platform, request, (client, now), trace)
+            .authenticate(&platform, request, (client, &mut now), trace)
             .await;
         let Authenticated {
             outcome,
             cache,
             scheme,
         } = found;
-        let now = match cache {
-            CacheUse::Hit | CacheUse::None => now / 1000,
-            CacheUse::Miss | CacheUse::Stale => self.authenticator.now(),
-        };
+        let now = now / 1000;
         let (verdict, vouched) = match outcome {
             Ok(identity) => {
                 let asking = (client, now);

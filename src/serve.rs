@@ -142,7 +142,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let told = config.otlp.clone();
     metrics.note_config(config.hash, clock.unix_seconds());
     let configured = configured(&config, &clock, &metrics);
-    let overview = Overview::new(configured, clock.clone(), listeners.admin_address());
+    let overview = Overview::new(configured, clock.clone());
     let Opened {
         directory,
         cache,

@@ -10,6 +10,7 @@ use crate::cache::ahead::Renewal;
 use crate::cache::{Cache, Inner, Outcome, milliseconds};
 use crate::credential::Fingerprint;
 use crate::decision::{Dependency, Fault};
+use crate::directory::accounts::REMEMBERED;
 use crate::directory::generations::Notes;
 use crate::identity::Identity;
 
@@ -91,6 +92,13 @@ impl Cache {
     #[must_use]
     pub fn has_grace(&self) -> bool {
         self.0.directory.lease().end() > 0
+    }
+
+    /// How lately an account must have been read so that it need not be read again for what counts so long at most: a tenth
+    /// of that.
+    pub(super) fn accounts_within(&self, cap: Option<Duration>) -> Duration {
+        let ttl = self.0.limits.ttl;
+        (cap.map_or(ttl, |it| it.min(ttl)) / 10).min(REMEMBERED)
     }
 
     /// How long an outcome is good, in milliseconds, and when it is verified anew before. What was

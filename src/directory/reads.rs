@@ -7,6 +7,7 @@
 //! nowhere else; it sees only the records of its own platform.
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -35,7 +36,8 @@ pub struct Reads {
     /// The platform's record, which is read along with whatever is read first.
     own: OnceLock<Option<Bytes>>,
     again: bool,
-    knows_accounts: bool,
+    /// Accounts that were read less than so many milliseconds ago need not be read again.
+    accounts_within: Option<u64>,
 }
 
 impl Reads {
@@ -50,7 +52,7 @@ impl Reads {
             notes,
             own: OnceLock::new(),
             again: false,
-            knows_accounts: false,
+            accounts_within: None,
         }
     }
 
@@ -63,12 +65,13 @@ impl Reads {
         }
     }
 
-    /// The same, where an account that was read lately need not be read again: only for a credential that nobody can
+    /// The same, where an account that was read so lately need not be read again: only for a credential that nobody can
     /// guess, since it takes less time than for one that is nobody's.
     #[must_use]
-    pub fn knowing_accounts(self, knows_accounts: bool) -> Self {
+    pub fn knowing_accounts(self, within: Option<Duration>) -> Self {
+        let milliseconds = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
         Self {
-            knows_accounts,
+            accounts_within: within.map(milliseconds),
             ..self
         }
     }
@@ -120,23 +123,27 @@ impl Reads {
     /// A fault when the store does not answer or the record cannot be read.
     pub async fn account(&self, id: &str) -> Result<Option<Account>, Fault> {
         let key = self.directory.account_key(&self.platform, id);
-        if !self.knows_accounts {
+        let Some(within) = self.accounts_within else {
             return self.record(key).await;
+        };
+        if key.len() > KEY_BYTES_MAX {
+            return Ok(None);
         }
         let accounts = &self.directory.0.accounts;
         // Before it is looked at, as before it is read.
         self.note(&key);
-        if let Some(known) = accounts.get(&self.directory, &key) {
+        if let Some(known) = accounts.get(&self.directory, &key, within) {
             self.notes().note_time(known.notes.begun());
             return Ok(Some(known.account.clone()));
         }
         let alone = Self::begin(&self.directory, &self.platform);
         alone.note(&key);
-        let account: Option<Account> = self.record(key.clone()).await?;
-        if let Some(account) = &account {
-            accounts.keep(key, account, alone.finish());
-        }
-        Ok(account)
+        let Some(record) = self.values(vec![key.clone()]).await?.pop().flatten() else {
+            return Ok(None);
+        };
+        let account = decode(&key, &record)?;
+        accounts.keep(key, &account, alone.finish(), record.len());
+        Ok(Some(account))
     }
 
     /// Gives an account and those above it, from itself upwards; nothing where it has no record. An

@@ -30,9 +30,6 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024;
 /// How often it is told that a collector takes nothing.
 const TELL: Duration = Duration::from_secs(60);
 
-/// How much of what a collector says of an error stands in the log, in characters.
-const MAX_SAID: usize = 200;
-
 /// What is told to a collector.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Signal {
@@ -167,13 +164,12 @@ impl Collector {
     }
 }
 
-/// Says why something was not taken; what the collector says is escaped and cut.
+/// Says why something was not taken. What the collector says of it is left out: some repeat the credential that they were sent.
 fn why(status: &Status) -> String {
-    let said: String = status.message().chars().take(MAX_SAID).collect();
     let code = status_name(status.code());
     match status.source() {
         Some(source) => format!("{code}, {}", in_words(source)),
-        None => format!("{code}, {said:?}"),
+        None => code.to_owned(),
     }
 }
 

@@ -79,6 +79,10 @@ impl Scheme for Scripted {
         })
     }
 
+    fn is_unguessable(&self) -> bool {
+        true
+    }
+
     fn kept_at_most(&self) -> Option<Duration> {
         self.kept_at_most
     }

@@ -101,10 +101,11 @@ struct Held {
 }
 
 impl Accepted<TcpListener> {
-    /// Where its peer is; `None` where that is gone already.
+    /// Where its peer is, and which address of ours it came to; `None` where it is gone already.
     #[must_use]
-    pub fn peer(&self) -> Option<SocketAddr> {
-        self.socket.peer_addr().ok()
+    pub fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let peer = self.socket.peer_addr().ok()?;
+        Some((peer, self.socket.local_addr().ok()?))
     }
 }
 

@@ -42,7 +42,7 @@ async fn serve_one(
     router: Router,
     stopped: watch::Receiver<bool>,
 ) {
-    let peer = connection.peer().map(ConnectInfo);
+    let ends = connection.ends().map(ConnectInfo);
     let Some(connection) = connection.open(&opening, 0).await else {
         return;
     };
@@ -53,8 +53,8 @@ async fn serve_one(
         .max_buf_size(MAX_HEAD_BYTES);
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        if let Some(peer) = peer {
-            request.extensions_mut().insert(peer);
+        if let Some(ends) = ends {
+            request.extensions_mut().insert(ends);
         }
         router.call(request)
     });

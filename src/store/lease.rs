@@ -107,6 +107,13 @@ impl Lease {
         now < self.0.until.load(Ordering::Acquire)
     }
 
+    /// Tells whether it holds at a time, in Unix milliseconds, and word comes at present, as far as that is known.
+    #[must_use]
+    pub fn is_told(&self, now: u64) -> bool {
+        let trouble = self.0.trouble.read();
+        self.holds(now) && trouble.unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     /// The first millisecond in which it holds no more or held no more, in Unix milliseconds; 0 where it
     /// never did or was taken back.
     #[must_use]
@@ -129,7 +136,7 @@ impl Lease {
     }
 
     /// Says why word does not come, and lets it run out.
-    pub(super) fn run_out(&self, trouble: &str) {
+    pub(crate) fn run_out(&self, trouble: &str) {
         self.say(Some(trouble));
     }
 
@@ -172,9 +179,11 @@ mod tests {
         assert_eq!(lease.trouble().as_deref(), Some("not yet"));
         lease.extend(100);
         assert!(lease.holds(99) && !lease.holds(100));
+        assert!(lease.is_told(99) && !lease.is_told(100));
         assert_eq!(lease.trouble(), None);
         lease.run_out("lost");
         assert!(lease.holds(99), "it runs out by itself");
+        assert!(!lease.is_told(99));
         assert_eq!(lease.trouble().as_deref(), Some("lost"));
         lease.ran_out();
         assert!(!lease.holds(0), "wherever a clock is set back to");
