@@ -2,6 +2,7 @@
 //! assertions. Plain HTTP on a listener of its own, on loopback unless told otherwise; it changes
 //! nothing and shows no secret.
 
+mod plain;
 pub mod status;
 
 use std::collections::HashMap;
@@ -10,10 +11,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use jiff::Timestamp;
 
+use crate::admin::plain::plain;
 use crate::admin::status::Overview;
 use crate::cache::Cache;
 use crate::current::Current;
@@ -151,18 +154,26 @@ fn look(metrics: &Metrics, cache: &Cache, readiness: &Readiness, key_sets: &KeyS
     metrics.note_key_sets(key_sets.issuers.fetched());
 }
 
-async fn show_metrics(State(shown): State<Shown>) -> impl IntoResponse {
+/// `OpenMetrics` 1.0, or the text format before it (0.0.4) where only that is asked for.
+async fn show_metrics(State(shown): State<Shown>, headers: HeaderMap) -> impl IntoResponse {
     look(
         &shown.metrics,
         &shown.cache,
         &shown.readiness,
         &shown.key_sets.get(),
     );
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    (
-        [(header::CONTENT_TYPE, content_type)],
-        shown.metrics.render(),
-    )
+    let accepted = headers.get_all(header::ACCEPT).iter();
+    let accepted: Vec<_> = accepted.filter_map(|it| it.to_str().ok()).collect();
+    let wants = |it: &str| accepted.iter().any(|accepted| accepted.contains(it));
+    let text = shown.metrics.render();
+    let (content_type, text) = match wants("text/plain") && !wants("application/openmetrics-text") {
+        true => ("text/plain; version=0.0.4; charset=utf-8", plain(&text)),
+        false => (
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            text,
+        ),
+    };
+    ([(header::CONTENT_TYPE, content_type)], text)
 }
 
 async fn show_readiness(State(shown): State<Shown>) -> (StatusCode, String) {
@@ -186,6 +197,18 @@ async fn show_readiness(State(shown): State<Shown>) -> (StatusCode, String) {
     if let Some(lacks) = shown.cache.lacks() {
         text.push_str(&format!(
             "the store lacks something that it can do without: {lacks}\n"
+        ));
+    }
+    if let Some(refused) = shown.overview.configured.get().refused {
+        let since = i64::try_from(refused.since).ok();
+        let since = since.and_then(|it| Timestamp::from_second(it).ok());
+        let since = since.unwrap_or_default();
+        let problems = match refused.problems {
+            1 => "1 problem".to_owned(),
+            count => format!("{count} problems"),
+        };
+        text.push_str(&format!(
+            "a new configuration was refused at {since} with {problems}, which the log names; the one before is in force\n"
         ));
     }
     (status, text)

@@ -12,6 +12,8 @@ mod issuing;
 mod listening;
 mod open_files;
 mod outbound;
+mod platforms;
+mod problems;
 pub mod raw;
 pub mod schema;
 mod signing;
@@ -22,7 +24,6 @@ pub mod tls;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -32,6 +33,7 @@ use crate::config::carried::Carried;
 use crate::config::checked::Checked;
 use crate::config::files::Files;
 pub use crate::config::listening::ListenAddress;
+use crate::config::problems::{told_once, unreadable};
 use crate::config::raw::RawConfig;
 use crate::config::store::StoreSettings;
 use crate::config::tls::ListenerTls;
@@ -40,14 +42,23 @@ use crate::envoy::OnFault;
 use crate::keys::asserting::AssertionKeys;
 use crate::keys::signing::SigningKeys;
 use crate::otlp;
-use crate::platform::settings::{Surroundings, build, with_preset};
-use crate::platform::{Platform, Platforms};
+use crate::platform::Platforms;
+use crate::platform::settings::Surroundings;
 use crate::request::ClientAddress;
 use crate::telemetry::LogFormat;
 use crate::telemetry::audit::AuditSettings;
 
 /// The longest lifetime of an outcome: 30 days, far beyond any sense.
 const MAX_TTL_SECONDS: u64 = 2_592_000;
+
+/// What a configuration is read for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Purpose {
+    /// A command that listens nowhere: it needs no listeners, and not the files of their TLS.
+    Command,
+    /// The service.
+    Service,
+}
 
 /// A configuration in force.
 #[derive(Debug)]
@@ -105,9 +116,18 @@ impl Config {
     /// Reads a configuration file.
     ///
     /// # Errors
-    /// Every problem, where the configuration cannot be put in force.
+    /// Every problem, where the configuration cannot be put in force, and those of its directory file.
     pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
-        Self::load_with(path, Carried::default())
+        Self::load_with(path, Carried::default(), Purpose::Service)
+    }
+
+    /// Reads a configuration file for a command that listens nowhere, so that it may say nothing of
+    /// listeners.
+    ///
+    /// # Errors
+    /// Every problem, as for the service, but for what only listeners have.
+    pub fn load_for_command(path: &Path) -> Result<Self, Vec<Problem>> {
+        Self::load_with(path, Carried::default(), Purpose::Command)
     }
 
     /// Reads a configuration file that is to take the place of this configuration: with the keys that
@@ -116,7 +136,7 @@ impl Config {
     /// # Errors
     /// Every problem, where it cannot take its place.
     pub fn load_again(&self, path: &Path) -> Result<Self, Vec<Problem>> {
-        let new = Self::load_with(path, self.carried.clone())?;
+        let new = Self::load_with(path, self.carried.clone(), Purpose::Service)?;
         let problems = standing::changed(self, &new);
         if problems.is_empty() {
             Ok(new)
@@ -139,14 +159,15 @@ impl Config {
         self.document.problem(pointer, message)
     }
 
-    fn load_with(path: &Path, carried: Carried) -> Result<Self, Vec<Problem>> {
+    fn load_with(path: &Path, carried: Carried, purpose: Purpose) -> Result<Self, Vec<Problem>> {
         let files = Files::look(path);
         let before = files.digest();
         let source = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|it| vec![unreadable(&source, &it)])?;
         let base = path.parent().unwrap_or(Path::new("."));
         let variable = |name: &str| std::env::var(name).ok();
-        let mut config = Self::parse_with(&source, &text, base, variable, carried)?;
+        let read = Self::parse_with((&source, &text), base, variable, carried, purpose);
+        let mut config = read.map_err(|it| directory::with_problems_of(path, it))?;
         // Of files that were changed meanwhile, nobody knows what was read.
         let is_known = files == Files::look(path) && before == files.digest();
         let of_files = if is_known { before } else { unlike_any() };
@@ -174,18 +195,34 @@ impl Config {
         base: &Path,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, Vec<Problem>> {
-        Self::parse_with(source, text, base, variable, Carried::default())
+        let carried = Carried::default();
+        Self::parse_with((source, text), base, variable, carried, Purpose::Service)
     }
 
-    fn parse_with(
+    /// As [`Config::parse`], for a command that listens nowhere.
+    ///
+    /// # Errors
+    /// As [`Config::load_for_command`].
+    pub fn parse_for_command(
         source: &str,
         text: &str,
         base: &Path,
         variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Vec<Problem>> {
+        let carried = Carried::default();
+        Self::parse_with((source, text), base, variable, carried, Purpose::Command)
+    }
+
+    fn parse_with(
+        (source, text): (&str, &str),
+        base: &Path,
+        variable: impl Fn(&str) -> Option<String>,
         mut carried: Carried,
+        purpose: Purpose,
     ) -> Result<Self, Vec<Problem>> {
         let mut document = Document::parse(source, text)?;
         let mut problems = document.expand_env(variable);
+        let unset = problems.len();
         let mut resolved = document.value("").unwrap_or_default();
         let mut rest = document.clone();
         rest.take("", "platforms");
@@ -215,13 +252,16 @@ impl Config {
             peppers: store.as_ref().map(|it| &it.peppers),
             issuing: raw.as_ref().is_some_and(|it| it.listen.issue.is_some()),
         };
-        let platforms = read_platforms(&document, around, &mut resolved, &mut problems);
+        let platforms = platforms::read(&document, around, &mut resolved, &mut problems);
         let Some(raw) = raw else {
-            problems.sort_by_key(|it| it.line);
-            return Err(problems);
+            return Err(told_once(problems, unset));
         };
         if document.count("/platforms") == 0 {
             problems.push(document.problem("", "`platforms` needs at least one platform"));
+        }
+        if purpose == Purpose::Service && raw.listen.grpc.is_empty() {
+            let message = "name at least one address, such as \"127.0.0.1:9001\"";
+            problems.push(document.problem("/listen/grpc", message));
         }
         let checked = Checked::of(&document, &raw, &platforms, &mut problems, &mut warnings);
         issuing::check(
@@ -233,6 +273,7 @@ impl Config {
             &mut warnings,
         );
         let tls = raw.listen.tls.as_ref();
+        let tls = tls.filter(|_| purpose == Purpose::Service);
         let tls = tls.and_then(|it| tls::read(it, base, &document, &mut problems));
         let otlp = telemetry::read(&raw, base, &document, &mut problems, &mut warnings);
         open_files::warn(&resolved, base, &document, &mut warnings);
@@ -246,8 +287,7 @@ impl Config {
             &mut warnings,
         );
         let Some(store) = store.filter(|_| problems.is_empty()) else {
-            problems.sort_by_key(|it| it.line);
-            return Err(problems);
+            return Err(told_once(problems, unset));
         };
         Ok(Self {
             grpc: checked.grpc,
@@ -300,52 +340,6 @@ fn unlike_any() -> [u8; 32] {
     let mut digest = [0; 32];
     let _ = getrandom::fill(&mut digest);
     digest
-}
-
-fn unreadable(source: &str, error: &std::io::Error) -> Problem {
-    let message = format!("cannot be read: {error}");
-    Problem {
-        source: source.to_owned(),
-        line: None,
-        key: String::new(),
-        message,
-    }
-}
-
-fn read_platforms(
-    document: &Document,
-    around: Surroundings<'_>,
-    resolved: &mut serde_json::Value,
-    problems: &mut Vec<Problem>,
-) -> Vec<Arc<Platform>> {
-    let mut built: Vec<Arc<Platform>> = Vec::new();
-    for index in 0..document.count("/platforms") {
-        let Some(settings) = document.child(&format!("/platforms/{index}")) else {
-            continue;
-        };
-        let merged = with_preset(settings.clone(), problems);
-        if let (Some(place), Some(value)) = (
-            resolved.pointer_mut(&format!("/platforms/{index}")),
-            merged.value(""),
-        ) {
-            *place = value;
-        }
-        let Some(platform) = build(merged, around, problems) else {
-            continue;
-        };
-        if built.iter().any(|it| it.name == platform.name) {
-            problems.push(settings.problem("/name", "another platform has this name"));
-        }
-        if let Some(other) = built.iter().find(|it| it.site.shadows(&platform.site)) {
-            let message = format!(
-                "platform {} has this host with the same prefix, so this one would never be asked",
-                other.name
-            );
-            problems.push(settings.problem("/hosts", &message));
-        }
-        built.push(Arc::new(platform));
-    }
-    built
 }
 
 #[cfg(test)]

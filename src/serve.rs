@@ -70,7 +70,7 @@ pub enum StartError {
     #[error("the start was aborted")]
     Aborted,
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; is it in use, or not this machine's?")]
+    #[error("cannot listen on {address}: {source}; {}", listeners::bind_advice(.source))]
     Bind {
         /// As configured.
         address: String,

@@ -211,11 +211,18 @@ fn what_cannot_be_read_is_told_at_its_line() {
     let read = |text: &str| {
         let site = Site::new();
         site.write("c.yaml", text);
+        site.write("directory.yaml", "mine: {}");
         site.run(&["serve", "--config", "c.yaml"])
     };
     problems(&read("listen: ["), &[("c.yaml:1", "unclosed")]);
     problems(&read("a: 1\nb: 2\na: 3\n"), &[("c.yaml:3: a", "twice")]);
-    problems(&read("{}"), &[("c.yaml:1: listen", "missing")]);
+    problems(
+        &read("{}"),
+        &[
+            ("c.yaml:1", "`platforms`"),
+            ("c.yaml:1: listen.grpc", "127.0.0.1:9001"),
+        ],
+    );
     problems(
         &read(
             &GOOD
@@ -296,12 +303,86 @@ yours: {}
 
     fs::remove_file(site.dir.path().join("directory.yaml")).expect("it was there");
     let absent = site.run(&["serve", "--config", "c.yaml"]);
-    assert_eq!(absent.code, 2);
-    assert!(
-        absent.err.contains("directory.yaml: cannot be read"),
-        "{}",
-        absent.err
+    let want = (
+        "c.yaml:3: store.directory_file",
+        "directory.yaml cannot be read",
     );
+    problems(&absent, &[want]);
+}
+
+#[test]
+fn problems_of_a_configuration_and_of_its_files_are_told_at_once() {
+    let site = Site::new();
+    site.write("c.yaml", &GOOD.replace("from: peer", "from: nobody"));
+    let user = "mine: { users: [{ id: u, username: 'a:b' }] }";
+    site.write("directory.yaml", user);
+    let ended = site.run(&["config", "check", "c.yaml"]);
+    let relative = Ended {
+        err: ended.err.replace("./directory.yaml", "directory.yaml"),
+        ..ended
+    };
+    let in_directory = ("directory.yaml:1: mine.users[0].username", "RFC 7617");
+    problems(
+        &relative,
+        &[("c.yaml:4: client_address.from", "one of"), in_directory],
+    );
+
+    let store = "store:\n  url: redis://a\n  pepper_files: [no-pepper]\n  username: u\n  password_file: no-password";
+    let without = GOOD.replace("store: { directory_file: directory.yaml }", store);
+    site.write("c.yaml", &without);
+    problems(
+        &site.run(&["config", "check", "c.yaml"]),
+        &[
+            ("c.yaml:5: store.pepper_files[0]", "no-pepper"),
+            ("c.yaml:7: store.password_file", "no-password"),
+        ],
+    );
+    let unset = without.replace("redis://a", "${PORTCULLIS_TEST_NOBODY}");
+    site.write("c.yaml", &unset);
+    problems(
+        &site.run(&["config", "check", "c.yaml"]),
+        &[
+            ("c.yaml:4: store.url", "PORTCULLIS_TEST_NOBODY"),
+            ("c.yaml:5: store.pepper_files[0]", "no-pepper"),
+        ],
+    );
+    let none = GOOD.replace("{ directory_file: directory.yaml }", "{ url: redis://a }");
+    site.write("c.yaml", &none);
+    problems(
+        &site.run(&["config", "check", "c.yaml"]),
+        &[(
+            "c.yaml:3: store.pepper_files",
+            "openssl rand -hex 32 > pepper",
+        )],
+    );
+}
+
+/// `ops.yaml` of the runbook is one.
+#[test]
+fn commands_that_listen_nowhere_need_no_listeners_and_the_service_does() {
+    let site = Site::new();
+    let listen = "listen:\n  grpc: [\"127.0.0.1:{port}\", \"unix:{dir}/check.sock\"]\n";
+    assert!(GOOD.contains(listen));
+    site.write("directory.yaml", "mine: {}");
+    let tls = "listen: { tls: { cert_file: nowhere, key_file: nowhere } }\n";
+    for other in ["", tls] {
+        site.write("c.yaml", &GOOD.replace(listen, other));
+        let url = "https://api.example.com/a";
+        let explained = site.run(&["explain", "--config", "c.yaml", url]);
+        assert_eq!(explained.code, 0, "{explained:?}");
+        let listed = site.run(&["user", "list", "--config", "c.yaml"]);
+        assert!(listed.err.contains("has no `listen.control`"), "{listed:?}");
+        let key = site.run(&["signing", "list", "--config", "c.yaml"]);
+        assert!(key.err.contains("lists no key"), "{key:?}");
+        for serving in [
+            ["config", "check", "c.yaml"],
+            ["serve", "--config", "c.yaml"],
+        ] {
+            let ended = site.run(&serving);
+            assert_eq!(ended.code, 2, "{ended:?}");
+            assert!(ended.err.contains("listen.grpc: name"), "{ended:?}");
+        }
+    }
 }
 
 #[test]
@@ -323,6 +404,15 @@ fn a_good_configuration_is_good_and_a_taken_port_is_another_failure() {
         "{}",
         taken.err
     );
+    let socket = "grpc: [\"unix:{dir}/nowhere/check.sock\"]";
+    let from = GOOD.lines().nth(1).expect("a listener").trim();
+    site.write("c.yaml", &GOOD.replace(from, socket));
+    let homeless = site.run(&["serve", "--config", "c.yaml"]);
+    assert_eq!(homeless.code, 1, "{homeless:?}");
+    let told = homeless
+        .err
+        .contains("the folder that the socket is to be in must be there");
+    assert!(told, "{}", homeless.err);
 }
 
 #[test]

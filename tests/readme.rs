@@ -6,6 +6,7 @@ mod support;
 /// In `tests/readme/`.
 mod readme {
     mod documents;
+    mod explained;
 }
 
 use std::fs;

@@ -214,6 +214,15 @@ async fn do_the_work(product: Product) {
     assert!(told.contains("deploy/redis/users.acl"), "{told}");
     let told = sidecar.failing("key list --platform mine");
     assert!(told.contains("forbid the command SCAN"), "{told}");
+    let another = "mine: { accounts: [{ id: another, name: Another }] }";
+    sidecar.server.write("another.yaml", another);
+    let file = sidecar.server.path("another.yaml");
+    let told = sidecar.failing(&format!("import {}", file.display()));
+    assert!(told.contains("(NOPERM)"), "{told}");
+    assert!(
+        told.contains("nothing was written; run the same import with a user who may write, `portcullis-issuer`"),
+        "{told}"
+    );
     hold(&redis).await;
 }
 

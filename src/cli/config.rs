@@ -40,11 +40,8 @@ impl Command {
         match self {
             Self::Check { file } => {
                 let config = Config::load(&file).map_err(|it| CommandError::problems(&it))?;
-                if let Some(source) = &config.store.directory {
-                    source
-                        .parse(&config.platforms)
-                        .map_err(|it| CommandError::problems(&it))?;
-                }
+                let directory = config.read_directory();
+                directory.map_err(|it| CommandError::problems(&it))?;
                 for warning in &config.warnings {
                     say_error(format!("warning: {warning}"));
                 }

@@ -82,7 +82,8 @@ fn hide(text: &str) -> Result<Secret, Infallible> {
 /// # Errors
 /// Why nothing could be decided.
 pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
-    let config = Config::load(&arguments.config).map_err(|it| CommandError::problems(&it))?;
+    let config =
+        Config::load_for_command(&arguments.config).map_err(|it| CommandError::problems(&it))?;
     let message = asking::message(arguments)?;
     let (decider, words, report) = decide(config, message)?;
     if arguments.json {

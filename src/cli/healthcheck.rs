@@ -3,6 +3,7 @@
 //! It asks `grpc.health.v1.Health/Check` as a load balancer does and reads no configuration, so a probe needs no
 //! secret. In an image without a shell nothing else can ask over a Unix socket.
 
+use std::error::Error;
 use std::time::Duration;
 
 use clap::Args;
@@ -14,6 +15,10 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::cli::{CommandError, block_on, say};
+
+/// What to look at where somebody answers, and not as a gRPC server does.
+const NOT_HTTP2: &str = "is it the gRPC listener (`listen.grpc`), and without TLS? With `listen.tls`, list a Unix socket \
+    there, which has none, and ask that: `unix:PATH`";
 
 /// Ask a running server whether it may be sent Checks: 0 when it may, 1 when not.
 #[derive(Args, Debug)]
@@ -71,11 +76,13 @@ fn to_uri(address: &str) -> Result<String, &'static str> {
 
 /// Gives how the whole process stands.
 async fn ask(address: &str) -> Result<ServingStatus, CommandError> {
-    let no_answer = |it: &dyn std::fmt::Display| {
-        CommandError::failed(format!("{address} does not answer: {it}"))
-    };
-    let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|it| no_answer(&it))?;
-    let channel = endpoint.connect().await.map_err(|it| no_answer(&it))?;
+    let no_answer = |it: &str| CommandError::failed(format!("{address} does not answer: {it}"));
+    let endpoint =
+        Endpoint::from_shared(address.to_owned()).map_err(|it| no_answer(&innermost(&it)))?;
+    let channel = endpoint
+        .connect()
+        .await
+        .map_err(|it| no_answer(&innermost(&it)))?;
     let request = HealthCheckRequest {
         service: String::new(),
     };
@@ -83,6 +90,20 @@ async fn ask(address: &str) -> Result<ServingStatus, CommandError> {
         Ok(answer) => Ok(answer.into_inner().status()),
         // It speaks gRPC and tells nobody how it stands.
         Err(status) if status.code() == Code::Unimplemented => Ok(ServingStatus::Unknown),
-        Err(status) => Err(no_answer(&status.message())),
+        // What has a cause was not answered by a server that speaks gRPC.
+        Err(status) if status.source().is_some() => {
+            let cause = innermost(&status);
+            Err(no_answer(&format!("{cause}; {NOT_HTTP2}")))
+        }
+        Err(status) => Err(no_answer(status.message())),
     }
+}
+
+/// Gives what was at the bottom of an error, which says most.
+fn innermost(error: &dyn Error) -> String {
+    let mut innermost = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    innermost.to_string()
 }

@@ -63,7 +63,7 @@ impl Reach {
     /// # Errors
     /// What is wrong with it.
     pub fn open(file: &Path) -> Result<Self, CommandError> {
-        let config = Config::load(file).map_err(|it| CommandError::problems(&it))?;
+        let config = Config::load_for_command(file).map_err(|it| CommandError::problems(&it))?;
         Ok(Self {
             config,
             file: file.to_owned(),

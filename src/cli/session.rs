@@ -18,8 +18,15 @@ const COLUMNS: &[Column] = &[
     ("ADDRESS", |it| cell(it, "address")),
 ];
 
+const EXAMPLES: &str = "Examples:
+  portcullis session list --config portcullis.yaml                          who has one
+  portcullis session list --user u-1 --platform infobip --config portcullis.yaml
+  portcullis session revoke --user u-1 --config portcullis.yaml             end the one that a user has
+  portcullis session revoke --token-stdin --config portcullis.yaml < token  end the one with this token";
+
 /// List and revoke sessions. A user has one at most.
 #[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
 pub enum Command {
     /// List sessions.
     List(List),

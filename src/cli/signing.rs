@@ -91,7 +91,9 @@ impl Command {
     /// # Errors
     /// Why it failed.
     pub fn run(self) -> Result<(), CommandError> {
-        let now = Timestamp::try_from(Clock::system().now()).map_err(CommandError::failed)?;
+        let now = i64::try_from(Clock::system().unix_seconds()).map_err(CommandError::failed)?;
+        // To the second, as it is shown and noted.
+        let now = Timestamp::from_second(now).map_err(CommandError::failed)?;
         match self {
             Self::Add(on) => on.add(now),
             Self::List(on) => on.list(),
@@ -212,6 +214,12 @@ impl Retire {
         let site = self.on.read()?;
         let listed = site.listed()?;
         let is_old = |it: usize| listed.may_go(it).is_some();
+        if let ([only], None) = (listed.entries().as_slice(), &self.file) {
+            let name = only.rsplit('/').next().unwrap_or_default();
+            return Err(CommandError::failed(format!(
+                "{name} is the only key, and it signs: nothing to take out"
+            )));
+        }
         let none = "no key is noted to sign no more; name the one that is meant, with `--now`";
         let index = chosen(&listed, self.file.as_deref(), is_old, none)?;
         let entry = listed.entries()[index].to_owned();

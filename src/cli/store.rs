@@ -18,8 +18,14 @@ const COLUMNS: &[Column] = &[
     ("ID", |it| cell(it, "id")),
 ];
 
+const EXAMPLES: &str = "Examples:
+  portcullis store verify --config portcullis.yaml            what is not in order; changes nothing
+  portcullis store verify --repair --config portcullis.yaml   put right what can be
+  portcullis store verify --json --config portcullis.yaml     one object a finding, then the summary";
+
 /// Look after the store.
 #[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
 pub enum Command {
     /// Find index entries without a record, records without their index entries, security settings
     /// without an account, what cannot be read, what stands under an old or unknown pepper, and

@@ -46,12 +46,6 @@ impl Checked {
                 Err(message) => complain(&format!("/listen/grpc/{index}"), message),
             }
         }
-        if raw.listen.grpc.is_empty() {
-            complain(
-                "/listen/grpc",
-                "name at least one address, such as \"127.0.0.1:9001\"",
-            );
-        }
         let mut address = |pointer, text: &Option<String>| {
             let address = text.as_ref()?.parse::<SocketAddr>();
             address

@@ -19,7 +19,8 @@ const TRACED: f64 = 0.01;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawConfig {
-    /// Where it listens.
+    /// Where it listens; `serve` needs it, other commands do not.
+    #[serde(default)]
     pub listen: RawListen,
     /// Where the directory is kept.
     #[serde(default)]
@@ -52,10 +53,10 @@ pub struct RawConfig {
 }
 
 /// Listeners.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct RawListen {
-    /// Check, health and reflection: `IP:PORT` or `unix:PATH`.
+    /// Check, health and reflection: `IP:PORT` or `unix:PATH`; `serve` needs one at least.
     pub grpc: Vec<String>,
     /// Endpoints that issue tokens, reached through Envoy: `IP:PORT`; absent: off.
     pub issue: Option<String>,

@@ -21,9 +21,7 @@ pub fn schema() -> Value {
         "minItems": 1,
         "items": platform,
     });
-    if let Some(required) = root["required"].as_array_mut() {
-        required.push("platforms".into());
-    }
+    root["required"] = json!(["platforms"]);
     root
 }
 

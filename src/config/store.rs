@@ -106,23 +106,26 @@ impl StoreSettings {
             problems.push(document.problem(&format!("/store{pointer}"), message));
         };
         let kind = match raw.url.split_once(':') {
-            Some(("memory", "")) => StoreKind::Memory,
-            Some(("embedded", path)) if !path.is_empty() => StoreKind::Embedded(base.join(path)),
+            Some(("memory", "")) => Some(StoreKind::Memory),
+            Some(("embedded", path)) if !path.is_empty() => {
+                Some(StoreKind::Embedded(base.join(path)))
+            }
             Some((
                 "redis" | "rediss" | "redis-sentinel" | "rediss-sentinel" | "redis-cluster"
                 | "rediss-cluster",
                 _,
-            )) => StoreKind::Redis(Box::new(redis_settings(raw, base, &mut complain)?)),
+            )) => redis_settings(raw, base, &mut complain).map(|it| StoreKind::Redis(Box::new(it))),
             _ => {
                 complain(
                     "/url",
                     "a store is `memory:`, `embedded:PATH`, `redis://HOST`, `redis-sentinel://HOST/SERVICE`, \
                      `redis-cluster://HOST`, or one of the latter three with `rediss` for TLS",
                 );
-                return None;
+                None
             }
         };
-        let in_memory = matches!(kind, StoreKind::Memory);
+        let in_memory = matches!(kind, Some(StoreKind::Memory));
+        let is_local = in_memory || matches!(kind, Some(StoreKind::Embedded(_)));
         let remote = [
             ("/username", raw.username.is_some()),
             ("/password_file", raw.password_file.is_some()),
@@ -136,7 +139,7 @@ impl StoreSettings {
             ),
         ];
         for (pointer, given) in remote {
-            if given && !matches!(kind, StoreKind::Redis(_)) {
+            if given && is_local {
                 complain(pointer, "only a Redis store has one");
             }
         }
@@ -153,7 +156,7 @@ impl StoreSettings {
                 Err(message) => complain(&format!("/pepper_files/{index}"), &message),
             }
         }
-        if keys.len() < raw.pepper_files.len() {
+        if keys.len() < raw.pepper_files.len() || (kind.is_none() && keys.is_empty()) {
             return None;
         }
         let peppers = if in_memory && keys.is_empty() {
@@ -173,7 +176,7 @@ impl StoreSettings {
             .as_ref()
             .map(|it| DirectorySource::File(base.join(it)));
         Some(Self {
-            kind,
+            kind: kind?,
             peppers,
             directory,
             watch_grace: Some(Duration::from_secs(raw.watch_grace_seconds)),
@@ -235,17 +238,17 @@ fn redis_settings(
             raw.client_cert_file.as_ref(),
             base,
             complain,
-        )?,
+        ),
         read(
             "/client_key_file",
             raw.client_key_file.as_ref(),
             base,
             complain,
-        )?,
+        ),
     );
     let settings = redis::Settings {
         ca: ca?.map(|it| it.expose().to_vec()),
-        certificate: certificate(own, raw, complain)?,
+        certificate: certificate((own.0?, own.1?), raw, complain)?,
         password: password?,
         sentinel_password: sentinel_password?,
         sentinel_username: raw.sentinel_username.clone(),

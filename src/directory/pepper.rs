@@ -92,7 +92,9 @@ impl TryFrom<String> for Digest {
 #[derive(Debug, Error)]
 pub enum PepperError {
     /// There is none.
-    #[error("no pepper is configured")]
+    #[error(
+        "no pepper is configured: make one with `openssl rand -hex 32 > pepper`, and write `pepper_files: [pepper]`"
+    )]
     Missing,
     /// The system gives no randomness.
     #[error("the operating system gives no randomness: {0}")]

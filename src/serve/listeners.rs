@@ -1,6 +1,7 @@
 //! The listeners: bound first, served later, ended together.
 
 use std::fs::Permissions;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -168,6 +169,15 @@ pub struct HttpRouters {
     pub admin: axum::Router,
     /// To clients, behind Envoy and a Check.
     pub issue: axum::Router,
+}
+
+/// What to look at where an address cannot be listened on.
+pub(super) fn bind_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound => "the folder that the socket is to be in must be there",
+        ErrorKind::PermissionDenied => "may this user do so there?",
+        _ => "is it in use, or not this machine's?",
+    }
 }
 
 async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, StartError> {

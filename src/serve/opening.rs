@@ -170,11 +170,7 @@ impl Base {
 /// # Errors
 /// Every problem of the file.
 pub fn read_directory(config: &Config) -> Result<Option<DirectoryFile>, StartError> {
-    let source = config.store.directory.as_ref();
-    source
-        .map(|it| it.parse(&config.platforms))
-        .transpose()
-        .map_err(StartError::Directory)
+    config.read_directory().map_err(StartError::Directory)
 }
 
 /// Opens the store of a configuration, fills it where it begins empty, and puts the gate before it.

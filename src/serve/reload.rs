@@ -264,8 +264,7 @@ fn read(
     path: &std::path::Path,
 ) -> Result<(Config, Option<DirectoryFile>), Vec<Problem>> {
     let config = old.load_again(path)?;
-    let source = config.store.directory.as_ref();
-    let file = source.map(|it| it.parse(&config.platforms)).transpose()?;
+    let file = config.read_directory()?;
     Ok((config, file))
 }
 

@@ -65,13 +65,26 @@ fn a_server_that_never_reached_its_store_lives_and_is_not_healthy() {
 }
 
 #[test]
+fn whoever_asks_another_listener_than_that_of_grpc_is_told_which_to_ask() {
+    let server = Server::start_with(CONFIG, &[("directory.yaml", DIRECTORY)]);
+    let admin = probe(&format!("{LONG} {}", server.admin()));
+    admin.failed(
+        1,
+        "is it the gRPC listener (`listen.grpc`), and without TLS?",
+    );
+    assert!(!admin.err.contains("http2 error;"), "{admin:?}");
+}
+
+#[test]
 fn without_an_answer_nobody_is_healthy_or_alive() {
     let gone = loopback(free_port()).to_string();
     // It takes connections, by its queue, and never says a word.
     let silent = TcpListener::bind(loopback(0)).expect("a port");
     let silent = silent.local_addr().expect("bound").to_string();
     for alive in ["", "--alive "] {
-        probe(&format!("{alive}{gone}")).failed(1, "does not answer");
+        probe(&format!("{alive}{gone}")).failed(1, "does not answer: Connection refused");
+        probe(&format!("{alive}unix:/nowhere/check.sock"))
+            .failed(1, "does not answer: No such file or directory");
         probe(&format!("--timeout-ms 50 {alive}{silent}"))
             .failed(1, "has not answered within 50ms");
     }

@@ -87,6 +87,16 @@ fn a_command_says_what_it_lacks() {
 }
 
 #[test]
+fn the_help_of_each_group_of_commands_on_the_directory_has_examples() {
+    for group in ["account", "key", "session", "signing", "store", "user"] {
+        let help = bare([group, "--help"].into_iter(), "").done();
+        let (_, examples) = help.split_once("Example").unwrap_or_default();
+        let shown = format!("portcullis {group} ");
+        assert!(examples.contains(&shown), "{help}");
+    }
+}
+
+#[test]
 fn a_configuration_without_a_control_socket_or_with_many_platforms_is_told() {
     let off = CONFIG.replace("  control: \"unix:control.sock\"\n", "");
     let server = Server::start_with(&off, &[("directory.yaml", DIRECTORY)]);

@@ -158,9 +158,54 @@ async fn a_configuration_that_was_refused_is_told_until_one_fits() {
         values(&server)["values"]["summary"],
         "Needs attention: Configuration"
     );
+    let readyz = || fetch(server.admin(), "/readyz").expect("a listener");
+    assert_eq!(readyz().status, 200, "the one before is in force");
+    let answer = readyz();
+    let text = answer.text();
+    let (first, rest) = text.split_once('\n').expect("lines");
+    assert_eq!(first, "ready");
+    assert!(
+        rest.starts_with("a new configuration was refused at 2")
+            && rest.contains("Z with 1 problem, "),
+        "{text}"
+    );
     configure(&server);
     server.signal("HUP");
     server.await_log("another configuration is in force", PATIENCE);
     let said = health(&server);
     assert!(said.contains("Configuration | In force"), "{said}");
+    assert_eq!(readyz().text(), "ready\n");
+}
+
+#[tokio::test]
+async fn metrics_are_written_for_whoever_reads_only_what_was_before_open_metrics() {
+    let server = start();
+    for (accept, content_type, counter) in [
+        (
+            "text/plain",
+            "text/plain; version=0.0.4; charset=utf-8",
+            "# TYPE portcullis_attempts_forgotten_total counter",
+        ),
+        (
+            "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            "# TYPE portcullis_attempts_forgotten counter",
+        ),
+        (
+            "*/*",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            "# TYPE portcullis_attempts_forgotten counter",
+        ),
+    ] {
+        let request = Request::new("GET", "/metrics")
+            .header("host", "localhost")
+            .header("accept", accept);
+        let answer = exchange(server.admin(), &request).await;
+        assert_eq!(answer.header("content-type"), Some(content_type));
+        let text = answer.text();
+        assert!(text.lines().any(|it| it == counter), "{accept}: {text}");
+        let is_plain = content_type.starts_with("text/plain");
+        assert_eq!(text.contains("# EOF"), !is_plain, "{accept}: {text}");
+        assert!(text.contains("\nportcullis_attempts_forgotten_total 0\n"));
+    }
 }

@@ -5,6 +5,7 @@
 mod page;
 
 use crate::cli::explain::text::page::{MARGIN, Page, WIDTH, shorten};
+use crate::decision::Reason;
 use crate::envoy::reply::Reply;
 use crate::explain::report::{
     Asked, Chosen, Path, Report, Rule, Tried, Verdict, Verification, Who, Why,
@@ -51,6 +52,9 @@ pub fn write(decider: &str, report: &Report) -> String {
         page.rule(rule);
     }
     page.verdict(&report.verdict);
+    if let Some(advice) = address_advice(report) {
+        page.more(advice);
+    }
     match &report.answer {
         Some(reply) => page.reply(reply),
         None => page.row(
@@ -295,6 +299,25 @@ fn demands(rule: &Rule) -> String {
         [] => "an identity".to_owned(),
         wanted => wanted.join("; "),
     }
+}
+
+/// What to say more, where the verdict is about an address that nobody knows.
+fn address_advice(report: &Report) -> Option<&'static str> {
+    let denial = report.verdict.denial.as_ref();
+    let asked = report.request.as_ref()?;
+    let from = asked.client_address_from.as_deref()?;
+    if asked.client_address.is_some() || denial?.reason != Reason::Address.name() {
+        return None;
+    }
+    Some(match from {
+        "peer" => "the client's address is not known here: say it with `--peer IP`",
+        "x-envoy-external-address" => {
+            "the client's address is not known here: say it with `-H 'x-envoy-external-address: IP'`"
+        }
+        _ => {
+            "the client's address is not known here: say it with `--peer IP` and `-H 'x-forwarded-for: IP'`"
+        }
+    })
 }
 
 fn why(denial: &Why) -> String {

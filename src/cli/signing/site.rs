@@ -70,7 +70,7 @@ impl<'p> Site<'p> {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn read(path: &'p Path, kind: Kind) -> Result<Self, CommandError> {
-        let config = Config::load(path).map_err(|it| CommandError::problems(&it))?;
+        let config = Config::load_for_command(path).map_err(|it| CommandError::problems(&it))?;
         let unreadable =
             |it| CommandError::failed(format!("{} cannot be read: {it}", path.display()));
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
@@ -137,7 +137,7 @@ impl<'p> Site<'p> {
         let base = path.parent().unwrap_or(Path::new("."));
         let variable = |name: &str| std::env::var(name).ok();
         let source = path.display().to_string();
-        let read = Config::parse(&source, text, base, variable);
+        let read = Config::parse_for_command(&source, text, base, variable);
         let read = read.map_err(|it| CommandError::problems(&it))?.resolved;
         let mut meant = self.config.resolved.clone();
         if let Some(list) = meant.pointer_mut(&self.pointer()) {

@@ -35,8 +35,8 @@ const AHEAD: usize = 32;
 impl DirectoryFile {
     /// Writes every record: platform by platform, and of each the accounts, then users, then API
     /// keys. `forms` tells in which forms a platform's passwords are to be stored. Where only the
-    /// digest of a hash is asked for, a user without an account gets none. `progress` is told how
-    /// many records are done.
+    /// digest of a hash is asked for, a user without an account gets none. `progress` is told what
+    /// it has come to, at each record that is done.
     ///
     /// # Errors
     /// A fault when the store does not answer; what was written until then stays, and the same
@@ -46,7 +46,7 @@ impl DirectoryFile {
         directory: &Directory,
         existing: Existing,
         forms: impl Fn(&str) -> Forms,
-        progress: impl Fn(usize) + Send + Sync,
+        progress: impl Fn(Imported) + Send + Sync,
     ) -> Result<Imported, Fault> {
         let mut import = Import {
             imported: Imported::default(),
@@ -82,7 +82,7 @@ struct Import<P> {
     progress: P,
 }
 
-impl<P: Fn(usize)> Import<P> {
+impl<P: Fn(Imported)> Import<P> {
     /// Writes the entries of one list, `ahead` of them at once.
     async fn write<E, F>(
         &mut self,
@@ -105,7 +105,7 @@ impl<P: Fn(usize)> Import<P> {
             };
             let aborted = |_| Fault::new(Dependency::Internal, "writing a record was aborted");
             self.imported.count(done.map_err(aborted)??);
-            (self.progress)(self.imported.records);
+            (self.progress)(self.imported);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Operations on many records: whole files in and out, and lists.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use crate::decision::Fault;
 use crate::directory::check::CheckError;
 use crate::directory::file::written::{Row, ToRow, time, to_line};
 use crate::directory::file::{DirectoryFile, Existing, Imported};
@@ -19,6 +20,9 @@ const PART_BYTES: usize = 64 * 1024;
 
 /// In how many steps progress is told.
 const STEPS: usize = 1000;
+
+/// What stands in a fault where a Redis's access rules forbid something.
+const FORBIDDEN: &str = "(NOPERM)";
 
 impl Operations {
     pub(super) async fn import(
@@ -46,9 +50,10 @@ impl Operations {
             }));
         }
         let total = file.len();
-        let written = AtomicUsize::new(0);
-        let progress = |done: usize| {
-            written.store(done, Ordering::Relaxed);
+        let so_far = Mutex::new(Imported::default());
+        let progress = |imported: Imported| {
+            *so_far.lock().unwrap_or_else(PoisonError::into_inner) = imported;
+            let done = imported.records;
             if done * STEPS / total != (done - 1) * STEPS / total {
                 // A reader who is behind misses a step.
                 let _ = lines.try_send(Line::Progress { done, total });
@@ -56,12 +61,9 @@ impl Operations {
         };
         let forms = |name: &str| self.forms(name);
         let imported = file.import(&self.directory, Existing::Replace, forms, progress);
-        let stopped = |fault| {
-            let done = written.load(Ordering::Relaxed);
-            OperationError::Fault(format!(
-                "{fault}\n{done} of {total} records were written, and stay; run the same import \
-                 again, which writes what is missing"
-            ))
+        let stopped = |fault: Fault| {
+            let so_far = so_far.lock().unwrap_or_else(PoisonError::into_inner);
+            OperationError::Fault(stopped(&fault, *so_far, total))
         };
         let imported = imported.await.map_err(stopped)?;
         // Last: where the store was emptied, nobody counts as unknown before all are there again.
@@ -233,6 +235,32 @@ impl Export<'_> {
     }
 }
 
+/// Tells how far an import of `total` records came before this fault, and what to do.
+fn stopped(fault: &Fault, so_far: Imported, total: usize) -> String {
+    let written = so_far.created + so_far.changed;
+    let as_said = so_far.records - written;
+    let come_to = match (written, as_said) {
+        (0, 0) => "nothing was written".to_owned(),
+        (0, as_said) => {
+            format!(
+                "nothing was written; {as_said} of {total} records are as the file says already"
+            )
+        }
+        (written, 0) => format!("{written} of {total} records were written, and stay"),
+        (written, as_said) => format!(
+            "{written} of {total} records were written, and stay; {as_said} are as the file says already"
+        ),
+    };
+    let fault = fault.to_string();
+    let advice = match fault.contains(FORBIDDEN) {
+        true => {
+            "run the same import with a user who may write, `portcullis-issuer` of deploy/redis/users.acl"
+        }
+        false => "run the same import again, which writes what is missing",
+    };
+    format!("{fault}\n{come_to}; {advice}")
+}
+
 fn parse(
     source: &str,
     text: &Clear,
@@ -264,4 +292,44 @@ fn unreadable(id: &str) -> Row {
     row.map(|(key, value)| (key.to_owned(), value))
         .into_iter()
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::Dependency;
+
+    #[test]
+    fn an_import_that_is_stopped_tells_what_it_wrote_and_not_what_was_there_already() {
+        for (records, created, changed, want) in [
+            (0, 0, 0, "nothing was written; run"),
+            (
+                2,
+                0,
+                0,
+                "nothing was written; 2 of 5 records are as the file says already; run",
+            ),
+            (3, 2, 1, "3 of 5 records were written, and stay; run"),
+            (
+                3,
+                1,
+                0,
+                "1 of 5 records were written, and stay; 2 are as the file says already; run",
+            ),
+        ] {
+            let so_far = Imported {
+                records,
+                created,
+                changed,
+            };
+            let told =
+                |fault: &str| stopped(&Fault::new(Dependency::Store, fault.to_owned()), so_far, 5);
+            let away = told("no answer in time");
+            assert!(away.contains(want), "{away}");
+            assert!(away.ends_with("writes what is missing"), "{away}");
+            let forbidden = told("its access rules forbid the key (NOPERM)");
+            assert!(forbidden.contains(want), "{forbidden}");
+            assert!(forbidden.contains("`portcullis-issuer`"), "{forbidden}");
+        }
+    }
 }
