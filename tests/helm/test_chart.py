@@ -248,6 +248,25 @@ class Objects(unittest.TestCase):
                 for pod in templates(thing):
                     self.assertEqual(list(risks(pod)), [], f"{name}: {thing['metadata']['name']}")
 
+    def test_no_container_but_portcullis_reaches_the_control_socket(self):
+        """Whoever can connect to it makes keys; Envoy may be of the same user, or root."""
+        for name in ["sidecar-memory", "sidecar-istio"]:
+            objects = install_parent(example(name))
+            pods = [objects["Deployment", "shop"]["spec"]["template"]["spec"]]
+            if name == "sidecar-istio":
+                pods.append(injected(install(example(name)))["spec"])
+            config = yaml.safe_load(objects["ConfigMap", "shop-portcullis"]["data"]["portcullis.yaml"])
+            check, control = [Path(it.removeprefix("unix:")) for it in [config["listen"]["grpc"][-1], config["listen"]["control"]]]
+            for pod in pods:
+                mounts = {it["name"]: it.get("volumeMounts", []) for it in containers(pod)}
+                by_volume = {Path(it["mountPath"]): it["name"] for it in mounts.pop("portcullis")}
+                self.assertNotEqual(by_volume[control.parent], by_volume[check.parent])
+                for of, others in mounts.items():
+                    self.assertNotIn(by_volume[control.parent], [it["name"] for it in others], of)
+                    for path in [Path(it["mountPath"]) for it in others]:
+                        self.assertFalse(control.is_relative_to(path), f"{of}: {path}")
+                    self.assertEqual(of == "envoy", check.parent in [Path(it["mountPath"]) for it in others])
+
     def test_a_kubernetes_without_native_sidecars_is_refused(self):
         with self.assertRaisesRegex(HelmError, "kubeVersion"):
             install(example("sidecar-memory"), version="1.28")
