@@ -83,6 +83,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if and (regexMatch "^redis(-sentinel|-cluster)?:" $url) (not $values.redis.allowPlaintext) }}
 {{- fail "\n\nconfig.store.url has no TLS: take rediss:, rediss-sentinel: or rediss-cluster:, or set redis.allowPlaintext where nobody else hears the network.\n" }}
 {{- end }}
+{{- $telemetry := dig "telemetry" dict $values.config }}
+{{- $collector := dig "otlp_endpoint" "" $telemetry | default "" | lower }}
+{{- $here := regexMatch "^http://(localhost|127\\.[0-9.]+|\\[::1\\])(:|/|$)" $collector }}
+{{- if and (hasPrefix "http:" $collector) (not $here) (dig "otlp" "headers_file" "" $telemetry) (not (dig "otlp" "allow_plaintext" false $telemetry)) }}
+{{- fail "\n\nconfig.telemetry.otlp.headers_file: config.telemetry.otlp_endpoint has no TLS: take https://, or set config.telemetry.otlp.allow_plaintext where nobody else hears the network.\n" }}
+{{- end }}
 {{- if and $values.directory.existingSecret $values.directory.existingConfigMap }}
 {{- fail "\n\ndirectory: name a Secret or a ConfigMap, not both.\n" }}
 {{- end }}
