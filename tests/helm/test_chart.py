@@ -159,6 +159,8 @@ class Values(unittest.TestCase):
             ({**redis, "config__store__url": "redis-cluster://r"}, "has no TLS"),
             ({**redis, "directory__existingSecret": "d"}, "only a memory: store"),
             ({**redis, "redis__tls__certKey": "tls.crt"}, "certKey and keyKey go together"),
+            ({"config__telemetry": {"otlp_endpoint": "http://collector:4317", "otlp": {"headers_file": "h"}}}, "otlp_endpoint has no TLS"),
+            ({"config__telemetry": {"otlp_endpoint": "http://127.x.example", "otlp": {"headers_file": "h"}}}, "otlp_endpoint has no TLS"),
             ({"directory__existingConfigMap": "d"}, "a Secret or a ConfigMap, not both"),
             ({"signing__keys": ["a.pem"]}, "signing.existingSecret is empty"),
             ({"wiring__timeout": "170ms"}, "wiring.timeout must be more than"),
@@ -176,6 +178,13 @@ class Values(unittest.TestCase):
             with self.subTest(says):
                 self.refused(example("sidecar-memory", **changes), says)
         install(example("sidecar-memory", **{**redis, "config__store__url": "redis://r", "redis__allowPlaintext": True}))
+        for endpoint, more in [
+            ("http://collector:4317", {}),
+            ("http://collector:4317", {"headers_file": "h", "allow_plaintext": True}),
+            ("http://127.0.0.1:4317", {"headers_file": "h"}),
+            ("https://collector:4317", {"headers_file": "h"}),
+        ]:
+            install(example("sidecar-memory", config__telemetry={"otlp_endpoint": endpoint, "otlp": more}))
 
     def test_objects_of_the_schema_are_closed_but_for_those_that_kubernetes_knows_better(self):
         schema = json.loads((CHART / "values.schema.json").read_text())
@@ -405,15 +414,40 @@ class Running(unittest.TestCase):
                 (route,) = edge["route_config"].pop("virtual_hosts")
                 self.assertEqual(route["typed_per_filter_config"]["envoy.filters.http.ext_authz"]["check_settings"],
                                  {"context_extensions": {"platform": "mine"}})
-            # A platform of a chart may take methods from headers (`method_override`); paths, none.
-            by_hand, by_chart = [edge["route_config"].pop("request_headers_to_remove") for edge in edges]
-            self.assertEqual(by_chart, [it for it in by_hand if "url" in it])
             self.assertEqual(*edges)
             clusters = [{it["name"]: it for it in of["clusters"]}["portcullis"] for of in [hand, made]]
             for cluster in clusters:
                 for key in ["load_assignment", "type"]:
                     del cluster[key]
             self.assertEqual(*clusters)
+
+    def test_headers_that_no_client_may_bring_are_the_same_wherever_they_are_named(self):
+        def removed(text):
+            edge = yaml.safe_load(text)["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+            (early,) = edge["early_header_mutation_extensions"]
+            return [it["remove"] for it in early["typed_config"]["mutations"]]
+
+        def by_chart(*platforms):
+            values = example("sidecar-memory")
+            values["config"]["platforms"] += platforms
+            return removed(one(install(values), "ConfigMap", "-envoy")["data"]["envoy.yaml"])
+
+        all_of_them = removed((ROOT / "deploy/envoy/envoy.yaml").read_text())
+        self.assertEqual(len(all_of_them), 14)
+        self.assertEqual(removed((ROOT / "deploy/examples/envoy-redis/envoy.yaml").read_text()), all_of_them)
+        gateway = yaml.safe_load_all((ROOT / "deploy/examples/envoy-gateway/gateway.yaml").read_text())
+        (policy,) = [it["spec"] for it in gateway if it["kind"] == "ClientTrafficPolicy"]
+        self.assertEqual(policy["headers"]["earlyRequestHeaders"]["remove"], all_of_them)
+        tunnel = (ROOT / "src/policy/tunnel.rs").read_text()
+        misleading = re.search(r"const MISLEADING.*?\];", tunnel, re.S)[0]
+        self.assertEqual(re.findall(r'"(x-[\w-]+)"', misleading), [it for it in all_of_them if not it.startswith("x-auth-")])
+        self.assertEqual(by_chart(), all_of_them)
+        # Those that rules of a platform hold for are for it to judge.
+        crossbar = {"name": "crossbar", "preset": "crossbar", "hosts": ["crossbar.example.com"], "https": "deny"}
+        judging = {"name": "b", "hosts": ["b.example.com"], "https": "deny", "method_override": {"headers": ["X-HTTP-Method"]}}
+        none = {**crossbar, "method_override": {"headers": []}}
+        for platform, kept in [(crossbar, ["x-http-method-override"]), (judging, ["x-http-method"]), (none, [])]:
+            self.assertEqual(by_chart(platform), [it for it in all_of_them if it not in kept])
 
     def test_an_envoy_takes_the_wiring_of_what_issues_and_of_balancers(self):
         text = one(install(example("deployment-full")), "ConfigMap", "-envoy")["data"]["envoy.yaml"]
