@@ -11,9 +11,12 @@ mod examples {
 }
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::net::TcpStream;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -21,7 +24,7 @@ use examples::composed::{Composed, services};
 use support::client::{Request, exchange};
 use support::envoy::Configured;
 use support::http::{Response, fetch};
-use support::redis::{Product, RedisServer};
+use support::redis::{self, Product, RedisServer};
 use support::server::Server;
 use support::upstream::Upstream;
 use support::{free_port, loopback};
@@ -36,6 +39,16 @@ fn read(path: &str) -> String {
 
 fn yaml(path: &str) -> Value {
     serde_saphyr::from_str(&read(path)).expect("YAML")
+}
+
+/// The lines of a document that a shell is to read, without what is said of them; one that goes on behind a `\` is one.
+fn shell_lines(document: &str) -> Vec<String> {
+    let text = read(document).replace("\\\n", " ");
+    let blocks = text.split("```sh\n").skip(1);
+    let blocks = blocks.filter_map(|it| it.split("\n```").next());
+    let lines = blocks.flat_map(str::lines);
+    let lines = lines.map(|it| it.split(" # ").next().unwrap_or_default().trim());
+    lines.map(str::to_owned).collect()
 }
 
 /// Gives the text with other ports in the place of those of the files.
@@ -107,6 +120,16 @@ async fn the_composed_envoy_asks_a_portcullis_that_knows_from_a_redis_who_is_who
         seen.contains("x-auth-account: acme") && seen.contains("x-my-key: -"),
         "{seen}"
     );
+
+    // The client's address behind a port that Docker publishes.
+    let header = format!("x-my-key: {key}");
+    let asked = ["explain", "--platform", "mine", "--peer", "172.18.0.1"];
+    let page = "http://localhost:8080/orders/7";
+    let asked = [&asked[..], &["-H", &header, page, "--config"]].concat();
+    let (done, said) = portcullis.command(&asked, &url);
+    let verdict = said.lines().find_map(|it| it.strip_prefix("verdict"));
+    let verdict = verdict.unwrap_or_default().trim();
+    assert!(done && verdict.starts_with("ALLOW"), "{said}");
 
     // Who serves cannot write, and hears at once of who does.
     let disable = ["key", "disable", "shop", "--platform", "mine", "--config"];
@@ -240,12 +263,89 @@ fn the_composed_files_say_what_those_in_deploy_envoy_say() {
     for key in ["platforms", "client_address", "platform_from"] {
         assert_eq!(own[key], theirs[key], "{key}");
     }
-    for (own, theirs) in [
-        ("directory.yaml", "deploy/envoy/directory.yaml"),
-        ("users.acl", "deploy/redis/users.acl"),
-    ] {
-        assert_eq!(read(&format!("{COMPOSED}/{own}")), read(theirs), "{own}");
+    let users = read(&format!("{COMPOSED}/users.acl"));
+    assert_eq!(users, read("deploy/redis/users.acl"));
+    // There the client's address is none of Docker's.
+    let mut theirs = yaml("deploy/envoy/directory.yaml");
+    let key = theirs["mine"]["api_keys"][0].as_object_mut();
+    assert!(key.expect("a key").remove("allowed_ips").is_some());
+    assert_eq!(yaml(&format!("{COMPOSED}/directory.yaml")), theirs);
+}
+
+/// A server that a shell has left in the background; dropping it ends it, if it still runs.
+struct Daemon {
+    pid_file: PathBuf,
+    port: u16,
+}
+
+impl Daemon {
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Waits until it takes connections, or takes none any more.
+    fn until(&self, listens: bool) {
+        let begun = Instant::now();
+        while TcpStream::connect(loopback(self.port)).is_ok() != listens {
+            assert!(begun.elapsed() < Self::PATIENCE, "listens: {}", !listens);
+            thread::sleep(Duration::from_millis(10));
+        }
     }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Ok(pid) = fs::read_to_string(&self.pid_file) {
+            // Asked to end, it would not without its folder, which goes next.
+            let _ = Command::new("kill").args(["-KILL", pid.trim()]).status();
+        }
+    }
+}
+
+#[test]
+fn the_lines_without_docker_begin_a_redis_of_their_own_fill_it_and_end_it() {
+    const PORT: &str = "6380";
+    let composed = Composed::set_up();
+    let programs = tempfile::tempdir().expect("a temporary directory");
+    let portcullis = PathBuf::from(env!("CARGO_BIN_EXE_portcullis"));
+    let (_, redis) = redis::binary(Product::Redis);
+    for (name, path) in [("portcullis", portcullis), ("redis-server", redis)] {
+        symlink(path, programs.path().join(name)).expect("a link");
+    }
+    let path = std::env::var("PATH").expect("a PATH");
+    let path = format!("{}:{path}", programs.path().display());
+    let daemon = Daemon {
+        pid_file: composed.folder().join("data/redis.pid"),
+        port: free_port(),
+    };
+    let lines = shell_lines(&format!("{COMPOSED}/README.md"));
+    let line = |part: &str| {
+        let line = lines.iter().find(|it| it.contains(part));
+        let line = line.unwrap_or_else(|| panic!("{part} is not in {lines:#?}"));
+        line.replace(PORT, &daemon.port.to_string())
+    };
+    let url = line("export REDIS_URL=");
+    let run = |part: &str| {
+        let ran = Command::new("sh")
+            .args(["-euc", &format!("{url}\n{}", line(part))])
+            .current_dir(composed.folder())
+            .env("PATH", &path)
+            .output()
+            .expect("a shell");
+        let said = String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned();
+        assert!(ran.status.success(), "{part}: {said}");
+        said
+    };
+
+    run("redis-server ");
+    daemon.until(true);
+    let imported = run("portcullis import ");
+    assert!(imported.contains("2 records: 2 created"), "{imported}");
+    run("portcullis config check ");
+    let revoked = run("portcullis key revoke ");
+    assert!(revoked.contains("is revoked"), "{revoked}");
+    let log = fs::read_to_string(composed.folder().join("data/redis.log"));
+    assert!(log.is_ok_and(|it| it.contains("Ready to accept connections")));
+    run("kill ");
+    daemon.until(false);
 }
 
 #[test]
@@ -275,11 +375,13 @@ fn the_platform_of_ones_own_decides_as_its_readme_says() {
         );
         asked += 1;
     }
-    assert_eq!(asked, 3);
+    assert_eq!(asked, 4);
 }
 
 #[tokio::test]
 async fn the_platform_of_ones_own_serves_behind_the_envoy_of_deploy_envoy() {
+    let readme = read(&format!("{OWN}/README.md"));
+    assert!(readme.contains("say `https: off` here"), "{readme}");
     let config = read(&format!("{OWN}/portcullis.yaml"))
         .replace(":9001\"", ":{grpc}\"")
         .replace(":9003\"", ":{admin}\"")
@@ -315,6 +417,17 @@ async fn the_platform_of_ones_own_serves_behind_the_envoy_of_deploy_envoy() {
             .fold(request, |it, (name, value)| it.header(name, value));
         exchange(loopback(edge), &request).await
     };
+    let lines = shell_lines(&format!("{OWN}/README.md"));
+    let line = lines.iter().find(|it| it.starts_with("curl "));
+    assert_eq!(
+        line.expect("a request"),
+        "curl -i -H 'host: parcels.example.com' -H @key.txt http://localhost:8080/v1/parcels/7"
+    );
+    let header = read(&format!("{OWN}/key.txt"));
+    let (name, value) = header.trim().split_once(": ").expect("a header");
+    let answer = ask("GET", "/v1/parcels/7", &[(name, value)]).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+
     const KEY: (&str, &str) = ("authorization", "Key an-example-key-5d2b9f7a1c3e8046");
     // dora:an-example-password-1, carl:an-example-password-2
     const DORA: (&str, &str) = (

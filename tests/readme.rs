@@ -162,11 +162,16 @@ async fn the_requests_of_the_readme_get_its_answers() {
             &format!("port_value: {GRPC} "),
             &format!("port_value: {} ", server.grpc().port()),
         );
-    let _envoy = Configured::start(&envoy, loopback(edge));
+    let envoy = Configured::start(&envoy, loopback(edge));
 
     for example in examples("console") {
         let got = exchange(loopback(edge), &example.request).await;
         check(&example.answer, &got);
+    }
+    let counted = fetch(envoy.admin(), "/stats/prometheus").expect("statistics");
+    for name in ["ok", "denied", "error", "failure_mode_allowed"] {
+        let series = format!("envoy_http_ext_authz_{name}{{");
+        assert!(counted.text().contains(&series), "Envoy has no {series}");
     }
     let running = read(RUNNING);
     let metrics = fetch(server.admin(), "/metrics").expect("metrics");
@@ -215,6 +220,22 @@ fn edge_of(envoy: &str, upstream: &Upstream, grpc: u16) -> (Configured, std::net
     );
     let envoy = format!("{listener}  clusters:{clusters}");
     (Configured::start(&envoy, loopback(edge)), loopback(edge))
+}
+
+#[test]
+fn the_upstream_of_the_readme_may_have_a_name_where_it_says_so() {
+    let upstream = Upstream::start();
+    let readme = read("README.md");
+    assert!(readme.contains("say `type: STRICT_DNS` there"), "{readme}");
+    let envoy = read("deploy/envoy/envoy.yaml");
+    let (before, cluster) = envoy.split_once("    - name: upstream\n").expect("one");
+    let cluster = cluster
+        .replace("type: STATIC", "type: STRICT_DNS")
+        .replace("address: 127.0.0.1,", "address: localhost,");
+    let named = format!("{before}    - name: upstream\n{cluster}");
+    assert_ne!(named, envoy);
+    // It listens, and so has not ended with `malformed IP address`.
+    let _envoy = edge_of(&named, &upstream, free_port());
 }
 
 /// CVE-2018-14773 (Symfony): `X-Original-URL` and `X-Rewrite-URL` were served for the path.

@@ -99,11 +99,11 @@ class Edge:
         self.server.wait(PATIENCE)
         self.running.remove(self.server)
 
-    def ask(self, path, headers):
-        """Gives the status and the body of an answer of Envoy's."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.listens_at, timeout=10)
+    def ask(self, path, headers, at=None, method="GET"):
+        """Gives the status and the body of an answer of Envoy's, of its listener at another port if that is given."""
+        connection = http.client.HTTPConnection("127.0.0.1", at or self.listens_at, timeout=10)
         try:
-            connection.request("GET", path, headers=headers)
+            connection.request(method, path, headers=headers)
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
         finally:

@@ -21,7 +21,7 @@ import jsonschema
 import kubernetes_validate
 import yaml
 
-from edge import Edge
+from edge import Edge, free_port
 from helm import Helm, HelmError
 from pods import container_risks, containers, lay_out, risks, templates
 from secrets_of import sources
@@ -54,6 +54,12 @@ def install(values, **how):
     sent, release = HELM.install(CHART, values, **how)
     hooks = [yaml.safe_load(it["manifest"]) for it in release.get("hooks", [])]
     return {(it["kind"], it["metadata"]["name"]): it for it in sent + hooks}
+
+
+def notes(values):
+    """What is said after the install, in one line."""
+    _, release = HELM.install(CHART, values)
+    return " ".join(release["info"]["notes"].split())
 
 
 def one(objects, kind, suffix=""):
@@ -158,6 +164,12 @@ class Values(unittest.TestCase):
             ({**redis, "config__store__url": "redis-sentinel://r/s"}, "has no TLS"),
             ({**redis, "config__store__url": "redis-cluster://r"}, "has no TLS"),
             ({**redis, "directory__existingSecret": "d"}, "only a memory: store"),
+            ({**redis, "config__store__username": "portcullis-sidecar"}, "name the Secret that holds it in redis.existingSecret"),
+            ({**redis, "config__store__username": "u", "redis__existingSecret": "s", "redis__passwordKey": ""}, "its key in redis.passwordKey"),
+            ({**redis, "config__store__url": "rediss-sentinel://r/s", "config__store__sentinel_username": "u", "redis__existingSecret": "s"},
+             "its key in redis.sentinelPasswordKey"),
+            ({**redis, "mode": "deployment", "config__store__url": "rediss://${REDIS}"}, "name the Redis's ports in networkPolicy.redisPorts"),
+            ({**redis, "mode": "deployment", "config__store__url": "rediss-cluster://a:1,${B}"}, "networkPolicy.redisPorts"),
             ({**redis, "redis__tls__certKey": "tls.crt"}, "certKey and keyKey go together"),
             ({"config__telemetry": {"otlp_endpoint": "http://collector:4317", "otlp": {"headers_file": "h"}}}, "otlp_endpoint has no TLS"),
             ({"config__telemetry": {"otlp_endpoint": "http://127.x.example", "otlp": {"headers_file": "h"}}}, "otlp_endpoint has no TLS"),
@@ -177,7 +189,16 @@ class Values(unittest.TestCase):
         ]:
             with self.subTest(says):
                 self.refused(example("sidecar-memory", **changes), says)
-        install(example("sidecar-memory", **{**redis, "config__store__url": "redis://r", "redis__allowPlaintext": True}))
+        for changes in [
+            {"config__store__url": "redis://r", "redis__allowPlaintext": True},
+            {"config__store__username": "u", "redis__existingSecret": "s"},
+            {"config__store__username": "u", "config__store__password_file": "/etc/portcullis/files/redis/password"},
+            {"config__store__url": "rediss://${REDIS}"},
+            {"mode": "deployment", "config__store__url": "rediss://${REDIS}", "networkPolicy__redisPorts": [6380]},
+            {"mode": "deployment", "config__store__url": "rediss://${REDIS}", "networkPolicy__enabled": False},
+        ]:
+            with self.subTest(**changes):
+                install(example("sidecar-memory", **{**redis, **changes}))
         for endpoint, more in [
             ("http://collector:4317", {}),
             ("http://collector:4317", {"headers_file": "h", "allow_plaintext": True}),
@@ -332,7 +353,93 @@ class Objects(unittest.TestCase):
         self.assertEqual(policy["policyTypes"], ["Ingress", "Egress"])
         self.assertEqual((ports(policy["ingress"]), ports(policy["egress"])), ([9001], [53, 53]))
         policy = one(install(example("deployment-full")), "NetworkPolicy")["spec"]
-        self.assertEqual((ports(policy["ingress"]), ports(policy["egress"])), ([9001, 9002, 9003], [53, 53, 6379, 26379, 4317, 443, 3128]))
+        self.assertEqual((ports(policy["ingress"]), ports(policy["egress"])), ([9001, 9002, 9003], [53, 53, 26379, 6379, 6390, 4317, 443, 3128]))
+
+    def test_the_network_policy_lets_out_to_the_ports_that_the_stores_url_names(self):
+        for url, more, wants in [
+            ("rediss://r", [], [6379]),
+            ("rediss://r:6380/2", [], [6380]),
+            ("rediss://[::1]", [], [6379]),
+            ("rediss://[::1]:6380", [6380, 7000], [6380, 7000]),
+            ("rediss://${HOST}:6380", [], [6380]),
+            ("${URL}", [6380], [6380]),
+            ("rediss-sentinel://s1,s2:26380,s3/main/2", [], [26379, 26380, 6379]),
+            ("rediss-sentinel://s1:6379/main", [6390], [6379, 6390]),
+            ("rediss-cluster://a,b:7001", [], [6379, 7001]),
+        ]:
+            with self.subTest(url, more=more):
+                values = example("deployment-full", config__store__url=url, networkPolicy__redisPorts=more)
+                egress = one(install(values), "NetworkPolicy")["spec"]["egress"]
+                (rule,) = [it for it in egress if it.get("to") == values["networkPolicy"]["redisTo"]]
+                self.assertEqual(rule["ports"], [{"protocol": "TCP", "port": it} for it in wants])
+
+    def test_the_proxy_that_istio_puts_into_the_pods_reaches_istiod(self):
+        system = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "istio-system"}}}]
+        other = [{"namespaceSelector": {"matchLabels": {"team": "mesh"}}}]
+        for name, changes, to in [
+            ("deployment-istio", {}, system),
+            ("deployment-istio", {"networkPolicy__istiodTo": other}, other),
+            ("deployment-istio", {"networkPolicy__istiodTo": []}, None),
+            ("deployment-memory", {}, None),
+        ]:
+            with self.subTest(name, **changes):
+                egress = one(install(example(name, **changes)), "NetworkPolicy")["spec"]["egress"]
+                rules = [it for it in egress if {"protocol": "TCP", "port": 15012} in it["ports"]]
+                self.assertEqual(rules, [{"to": to, "ports": [{"protocol": "TCP", "port": 15012}]}] if to else [])
+
+    def test_istio_asks_about_all_but_the_metrics_of_workloads_that_are_named_and_of_others_about_all(self):
+        refs = [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "edge"}]
+        own = [{"to": [{"operation": {"paths": ["/v1/*"]}}]}]
+        but_metrics = [{"to": [{"operation": {"notPorts": ["9103"]}}]}]
+        for changes, rules in [
+            ({}, but_metrics),
+            ({"metrics__enabled": False, "metrics__serviceMonitor__enabled": False}, [{}]),
+            # Of pods without the sidecar the port might be an application's.
+            ({"wiring__istio__selector": {}}, [{}]),
+            ({"wiring__istio__selector": {}, "wiring__istio__targetRefs": refs}, [{}]),
+            ({"wiring__istio__rules": own}, own),
+            ({"mode": "deployment"}, [{}]),
+        ]:
+            with self.subTest(**changes):
+                values = example("sidecar-istio", ports__admin=9103, **changes)
+                self.assertEqual(one(install(values), "AuthorizationPolicy")["spec"]["rules"], rules)
+
+    def test_the_service_says_that_it_is_in_clear_only_where_it_is(self):
+        for name, changes, protocol in [
+            ("deployment-memory", {}, "kubernetes.io/h2c"),
+            ("deployment-memory", {"tls__existingSecret": "portcullis-tls"}, None),
+        ]:
+            with self.subTest(**changes):
+                port = one(install(example(name, **changes)), "Service")["spec"]["ports"][0]
+                self.assertEqual((port["name"], port.get("appProtocol")), ("grpc", protocol))
+
+    def test_the_notes_say_what_must_be_done_and_what_is_cut_off(self):
+        fill, wait = "portcullis import", "kubectl -n authz rollout status"
+        text = notes(example("deployment-full"))
+        self.assertIn("with a new Redis, until then no pod is ready", text)
+        self.assertLess(text.index(fill), text.index(wait))
+        self.assertIn("only to DNS, the Redis, the collector, port 443, networkPolicy.extraEgress.", text)
+        self.assertNotIn(fill, notes(example("deployment-memory")))
+        self.assertIn("only to DNS, istiod, port 443.", notes(example("deployment-istio")))
+        nobody = "Nobody can read the metrics yet"
+        for changes, said in [
+            ({}, False),
+            ({"networkPolicy__metricsFrom": []}, True),
+            ({"networkPolicy__metricsFrom": [], "networkPolicy__enabled": False}, False),
+            ({"networkPolicy__metricsFrom": [], "metrics": {"enabled": False}}, False),
+        ]:
+            with self.subTest(**changes):
+                self.assertEqual(nobody in notes(example("deployment-full", **changes)), said)
+        annotation, asked = 'traffic.sidecar.istio.io/excludeInboundPorts: "9003"', "scrapes are asked about"
+        for changes, said in [
+            ({}, (True, False)),
+            ({"wiring__istio__selector": {}}, (True, True)),
+            ({"metrics": {"enabled": False}}, (False, False)),
+        ]:
+            with self.subTest(**changes):
+                text = notes(example("sidecar-istio", **changes))
+                self.assertEqual((annotation in text, asked in text), said)
+        self.assertNotIn(annotation, notes(example("sidecar-memory", metrics__enabled=True)))
 
 
 class Telemetry(unittest.TestCase):
@@ -407,8 +514,11 @@ class Running(unittest.TestCase):
 
     def test_the_rendered_envoy_is_hardened_as_the_one_in_deploy(self):
         for name in ["sidecar-memory", "deployment-memory"]:
-            hand = yaml.safe_load((ROOT / "deploy/envoy/envoy.yaml").read_text())["static_resources"]
-            made = yaml.safe_load(one(install(example(name)), "ConfigMap", "-envoy")["data"]["envoy.yaml"])["static_resources"]
+            hand = yaml.safe_load((ROOT / "deploy/envoy/envoy.yaml").read_text())
+            made = yaml.safe_load(one(install(example(name)), "ConfigMap", "-envoy")["data"]["envoy.yaml"])
+            admin = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 9901}}}
+            self.assertEqual([hand.pop("admin"), made.pop("admin")], [admin, admin])
+            hand, made = hand["static_resources"], made["static_resources"]
             edges = [it["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"] for it in [hand, made]]
             for edge in edges:
                 (route,) = edge["route_config"].pop("virtual_hosts")
@@ -448,6 +558,30 @@ class Running(unittest.TestCase):
         none = {**crossbar, "method_override": {"headers": []}}
         for platform, kept in [(crossbar, ["x-http-method-override"]), (judging, ["x-http-method"]), (none, [])]:
             self.assertEqual(by_chart(platform), [it for it in all_of_them if it not in kept])
+
+    def test_an_envoy_shows_its_statistics_at_a_port_of_their_own_and_nothing_else_of_its_admin_listener(self):
+        with tempfile.TemporaryDirectory() as root, Edge(root, BINARY, ENVOY) as edge:
+            at = free_port()
+            edge.start(Site("sidecar-memory", self.values_of("sidecar-memory", edge, {"wiring__envoy__statsPort": at}), self.sources, root))
+            status, text = edge.ask("/stats/prometheus", {}, at=at)
+            self.assertEqual(status, 200)
+            for name in ["ok", "denied", "error", "failure_mode_allowed"]:
+                self.assertIn(f"\nenvoy_http_ext_authz_{name}{{", text)
+            for method, path in [
+                ("POST", "/stats/prometheus"), ("POST", "/quitquitquit"), ("GET", "/config_dump"), ("GET", "/"), ("GET", "/stats"),
+                ("GET", "/stats/prometheus/"), ("GET", "/stats/prometheus/../../config_dump"), ("GET", "//stats/prometheus"),
+            ]:
+                self.assertEqual(edge.ask(path, {}, at=at, method=method)[0], 404, (method, path))
+
+    def test_the_listener_for_statistics_is_the_one_in_the_readme_of_deploy_envoy(self):
+        (block,) = re.findall(r"^  ```yaml\n(  listeners:\n.*?)^  ```$", (ROOT / "deploy/envoy/README.md").read_text(), re.M | re.S)
+        by_hand = yaml.safe_load(block)
+        values = example("sidecar-memory", wiring__envoy__statsPort=9902)
+        made = yaml.safe_load(one(install(values), "ConfigMap", "-envoy")["data"]["envoy.yaml"])["static_resources"]
+        for kind in ["listeners", "clusters"]:
+            self.assertIn(by_hand[kind][0], made[kind])
+        made = one(install(example("sidecar-memory")), "ConfigMap", "-envoy")["data"]["envoy.yaml"]
+        self.assertNotIn("statistics", yaml.safe_dump(yaml.safe_load(made)))
 
     def test_an_envoy_takes_the_wiring_of_what_issues_and_of_balancers(self):
         text = one(install(example("deployment-full")), "ConfigMap", "-envoy")["data"]["envoy.yaml"]
@@ -539,7 +673,9 @@ class Site:
         Path(self.config).write_text(self.here(self.rendered))
         self.env = {**os.environ, **{it["name"]: it["value"] for it in self.container.get("env", [])}}
         envoy = [it["data"]["envoy.yaml"] for (kind, of), it in objects.items() if kind == "ConfigMap" and of.endswith("-envoy")]
-        self.envoy = [re.sub(r"[\w-]+\.authz\.svc\.cluster\.local", "127.0.0.1", self.here(it)) for it in envoy]
+        envoy = [re.sub(r"[\w-]+\.authz\.svc\.cluster\.local", "127.0.0.1", self.here(it)) for it in envoy]
+        admin = f"port_value: {free_port()} "
+        self.envoy = [it.replace("port_value: 9901 ", admin) for it in envoy]
 
     def here(self, text):
         """A text of the pod's, as it is true in the folder."""

@@ -21,6 +21,7 @@ use tempfile::TempDir;
 use super::http::fetch;
 use super::process::{Process, command};
 use super::tls::{Authority, Certificate};
+use super::{free_port, loopback};
 
 const ADMIN_ADDRESS_FILE: &str = "admin-address";
 const CONFIG_FILE: &str = "envoy.json";
@@ -363,12 +364,22 @@ fn binary() -> PathBuf {
 #[derive(Debug)]
 pub struct Configured {
     process: Process,
+    admin: SocketAddr,
     _dir: TempDir,
 }
 
+/// The admin listener as the files have it: one port for the one Envoy of a machine.
+const ADMIN_OF_FILES: &str =
+    "admin: { address: { socket_address: { address: 127.0.0.1, port_value: 9901 } } }";
+
 impl Configured {
-    /// Starts one from the text of a YAML file, and waits until it listens at `listener`, which the text names.
+    /// Starts one from the text of a YAML file, and waits until it listens at `listener`, which the text names. Its admin
+    /// listener has a port of its own, as tests run beside each other.
     pub fn start(text: &str, listener: SocketAddr) -> Self {
+        assert!(text.contains(ADMIN_OF_FILES), "{text}");
+        let admin = loopback(free_port());
+        let own = ADMIN_OF_FILES.replace("9901", &admin.port().to_string());
+        let text = text.replace(ADMIN_OF_FILES, &own);
         let dir = tempfile::tempdir().expect("a temporary directory");
         let config = dir.path().join("envoy.yaml");
         fs::write(&config, text).expect("a writable temporary directory");
@@ -379,7 +390,16 @@ impl Configured {
             .arg(&config);
         let process = Process::spawn("envoy", command);
         process.await_start("listening", || TcpStream::connect(listener).ok());
-        Self { process, _dir: dir }
+        Self {
+            process,
+            admin,
+            _dir: dir,
+        }
+    }
+
+    /// Where its statistics are.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
     }
 
     /// Gives its log and access log so far.

@@ -175,7 +175,7 @@ fn spawn(product: Product, port: u16, options: &[String], dir: &Path) -> Process
 }
 
 /// The same places as in `./tests/run`.
-pub(super) fn binary(product: Product) -> (&'static str, PathBuf) {
+pub fn binary(product: Product) -> (&'static str, PathBuf) {
     let (name, variable) = match product {
         Product::Redis => ("redis-server", "PORTCULLIS_TEST_REDIS"),
         Product::Valkey => ("valkey-server", "PORTCULLIS_TEST_VALKEY"),

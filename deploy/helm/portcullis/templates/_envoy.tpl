@@ -49,6 +49,9 @@ another path or method than that of the request line; but for those that rules o
 {{- define "portcullis.envoy" -}}
 {{- $envoy := .Values.wiring.envoy }}
 {{- $deployed := eq .Values.mode "deployment" }}
+# Statistics and settings, for who is in this pod: whoever reaches it may end this Envoy.
+admin: { address: { socket_address: { address: 127.0.0.1, port_value: 9901 } } }
+
 static_resources:
   listeners:
     - name: edge
@@ -143,6 +146,29 @@ static_resources:
                       log_format:
                         text_format_source:
                           inline_string: "%REQ(:METHOD)% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %DYNAMIC_METADATA(envoy.filters.http.ext_authz)%\n"
+    {{- if $envoy.statsPort }}
+
+    # The statistics alone, for a Prometheus; all else of the admin listener stays on loopback.
+    - name: statistics
+      address: { socket_address: { address: {{ $envoy.address | quote }}, port_value: {{ $envoy.statsPort }} } }
+      filter_chains:
+        - filters:
+            - name: envoy.filters.network.http_connection_manager
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+                stat_prefix: statistics
+                route_config:
+                  virtual_hosts:
+                    - name: all
+                      domains: ["*"]
+                      routes:
+                        - match: { path: /stats/prometheus, headers: [{ name: ":method", string_match: { exact: GET } }] }
+                          route: { cluster: admin }
+                http_filters:
+                  - name: envoy.filters.http.router
+                    typed_config:
+                      "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+    {{- end }}
 
   clusters:
     - name: portcullis
@@ -189,4 +215,14 @@ static_resources:
         endpoints:
           - lb_endpoints:
               - endpoint: { address: { socket_address: { address: {{ $envoy.upstream.address | quote }}, port_value: {{ $envoy.upstream.port }} } } }
+    {{- if $envoy.statsPort }}
+
+    - name: admin
+      type: STATIC
+      load_assignment:
+        cluster_name: admin
+        endpoints:
+          - lb_endpoints:
+              - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 9901 } } }
+    {{- end }}
 {{- end }}

@@ -64,6 +64,43 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- dig "store" "url" "memory:" .Values.config }}
 {{- end }}
 
+{{/*
+The ports of the Redis, as `list`: those of config.store.url, with sentinels also the one that servers mostly have, and
+networkPolicy.redisPorts. `unknown` where a variable in the URL may bring another.
+*/}}
+{{- define "portcullis.redisPorts" -}}
+{{- $url := include "portcullis.storeUrl" . }}
+{{- $ports := list }}
+{{- $unknown := false }}
+{{- if ne $url "memory:" }}
+{{- $sentinels := contains "-sentinel:" $url }}
+{{- range regexReplaceAll "^[a-z-]+://" $url "" | splitList "/" | first | splitList "," }}
+{{- $port := regexFind ":[0-9]+$" . | trimPrefix ":" }}
+{{- if and (not $port) (contains "${" .) }}
+{{- $unknown = true }}
+{{- else }}
+{{- $ports = append $ports ($port | default (ternary "26379" "6379" $sentinels) | int) }}
+{{- end }}
+{{- end }}
+{{- if $sentinels }}
+{{- $ports = append $ports (int 6379) }}
+{{- end }}
+{{- range .Values.networkPolicy.redisPorts }}
+{{- $ports = append $ports (int .) }}
+{{- end }}
+{{- end }}
+{{- dict "list" (uniq $ports) "unknown" $unknown | toYaml }}
+{{- end }}
+
+{{/*
+Whether Istio asks about all but the sidecar's metrics where `rules` says nothing: "true" or "". Only of workloads that are
+named: they have the sidecar, and so nothing else at that port. Of others in the namespace it might be an application's.
+*/}}
+{{- define "portcullis.metricsUnasked" -}}
+{{- $istio := .Values.wiring.istio }}
+{{- if and (eq .Values.mode "sidecar") .Values.metrics.enabled $istio.selector (eq (toJson $istio.rules) "[{}]") }}true{{ end }}
+{{- end }}
+
 {{/* What cannot be told by the schema. */}}
 {{- define "portcullis.demand" -}}
 {{- $values := .Values }}
@@ -88,6 +125,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- $here := regexMatch "^http://(localhost|127\\.[0-9.]+|\\[::1\\])(:|/|$)" $collector }}
 {{- if and (hasPrefix "http:" $collector) (not $here) (dig "otlp" "headers_file" "" $telemetry) (not (dig "otlp" "allow_plaintext" false $telemetry)) }}
 {{- fail "\n\nconfig.telemetry.otlp.headers_file: config.telemetry.otlp_endpoint has no TLS: take https://, or set config.telemetry.otlp.allow_plaintext where nobody else hears the network.\n" }}
+{{- end }}
+{{- range $of := list "" "sentinel_" }}
+{{- $key := ternary $values.redis.passwordKey $values.redis.sentinelPasswordKey (eq $of "") }}
+{{- $has := or (and $values.redis.existingSecret $key) (dig "store" (printf "%spassword_file" $of) "" $values.config) }}
+{{- if and (dig "store" (printf "%susername" $of) "" $values.config) (not $has) }}
+{{- fail (printf "\n\nconfig.store.%susername has no password: name the Secret that holds it in redis.existingSecret, and its key in redis.%s.\n" $of (ternary "passwordKey" "sentinelPasswordKey" (eq $of ""))) }}
+{{- end }}
+{{- end }}
+{{- if and (eq $values.mode "deployment") $values.networkPolicy.enabled (include "portcullis.redisPorts" . | fromYaml | dig "unknown" false) (not $values.networkPolicy.redisPorts) }}
+{{- fail "\n\nconfig.store.url has a variable where the port stands, so the NetworkPolicy cannot let it out: name the Redis's ports in networkPolicy.redisPorts.\n" }}
 {{- end }}
 {{- if and $values.directory.existingSecret $values.directory.existingConfigMap }}
 {{- fail "\n\ndirectory: name a Secret or a ConfigMap, not both.\n" }}
