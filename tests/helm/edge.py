@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import signal
+import random
 import socket
 import subprocess
 import threading
@@ -123,6 +124,12 @@ class Edge:
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    # Below those that the kernel gives to outgoing connections, which would take it before it is used.
+    while True:
+        port = random.randrange(10_240, 32_768)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port

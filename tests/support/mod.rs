@@ -75,15 +75,22 @@ use std::sync::Mutex;
 
 use tempfile::TempDir;
 
-/// Finds a loopback port that nothing listens on, and never gives the same one twice in a test process.
+/// Ports below those that the kernel gives to outgoing connections (`ip_local_port_range`), which would take one before
+/// the process that it was found for.
+const PORTS: std::ops::Range<u16> = 10_240..32_768;
+
+/// Finds a port that nothing listens on, and never gives the same one twice in a test process.
 ///
-/// For processes that cannot be told to choose one themselves. Nothing keeps it free until they bind it; the kernel
-/// hands outgoing connections ports of the other parity first, so that a clash is rare.
+/// For processes that cannot be told to choose one themselves. Nothing keeps it free until they bind it; it is drawn by
+/// chance, so that a clash with another test process is rare.
 pub fn free_port() -> u16 {
     static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     loop {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port");
-        let port = listener.local_addr().expect("the port just bound").port();
+        let drawn = getrandom::u32().expect("randomness") % u32::from(PORTS.end - PORTS.start);
+        let port = PORTS.start + u16::try_from(drawn).expect("one of them");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err() {
+            continue;
+        }
         let mut given = GIVEN.lock().expect("no test panics while choosing a port");
         if given.get_or_insert_default().insert(port) {
             return port;
