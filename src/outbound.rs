@@ -6,7 +6,7 @@
 
 mod caching;
 mod client;
-mod rate;
+pub(crate) mod rate;
 mod resolving;
 #[cfg(test)]
 pub(crate) mod scripted;

@@ -158,8 +158,7 @@ impl Policy {
         self.extras.issuing
     }
 
-    /// Gives the segments behind which a path holds a token, as `user_auth` in `/user_auth/{token}`; in
-    /// lower case.
+    /// Gives the segments behind which a path holds a token, as `user_auth` in `/user_auth/{token}`; in lower case.
     pub fn token_marks(&self) -> impl Iterator<Item = &str> {
         self.token_marks.iter().map(String::as_str)
     }
@@ -177,9 +176,13 @@ impl Policy {
         self.extras.account_header.as_deref()
     }
 
-    /// Admits the request, if and only if a rule does and the identity's constraints hold. The
-    /// identity, where there is one, was vouched for by a scheme. Every rule that is looked at is told
-    /// to `trace`.
+    /// Gives the headers that an upstream may take another path or method from than the judged ones.
+    pub fn misleading_headers(&self) -> impl Iterator<Item = &str> {
+        self.extras.method_override.misleading()
+    }
+
+    /// Admits the request, if and only if a rule does and the identity's constraints hold. The identity, where there
+    /// is one, was vouched for by a scheme. Every rule that is looked at is told to `trace`.
     ///
     /// # Errors
     /// Why not, or what must be known first.

@@ -10,9 +10,9 @@ mod examples {
     pub(crate) mod composed;
 }
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::TcpStream;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -211,6 +211,44 @@ fn what_is_composed_is_pinned_without_rights_and_open_to_this_machine_alone() {
         "{mounted}"
     );
     assert!(composed.set_up_again().contains("there already"));
+}
+
+/// Runs the example's `./setup` anew as a user of this number, and gives `.env` and whom files were given to.
+fn set_up_as(user: &str) -> (String, String) {
+    let composed = Composed::set_up();
+    let folder = composed.folder();
+    fs::remove_dir_all(folder.join("secrets")).expect("a folder");
+    let tools = folder.join("tools");
+    fs::create_dir(&tools).expect("a folder");
+    for (name, line) in [
+        ("id", format!("echo {user}")),
+        ("chown", "echo \"$@\" >> owned".to_owned()),
+    ] {
+        let tool = tools.join(name);
+        fs::write(&tool, format!("#!/bin/sh\n{line}\n")).expect("a file");
+        fs::set_permissions(&tool, Permissions::from_mode(0o755)).expect("ours");
+    }
+    let path = std::env::var("PATH").expect("a PATH");
+    let ran = Command::new(folder.join("setup"))
+        .env("PATH", format!("{}:{path}", tools.display()))
+        .output();
+    assert!(ran.is_ok_and(|it| it.status.success()));
+    let owned = fs::read_to_string(folder.join("owned")).unwrap_or_default();
+    (
+        fs::read_to_string(folder.join(".env")).expect("a file"),
+        owned,
+    )
+}
+
+#[test]
+fn containers_run_as_whoever_set_them_up_and_never_as_root() {
+    let of_user = ("OWNER=1000:1000\n".to_owned(), String::new());
+    assert_eq!(set_up_as("1000"), of_user);
+    let of_root = (
+        "OWNER=65532:65532\n".to_owned(),
+        "-R 65532:65532 secrets.new data\n".to_owned(),
+    );
+    assert_eq!(set_up_as("0"), of_root);
 }
 
 #[test]

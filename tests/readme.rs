@@ -281,7 +281,8 @@ async fn no_header_that_names_another_path_or_method_reaches_the_upstream_of_the
 }
 
 #[tokio::test]
-async fn identity_headers_of_clients_reach_no_upstream_of_the_readme_even_where_nobody_is_asked() {
+async fn headers_that_no_client_may_bring_reach_no_upstream_of_the_readme_even_where_nobody_is_asked()
+ {
     let upstream = Upstream::start();
     let envoy = read("deploy/envoy/envoy.yaml");
     let unasked = "- match: { prefix: /open/ }
@@ -292,11 +293,23 @@ async fn identity_headers_of_clients_reach_no_upstream_of_the_readme_even_where_
                               disabled: true
                         - { match: { prefix: / }";
     let envoy = envoy.replacen("- { match: { prefix: / }", unasked, 1);
+    // Also of a client whose address is one of the site's own.
+    let inside = "use_remote_address: true
+                internal_address_config: { cidr_ranges: [{ address_prefix: 127.0.0.0, prefix_len: 8 }] }";
+    let envoy = envoy.replacen("use_remote_address: true", inside, 1);
     let (_envoy, edge) = edge_of(&envoy, &upstream, free_port());
     let default = IdentityHeaders::default();
     let names = default.names().map(|it| it.1);
-    let names: Vec<_> = names.into_iter().chain(["x-auth-assertion"]).collect();
-    assert_eq!(names.len(), 9);
+    let others = [
+        "x-auth-assertion",
+        "x-original-url",
+        "x-rewrite-url",
+        "x-http-method-override",
+        "x-http-method",
+        "x-method-override",
+    ];
+    let names: Vec<_> = names.into_iter().chain(others).collect();
+    assert_eq!(names.len(), 14);
     let begun = Request::new("GET", "/open/a").header("host", "localhost");
     let request = names.iter().fold(begun.header("x-own", "1"), |it, name| {
         it.header(name, "acme")

@@ -2,7 +2,7 @@
 //!
 //! The configuration is all the state there is: the order of its list says which key signs, and a comment beside it
 //! says until when one that signs no more is needed. So whoever reviews or deploys the file sees it, and nothing else
-//! has to be kept. Each step is one edit, read and compared again before it takes the file's place.
+//! has to be kept. Each step is one edit, read and compared again before it takes the file's place, and of one process at a time.
 
 mod listed;
 mod replace;
@@ -95,7 +95,7 @@ impl Command {
         // To the second, as it is shown and noted.
         let now = Timestamp::from_second(now).map_err(CommandError::failed)?;
         match self {
-            Self::Add(on) => on.add(now),
+            Self::Add(on) => on.add(&on.edit()?, now),
             Self::List(on) => on.list(),
             Self::Retire(retire) => retire.run(now),
             Self::Use(it) => it.run(now),
@@ -116,8 +116,11 @@ impl On {
         Site::read(&self.config, self.kind())
     }
 
-    fn add(&self, now: Timestamp) -> Result<(), CommandError> {
-        let site = self.read()?;
+    fn edit(&self) -> Result<Site<'_>, CommandError> {
+        Site::edit(&self.config, self.kind())
+    }
+
+    fn add(&self, site: &Site<'_>, now: Timestamp) -> Result<(), CommandError> {
         let listed = site.listed()?;
         let entries = listed.entries();
         if let Some(next) = (1..entries.len()).find(|it| listed.may_go(*it).is_none()) {
@@ -176,7 +179,7 @@ impl On {
 
 impl Use {
     fn run(&self, now: Timestamp) -> Result<(), CommandError> {
-        let site = self.on.read()?;
+        let site = self.on.edit()?;
         let listed = site.listed()?;
         let is_next = |it: usize| listed.may_go(it).is_none();
         let none = "no key waits to sign: `portcullis signing add` makes one";
@@ -211,7 +214,7 @@ impl Use {
 
 impl Retire {
     fn run(&self, now: Timestamp) -> Result<(), CommandError> {
-        let site = self.on.read()?;
+        let site = self.on.edit()?;
         let listed = site.listed()?;
         let is_old = |it: usize| listed.may_go(it).is_some();
         if let ([only], None) = (listed.entries().as_slice(), &self.file) {
@@ -292,5 +295,60 @@ fn told(seconds: u64) -> String {
         it if it % 3600 == 0 => format!("{}h", it / 3600),
         it if it % 60 == 0 => format!("{}m", it / 60),
         it => format!("{it}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names what is in a folder.
+    fn names(folder: &std::path::Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).expect("a folder");
+        let names = entries.map(|it| it.expect("an entry").file_name().into_string());
+        let mut names: Vec<_> = names.map(|it| it.expect("UTF-8")).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn an_edit_that_somebody_makes_meanwhile_is_kept_and_the_made_key_is_not() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let config = folder.path().join("c.yaml");
+        let key = crate::keys::made::p256_pem().expect("a key");
+        std::fs::write(folder.path().join("a.pem"), &*key).expect("a file");
+        let text = "listen: { grpc: [\"127.0.0.1:0\"] }\nsigning: { assertion_key_files: [a.pem] }\nplatforms:\n  \
+                    - { name: p, preset: opentact }\n";
+        std::fs::write(&config, text).expect("a file");
+        let on = On {
+            config: config.clone(),
+            assertions: true,
+        };
+        let now = Timestamp::UNIX_EPOCH;
+        let before = ["a.pem", "c.yaml"];
+
+        let site = on.edit().expect("a configuration");
+        // Of two runs, the second does nothing.
+        let second = on.edit().map(|_| ()).expect_err("a lock").message;
+        assert!(second.contains("another `portcullis signing`"), "{second}");
+        // Looking is no editing.
+        on.list().expect("a list");
+
+        let edited = format!("{text}# Somebody's.\n");
+        std::fs::write(&config, &edited).expect("a file");
+        let refused = on.add(&site, now).expect_err("a change").message;
+        assert!(refused.contains("was changed meanwhile"), "{refused}");
+        assert_eq!(std::fs::read_to_string(&config).expect("a file"), edited);
+        assert_eq!(names(folder.path()), before);
+        drop(site);
+
+        let site = on.edit().expect("the lock went with the first");
+        on.add(&site, now).expect("an edit");
+        assert_eq!(names(folder.path()).len(), 3);
+        let text = std::fs::read_to_string(&config).expect("a file");
+        assert!(
+            text.contains("# Somebody's.") && text.contains("assertions-1970"),
+            "{text}"
+        );
     }
 }

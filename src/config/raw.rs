@@ -214,6 +214,8 @@ pub struct RawOtlp {
     pub ca_file: Option<String>,
     /// A file with headers that it wants, one in a line: `NAME: VALUE`.
     pub headers_file: Option<String>,
+    /// Whether those headers may go over a network without TLS (`http://`), where nobody else hears it.
+    pub allow_plaintext: bool,
     /// How often it is told of metrics, in seconds.
     pub metrics_seconds: u64,
 }
@@ -223,6 +225,7 @@ impl Default for RawOtlp {
         Self {
             ca_file: None,
             headers_file: None,
+            allow_plaintext: false,
             metrics_seconds: 30,
         }
     }
@@ -255,7 +258,8 @@ impl Default for RawTraces {
 pub enum ParentFrom {
     /// In the metadata of the call: by an Envoy that traces.
     Metadata,
-    /// There, and else in the headers of the request: clients write those, unless something in front does.
+    /// There, and else in the headers of the request: clients write those, unless something in front does. Beyond 100
+    /// spans a second that such a request asks for, `sampled` decides.
     Request,
 }
 

@@ -1,7 +1,10 @@
 //! Which collector is told what operators want to know.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
+
+use hyper::Uri;
 
 use crate::config::raw::{ParentFrom, RawConfig};
 use crate::credential::Secret;
@@ -60,9 +63,10 @@ pub(super) fn read(
         complain("otlp_endpoint", message);
     }
     let headers = headers.ok()?.unwrap_or_default();
-    if !headers.is_empty() && endpoint.starts_with("http://") {
-        let message = "goes over the network in the clear; take an `otlp_endpoint` with https://";
-        warnings.push(document.problem("/telemetry/otlp/headers_file", message));
+    if !headers.is_empty() && !raw.otlp.allow_plaintext && is_heard(endpoint) {
+        let message = "would go over the network in the clear: take an `otlp_endpoint` with https://, or, where nobody \
+                       else hears the network, `allow_plaintext: true`";
+        complain("otlp/headers_file", message);
     }
     let settings = Settings {
         endpoint: endpoint.clone(),
@@ -76,8 +80,22 @@ pub(super) fn read(
     (problems.len() == before).then_some(settings)
 }
 
+/// Tells whether what an endpoint is told leaves this machine without TLS.
+fn is_heard(endpoint: &str) -> bool {
+    // One that is no URL is told of already.
+    endpoint.parse::<Uri>().is_ok_and(|it| {
+        let host = it.host().unwrap_or_default().trim_matches(['[', ']']);
+        let is_here = host.eq_ignore_ascii_case("localhost")
+            || host.parse::<IpAddr>().is_ok_and(|it| it.is_loopback());
+        it.scheme_str() == Some("http") && !is_here
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::config::Config;
 
@@ -151,6 +169,10 @@ mod tests {
                 format!("{url}otlp: {{ headers_file: wrong }}"),
                 "otlp.headers_file",
             ),
+            (
+                format!("{url}otlp: {{ headers_file: headers }}"),
+                "otlp.headers_file",
+            ),
             (format!("{url}otlp: {{ nmae: 1 }}"), "otlp.nmae"),
         ] {
             let told = parse(folder.path(), &telemetry).expect_err(&telemetry);
@@ -162,14 +184,47 @@ mod tests {
             );
             assert!(!told[0].contains("SECRET"), "{told:?}");
         }
-        let config = parse(
-            folder.path(),
-            &format!("{url}otlp: {{ headers_file: headers }}"),
-        );
-        let config = config.expect("a configuration");
-        let warned = config.warnings.iter().map(ToString::to_string);
-        let in_clear = warned.filter(|it| it.contains("in the clear"));
-        assert_eq!(in_clear.count(), 1, "{:?}", config.warnings);
-        assert!(!format!("{config:?}").contains("SECRET"));
+    }
+
+    #[test]
+    fn headers_go_in_the_clear_only_to_this_machine_or_where_that_was_said() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let file = folder.path().join("headers");
+        std::fs::write(&file, "authorization: Bearer SECRET\n").expect("a file");
+        std::fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("ours");
+        for (endpoint, more, is_taken) in [
+            ("http://collector:4317", "", false),
+            ("HTTP://192.0.2.1:4317", "", false),
+            ("http://127.0.0.1.example:4317", "", false),
+            ("http://[2001:db8::1]:4317", "", false),
+            ("http://collector:4317", ", allow_plaintext: false", false),
+            ("http://collector:4317", ", allow_plaintext: true", true),
+            ("https://collector:4317", "", true),
+            ("http://127.0.0.1:4317", "", true),
+            ("http://[::1]:4317", "", true),
+            ("http://localhost:4317", "", true),
+        ] {
+            let telemetry =
+                format!("otlp_endpoint: \"{endpoint}\"\n  otlp: {{ headers_file: headers{more} }}");
+            match parse(folder.path(), &telemetry) {
+                Ok(config) => {
+                    assert!(is_taken, "{endpoint}");
+                    let warnings = config.warnings.iter().map(ToString::to_string);
+                    let about: Vec<_> = warnings.filter(|it| it.contains("telemetry")).collect();
+                    assert_eq!(about, [""; 0], "{endpoint}");
+                    assert!(!format!("{config:?}").contains("SECRET"));
+                }
+                Err(problems) => {
+                    let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+                    let is_it = told.len() == 1
+                        && told[0].contains("in the clear")
+                        && !told[0].contains("SECRET");
+                    assert!(!is_taken && is_it, "{endpoint}: {told:?}");
+                }
+            }
+        }
+        // Metrics alone tell no secret.
+        let plain = parse(folder.path(), "otlp_endpoint: http://collector:4317");
+        assert!(plain.is_ok(), "{plain:?}");
     }
 }

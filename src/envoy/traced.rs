@@ -22,10 +22,12 @@ pub(super) fn wanted(
     request: &RequestView<'_>,
     number: u64,
 ) -> Option<Option<Parent>> {
-    let parent = match parent {
-        None if spans.reads_requests() => of_request(request),
-        parent => parent,
-    };
+    if parent.is_none()
+        && spans.reads_requests()
+        && let Some(asked) = of_request(request)
+    {
+        return spans.wants_as_asked(&asked, number).then_some(Some(asked));
+    }
     spans.wants(parent.as_ref(), number).then_some(parent)
 }
 

@@ -16,6 +16,7 @@ use crate::otlp::protos::trace::span::SpanKind;
 use crate::otlp::protos::trace::status::StatusCode;
 use crate::otlp::protos::trace::{ResourceSpans, ScopeSpans, Span, Status};
 use crate::otlp::{Flush, Source, Traces, attribute};
+use crate::outbound::rate::Rate;
 use crate::telemetry::{METHOD, Metrics, Parent, status_name};
 
 /// How many spans may wait to be told. At some 700 bytes a span, 3 MB.
@@ -23,6 +24,9 @@ const QUEUE_SPANS: usize = 4096;
 
 /// How many are told at once.
 const BATCH: usize = 512;
+
+/// How many spans a second, and at once, there are because a request asked for them, which a client writes.
+const ASKED_A_SECOND: u32 = 100;
 
 /// How often it is looked whether some wait. Nobody who hands one over wakes anybody.
 const TICK: Duration = Duration::from_millis(200);
@@ -65,6 +69,7 @@ pub struct Spans(Arc<Inner>);
 struct Inner {
     queue: mpsc::Sender<Span>,
     traces: Traces,
+    asked: Rate,
     clock: Clock,
     metrics: Arc<Metrics>,
 }
@@ -79,6 +84,7 @@ impl Spans {
         let inner = Inner {
             queue,
             traces,
+            asked: Rate::new(ASKED_A_SECOND, ASKED_A_SECOND),
             clock,
             metrics,
         };
@@ -92,7 +98,14 @@ impl Spans {
         self.0.traces.of_requests
     }
 
-    /// Tells whether the Check of this number has a span.
+    /// Tells whether the Check of this number has a span, where the request itself names the trace: as many as it
+    /// likes up to a rate, and beyond that the same part as of those that belong to none.
+    #[must_use]
+    pub fn wants_as_asked(&self, parent: &Parent, number: u64) -> bool {
+        parent.sampled && (self.0.asked.take() || self.0.traces.sampled.takes(number))
+    }
+
+    /// Tells whether the Check of this number has a span, where the call names the trace or none is named.
     #[inline]
     #[must_use]
     pub fn wants(&self, parent: Option<&Parent>, number: u64) -> bool {
@@ -258,6 +271,44 @@ impl Sender {
         };
         ExportTraceServiceRequest {
             resource_spans: vec![resource_spans],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::audit::Share;
+
+    fn asked(sampled: bool) -> Parent {
+        Parent {
+            trace: [1; 16],
+            span: [2; 8],
+            sampled,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_ask_for_a_hundred_spans_a_second_and_beyond_that_for_the_part_of_all() {
+        for (sampled, beyond) in [(0.0, 0), (0.25, 250)] {
+            let traces = Traces {
+                sampled: Share::of(sampled).expect("a share"),
+                of_requests: true,
+            };
+            let (spans, _queue) = Spans::queue(traces, Clock::system(), Arc::default());
+            let wanted = |parent: Parent| {
+                let all = 0..1000;
+                all.filter(|it| spans.wants_as_asked(&parent, *it)).count()
+            };
+            assert_eq!(wanted(asked(false)), 0);
+            let first = wanted(asked(true));
+            assert!(first.abs_diff(100 + beyond * 9 / 10) <= 2, "{first}");
+            let further = wanted(asked(true));
+            assert!(further.abs_diff(beyond) <= beyond / 100, "{further}");
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert!(wanted(asked(true)) >= 100, "in the next");
+            // What the call says is an Envoy's, and bounded there.
+            assert!((0..1000).all(|it| spans.wants(Some(&asked(true)), it)));
         }
     }
 }

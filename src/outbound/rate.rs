@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 /// Counts what is asked, for everybody who asks.
 #[derive(Debug)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     /// After how long one more may be asked.
     each: Duration,
     /// How far ahead of their time they may be asked.
@@ -19,7 +19,7 @@ pub(super) struct Rate {
 
 impl Rate {
     /// Lets `per_second` be asked, and `burst` at once; 0 counts as 1.
-    pub(super) fn new(per_second: u32, burst: u32) -> Self {
+    pub(crate) fn new(per_second: u32, burst: u32) -> Self {
         let each = Duration::from_secs(1) / per_second.max(1);
         Self {
             each,
@@ -29,7 +29,7 @@ impl Rate {
     }
 
     /// Tells whether one may be asked now; if so, it counts as asked.
-    pub(super) fn take(&self) -> bool {
+    pub(crate) fn take(&self) -> bool {
         let now = Instant::now();
         let mut whole = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
         let next = whole.map_or(now, |it| it.max(now));

@@ -22,7 +22,27 @@ pub struct MethodOverride {
     pub query: Vec<String>,
 }
 
+/// Headers in which some upstreams find another path or method than that of the request line, which is judged.
+pub(crate) const MISLEADING: [&str; 5] = [
+    "x-original-url",
+    "x-rewrite-url",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+];
+
 impl MethodOverride {
+    /// Gives the headers that no rule holds for, and that an upstream may take another path or method from.
+    pub(crate) fn misleading(&self) -> impl Iterator<Item = &str> {
+        let all: [&str; 5] = MISLEADING;
+        let is_judged = |it: &&str| {
+            self.headers
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(it))
+        };
+        all.into_iter().filter(move |it| !is_judged(it))
+    }
+
     /// Gives the other method that the request asks for, in upper case; `None` where it asks for none.
     ///
     /// # Errors

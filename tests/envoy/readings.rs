@@ -686,6 +686,44 @@ async fn a_method_that_some_reader_finds_in_the_query_or_a_header_is_judged_or_r
     }
 }
 
+/// CVE-2018-14773 (Symfony): `X-Original-URL` and `X-Rewrite-URL` were served for the path.
+#[tokio::test]
+async fn a_header_that_names_another_path_or_method_reaches_an_upstream_only_where_rules_hold_for_it()
+ {
+    let site = &*SITE;
+    let names = [
+        "X-HTTP-Method-Override",
+        "X-Original-URL",
+        "X-Rewrite-URL",
+        "X-HTTP-Method",
+        "X-Method-Override",
+        "X_HTTP-Method",
+        "x_method_override",
+    ];
+    // The site lets clients name a method in the first, and the other platform in none.
+    for (host, kept) in [("site.example", 1), ("other.example", 0)] {
+        let begun = Request::new("GET", "/rest/x").header("host", host);
+        let begun = begun.header(
+            "x-key",
+            if kept == 1 {
+                CALLER
+            } else {
+                "a-key-of-the-other-0001"
+            },
+        );
+        let request = names.iter().fold(begun, |it, name| it.header(name, "GET"));
+        for came in site.send(&site.by_host, &request).await {
+            let [(_, seen)] = came.reached.as_slice() else {
+                panic!("{host}: {came:?}");
+            };
+            for (index, name) in names.iter().enumerate() {
+                let sent = seen.headers_named(&name.to_ascii_lowercase());
+                assert_eq!(sent.len(), usize::from(index < kept), "{host}: {name}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_upstream_that_folds_header_names_finds_one_identity_and_no_credential() {
     let site = &*SITE;

@@ -171,6 +171,8 @@ class Values(unittest.TestCase):
             ({**redis, "mode": "deployment", "config__store__url": "rediss://${REDIS}"}, "name the Redis's ports in networkPolicy.redisPorts"),
             ({**redis, "mode": "deployment", "config__store__url": "rediss-cluster://a:1,${B}"}, "networkPolicy.redisPorts"),
             ({**redis, "redis__tls__certKey": "tls.crt"}, "certKey and keyKey go together"),
+            ({"config__telemetry": {"otlp_endpoint": "http://collector:4317", "otlp": {"headers_file": "h"}}}, "otlp_endpoint has no TLS"),
+            ({"config__telemetry": {"otlp_endpoint": "http://127.x.example", "otlp": {"headers_file": "h"}}}, "otlp_endpoint has no TLS"),
             ({"directory__existingConfigMap": "d"}, "a Secret or a ConfigMap, not both"),
             ({"signing__keys": ["a.pem"]}, "signing.existingSecret is empty"),
             ({"wiring__timeout": "170ms"}, "wiring.timeout must be more than"),
@@ -197,6 +199,13 @@ class Values(unittest.TestCase):
         ]:
             with self.subTest(**changes):
                 install(example("sidecar-memory", **{**redis, **changes}))
+        for endpoint, more in [
+            ("http://collector:4317", {}),
+            ("http://collector:4317", {"headers_file": "h", "allow_plaintext": True}),
+            ("http://127.0.0.1:4317", {"headers_file": "h"}),
+            ("https://collector:4317", {"headers_file": "h"}),
+        ]:
+            install(example("sidecar-memory", config__telemetry={"otlp_endpoint": endpoint, "otlp": more}))
 
     def test_objects_of_the_schema_are_closed_but_for_those_that_kubernetes_knows_better(self):
         schema = json.loads((CHART / "values.schema.json").read_text())
@@ -268,6 +277,25 @@ class Objects(unittest.TestCase):
             for thing in objects:
                 for pod in templates(thing):
                     self.assertEqual(list(risks(pod)), [], f"{name}: {thing['metadata']['name']}")
+
+    def test_no_container_but_portcullis_reaches_the_control_socket(self):
+        """Whoever can connect to it makes keys; Envoy may be of the same user, or root."""
+        for name in ["sidecar-memory", "sidecar-istio"]:
+            objects = install_parent(example(name))
+            pods = [objects["Deployment", "shop"]["spec"]["template"]["spec"]]
+            if name == "sidecar-istio":
+                pods.append(injected(install(example(name)))["spec"])
+            config = yaml.safe_load(objects["ConfigMap", "shop-portcullis"]["data"]["portcullis.yaml"])
+            check, control = [Path(it.removeprefix("unix:")) for it in [config["listen"]["grpc"][-1], config["listen"]["control"]]]
+            for pod in pods:
+                mounts = {it["name"]: it.get("volumeMounts", []) for it in containers(pod)}
+                by_volume = {Path(it["mountPath"]): it["name"] for it in mounts.pop("portcullis")}
+                self.assertNotEqual(by_volume[control.parent], by_volume[check.parent])
+                for of, others in mounts.items():
+                    self.assertNotIn(by_volume[control.parent], [it["name"] for it in others], of)
+                    for path in [Path(it["mountPath"]) for it in others]:
+                        self.assertFalse(control.is_relative_to(path), f"{of}: {path}")
+                    self.assertEqual(of == "envoy", check.parent in [Path(it["mountPath"]) for it in others])
 
     def test_a_kubernetes_without_native_sidecars_is_refused(self):
         with self.assertRaisesRegex(HelmError, "kubeVersion"):
@@ -496,15 +524,40 @@ class Running(unittest.TestCase):
                 (route,) = edge["route_config"].pop("virtual_hosts")
                 self.assertEqual(route["typed_per_filter_config"]["envoy.filters.http.ext_authz"]["check_settings"],
                                  {"context_extensions": {"platform": "mine"}})
-            # A platform of a chart may take methods from headers (`method_override`); paths, none.
-            by_hand, by_chart = [edge["route_config"].pop("request_headers_to_remove") for edge in edges]
-            self.assertEqual(by_chart, [it for it in by_hand if "url" in it])
             self.assertEqual(*edges)
             clusters = [{it["name"]: it for it in of["clusters"]}["portcullis"] for of in [hand, made]]
             for cluster in clusters:
                 for key in ["load_assignment", "type"]:
                     del cluster[key]
             self.assertEqual(*clusters)
+
+    def test_headers_that_no_client_may_bring_are_the_same_wherever_they_are_named(self):
+        def removed(text):
+            edge = yaml.safe_load(text)["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+            (early,) = edge["early_header_mutation_extensions"]
+            return [it["remove"] for it in early["typed_config"]["mutations"]]
+
+        def by_chart(*platforms):
+            values = example("sidecar-memory")
+            values["config"]["platforms"] += platforms
+            return removed(one(install(values), "ConfigMap", "-envoy")["data"]["envoy.yaml"])
+
+        all_of_them = removed((ROOT / "deploy/envoy/envoy.yaml").read_text())
+        self.assertEqual(len(all_of_them), 14)
+        self.assertEqual(removed((ROOT / "deploy/examples/envoy-redis/envoy.yaml").read_text()), all_of_them)
+        gateway = yaml.safe_load_all((ROOT / "deploy/examples/envoy-gateway/gateway.yaml").read_text())
+        (policy,) = [it["spec"] for it in gateway if it["kind"] == "ClientTrafficPolicy"]
+        self.assertEqual(policy["headers"]["earlyRequestHeaders"]["remove"], all_of_them)
+        tunnel = (ROOT / "src/policy/tunnel.rs").read_text()
+        misleading = re.search(r"const MISLEADING.*?\];", tunnel, re.S)[0]
+        self.assertEqual(re.findall(r'"(x-[\w-]+)"', misleading), [it for it in all_of_them if not it.startswith("x-auth-")])
+        self.assertEqual(by_chart(), all_of_them)
+        # Those that rules of a platform hold for are for it to judge.
+        crossbar = {"name": "crossbar", "preset": "crossbar", "hosts": ["crossbar.example.com"], "https": "deny"}
+        judging = {"name": "b", "hosts": ["b.example.com"], "https": "deny", "method_override": {"headers": ["X-HTTP-Method"]}}
+        none = {**crossbar, "method_override": {"headers": []}}
+        for platform, kept in [(crossbar, ["x-http-method-override"]), (judging, ["x-http-method"]), (none, [])]:
+            self.assertEqual(by_chart(platform), [it for it in all_of_them if it not in kept])
 
     def test_an_envoy_shows_its_statistics_at_a_port_of_their_own_and_nothing_else_of_its_admin_listener(self):
         with tempfile.TemporaryDirectory() as root, Edge(root, BINARY, ENVOY) as edge:

@@ -10,6 +10,7 @@ use std::io::IsTerminal;
 use crate::cli::demo::cases::{Case, Request, Section};
 use crate::cli::demo::exchange::{Answer, Verdict};
 use crate::cli::say;
+use crate::policy::tunnel::MISLEADING;
 
 /// The width of the table, in characters.
 const WIDTH: usize = 112;
@@ -217,11 +218,9 @@ fn shorten(text: &str, characters: usize) -> String {
 fn summary(removed: &[String]) -> Vec<String> {
     let identity = |it: &&String| it.replace('_', "-").starts_with("x-auth-");
     let twin = |it: &&String| it.contains('_');
-    let mut shown: Vec<_> = removed
-        .iter()
-        .filter(|it| !identity(it) && !twin(it))
-        .cloned()
-        .collect();
+    let of_a_credential =
+        |it: &&String| !identity(it) && !twin(it) && !MISLEADING.contains(&it.as_str());
+    let mut shown: Vec<_> = removed.iter().filter(of_a_credential).cloned().collect();
     let spellings = removed.iter().filter(identity).count();
     shown.push(format!("and {spellings} spellings of x-auth-*"));
     shown

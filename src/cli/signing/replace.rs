@@ -18,18 +18,26 @@ pub(super) fn create(path: &Path, text: &str, model: &Path) -> Result<(), String
 }
 
 /// Puts a text in a file's place, in one step: whoever reads it meanwhile reads the one or the other. Through a
-/// symbolic link, the file that it leads to.
+/// symbolic link, the file that it leads to. Gives `false` where the file does not hold `was` any more.
 ///
 /// # Errors
-/// Why it cannot be done; then the file is as it was.
-pub(super) fn replace(path: &Path, text: &str) -> Result<(), String> {
+/// Why it cannot be done; then, as with `false`, nothing is done to the file.
+pub(super) fn replace(path: &Path, was: &str, text: &str) -> Result<bool, String> {
     let failed = |it: io::Error| format!("{} cannot be written: {it}", path.display());
     let path = path.canonicalize().map_err(failed)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
     let written = File::open(&path).and_then(|it| write(&temporary, text, &it, 0o7777));
+    let put = || {
+        // As late as can be: an editor takes no lock.
+        if std::fs::read(&path)? != was.as_bytes() {
+            forget(&temporary);
+            return Ok(false);
+        }
+        std::fs::rename(&temporary, &path).map(|()| true)
+    };
     written
-        .and_then(|()| std::fs::rename(&temporary, &path).inspect_err(|_| forget(&temporary)))
+        .and_then(|()| put().inspect_err(|_| forget(&temporary)))
         .map_err(failed)
 }
 

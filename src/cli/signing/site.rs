@@ -1,5 +1,6 @@
 //! A configuration and its text, which is put in place only where it says what is meant and nothing else anew.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -62,9 +63,24 @@ pub(super) struct Site<'p> {
     kind: Kind,
     config: Config,
     text: String,
+    /// Held so that nobody else edits it by these commands.
+    _lock: Option<File>,
 }
 
 impl<'p> Site<'p> {
+    /// Reads it to edit it, which nobody else does by these commands until this is dropped.
+    ///
+    /// # Errors
+    /// What is wrong with it, or that somebody else edits it.
+    pub(super) fn edit(path: &'p Path, kind: Kind) -> Result<Self, CommandError> {
+        let lock = lock(path)?;
+        let read = Self::read(path, kind)?;
+        Ok(Self {
+            _lock: Some(lock),
+            ..read
+        })
+    }
+
     /// Reads it.
     ///
     /// # Errors
@@ -79,6 +95,7 @@ impl<'p> Site<'p> {
             kind,
             config,
             text,
+            _lock: None,
         })
     }
 
@@ -146,7 +163,13 @@ impl<'p> Site<'p> {
         if read != meant {
             return Err(self.by_hand("the edited file would not say what is meant", wanted));
         }
-        replace::replace(path, text).map_err(|it| self.by_hand(&it, wanted))
+        let replaced = replace::replace(path, &self.text, text);
+        if replaced.map_err(|it| self.by_hand(&it, wanted))? {
+            return Ok(());
+        }
+        Err(CommandError::failed(format!(
+            "{source} was changed meanwhile; nothing was changed here. Run it again"
+        )))
     }
 
     /// Tells what to write, where that could not be done.
@@ -156,5 +179,23 @@ impl<'p> Site<'p> {
             self.kind.setting(),
             wanted.join(", ")
         ))
+    }
+}
+
+/// Locks the folder of the file that a path leads to; the file itself is replaced.
+fn lock(path: &Path) -> Result<File, CommandError> {
+    let failed = |it| {
+        let name = path.display();
+        CommandError::failed(format!("the folder of {name} cannot be locked: {it}"))
+    };
+    let file = path.canonicalize().map_err(failed)?;
+    let folder = File::open(file.parent().unwrap_or(Path::new("/"))).map_err(failed)?;
+    match folder.try_lock() {
+        Ok(()) => Ok(folder),
+        Err(TryLockError::Error(it)) => Err(failed(it)),
+        Err(TryLockError::WouldBlock) => Err(CommandError::failed(format!(
+            "another `portcullis signing` is at work in the folder of {}; nothing was changed",
+            path.display()
+        ))),
     }
 }

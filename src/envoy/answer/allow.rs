@@ -26,7 +26,7 @@ mod field {
 #[derive(Debug)]
 pub(super) struct Always {
     platform: Arc<Platform>,
-    /// Every header that the upstream could take for one of ours, or for a credential.
+    /// Every header that the upstream could take for one of ours, for a credential, or for another request line.
     hidden: Vec<String>,
     /// What these and the context's header have in common with those that could be taken for them ([`fold_bit`]).
     bits: u64,
@@ -45,7 +45,9 @@ impl Always {
             Place::Header(name) => Some(&**name),
             Place::Certificate | Place::Query(_) => None,
         });
-        let hidden: Vec<_> = settable.iter().copied().chain(credential_headers).collect();
+        let misleading = platform.policy.misleading_headers();
+        let hidden = settable.iter().copied().chain(credential_headers);
+        let hidden: Vec<_> = hidden.chain(misleading).collect();
         // Many upstreams read `_` as `-` (RFC 3875 §4.1.18).
         let twins = hidden.iter().map(|it| it.replace('-', "_"));
         let named = hidden.iter().map(|it| (*it).to_owned());

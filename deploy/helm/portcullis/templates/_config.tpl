@@ -13,7 +13,8 @@ grpc:
   # In deployment mode, for probes: it has no TLS.
   - "unix:/run/portcullis/check.sock"
 admin: "{{ ternary $all $own .Values.metrics.enabled }}:{{ $ports.admin }}"
-control: "unix:/run/portcullis/control.sock"
+# Apart from check.sock: whoever can connect to it can make keys, and Envoy has the folder of that one.
+control: "unix:/run/portcullis-control/control.sock"
 {{- if .Values.issue.enabled }}
 issue: "{{ ternary $all $own (eq .Values.mode "deployment") }}:{{ $ports.issue }}"
 {{- end }}

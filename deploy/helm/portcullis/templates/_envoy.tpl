@@ -22,6 +22,30 @@ transport_socket:
 {{- end }}
 {{- end }}
 
+{{/*
+The headers that no client may bring, as an array: those that tell who a request is of, and those by which some upstreams take
+another path or method than that of the request line; but for those that rules of a platform hold for.
+*/}}
+{{- define "portcullis.clientHeaders" -}}
+{{- $judged := list }}
+{{- range dig "platforms" (list) .Values.config }}
+{{- $own := dig "method_override" "headers" nil . }}
+{{- if and (kindIs "invalid" $own) (eq (get . "preset") "crossbar") }}
+{{- $own = list "x-http-method-override" }}
+{{- end }}
+{{- range $own }}
+{{- $judged = append $judged (lower .) }}
+{{- end }}
+{{- end }}
+{{- $all := list "x-auth-platform" "x-auth-account" "x-auth-user" "x-auth-username" "x-auth-scheme" "x-auth-scopes" "x-auth-roles" "x-auth-expires" "x-auth-assertion" }}
+{{- $all = concat $all (list "x-original-url" "x-rewrite-url" "x-http-method-override" "x-http-method" "x-method-override") }}
+{{- range $all }}
+{{- if not (has . $judged) }}
+- {{ . }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "portcullis.envoy" -}}
 {{- $envoy := .Values.wiring.envoy }}
 {{- $deployed := eq .Values.mode "deployment" }}
@@ -60,14 +84,20 @@ static_resources:
                   # Many upstreams read `x_auth_account` as `x-auth-account`: 400.
                   headers_with_underscores_action: REJECT_REQUEST
 
+                # Gone before a route is chosen, on every route and whoever asks, so also where Portcullis is not asked: on a
+                # route with the filter `disabled`. What Portcullis sets comes later. Name those of identities as
+                # `identity_headers` does, if it renames them.
+                early_header_mutation_extensions:
+                  - name: envoy.http.early_header_mutation.header_mutation
+                    typed_config:
+                      "@type": type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation
+                      mutations:
+                      mutations:
+                        {{- range include "portcullis.clientHeaders" . | fromYamlArray }}
+                        - remove: {{ . }}
+                        {{- end }}
+
                 route_config:
-                  # Portcullis overwrites or removes these on every request that it lets through. This holds where it is not
-                  # asked: on a route with the filter `disabled`. Name them as `identity_headers` does, if it renames them.
-                  internal_only_headers:
-                    [x-auth-platform, x-auth-account, x-auth-user, x-auth-username, x-auth-scheme, x-auth-scopes, x-auth-roles,
-                     x-auth-expires, x-auth-assertion]
-                  # Some upstreams serve the path that one of these names, and Portcullis judges that of the request line.
-                  request_headers_to_remove: [x-original-url, x-rewrite-url]
                   virtual_hosts:
                     - name: all
                       domains: ["*"]

@@ -120,6 +120,12 @@ named: they have the sidecar, and so nothing else at that port. Of others in the
 {{- if and (regexMatch "^redis(-sentinel|-cluster)?:" $url) (not $values.redis.allowPlaintext) }}
 {{- fail "\n\nconfig.store.url has no TLS: take rediss:, rediss-sentinel: or rediss-cluster:, or set redis.allowPlaintext where nobody else hears the network.\n" }}
 {{- end }}
+{{- $telemetry := dig "telemetry" dict $values.config }}
+{{- $collector := dig "otlp_endpoint" "" $telemetry | default "" | lower }}
+{{- $here := regexMatch "^http://(localhost|127\\.[0-9.]+|\\[::1\\])(:|/|$)" $collector }}
+{{- if and (hasPrefix "http:" $collector) (not $here) (dig "otlp" "headers_file" "" $telemetry) (not (dig "otlp" "allow_plaintext" false $telemetry)) }}
+{{- fail "\n\nconfig.telemetry.otlp.headers_file: config.telemetry.otlp_endpoint has no TLS: take https://, or set config.telemetry.otlp.allow_plaintext where nobody else hears the network.\n" }}
+{{- end }}
 {{- range $of := list "" "sentinel_" }}
 {{- $key := ternary $values.redis.passwordKey $values.redis.sentinelPasswordKey (eq $of "") }}
 {{- $has := or (and $values.redis.existingSecret $key) (dig "store" (printf "%spassword_file" $of) "" $values.config) }}

@@ -69,6 +69,7 @@ securityContext:
   {{- include "portcullis.securityContext" . | nindent 2 }}
 volumeMounts:
   - { name: portcullis-run, mountPath: /run/portcullis }
+  - { name: portcullis-control, mountPath: /run/portcullis-control }
   - { name: portcullis-config, mountPath: /etc/portcullis/config, readOnly: true }
   {{- range include "portcullis.secrets" . | fromYaml | dig "list" list }}
   - { name: {{ .volume }}, mountPath: {{ .path }}, readOnly: true }
@@ -80,6 +81,9 @@ volumeMounts:
 
 {{- define "portcullis.volumes" -}}
 - name: portcullis-run
+  emptyDir: { medium: Memory, sizeLimit: 1Mi }
+# Of Portcullis alone: no other container may mount it, not even to read, since that does not stop `connect`.
+- name: portcullis-control
   emptyDir: { medium: Memory, sizeLimit: 1Mi }
 - name: portcullis-config
   configMap: { name: {{ include "portcullis.fullname" . }} }

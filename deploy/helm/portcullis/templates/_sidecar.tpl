@@ -24,7 +24,7 @@ The native sidecar, for charts that have this one as a dependency. In the pod of
 {{- include "portcullis.volumes" . }}
 {{- end }}
 
-{{/* Where the Envoy of the pod finds `/run/portcullis/check.sock`. */}}
+{{/* Where the Envoy of the pod finds `/run/portcullis/check.sock`; the control socket is elsewhere. */}}
 {{- define "portcullis.sidecar.socketMount" -}}
 - { name: portcullis-run, mountPath: /run/portcullis, readOnly: true }
 {{- end }}
