@@ -104,7 +104,7 @@ pub struct Config {
     /// Everything as it was resolved: presets merged, variables replaced.
     pub resolved: serde_json::Value,
     /// Differs from that of a configuration under which a credential could come to something else, but
-    /// for what [`Platform::settled`] tells.
+    /// for what [`settled`](crate::platform::Platform::settled) tells.
     pub settled: u64,
     /// Tells this text from another, to operators.
     pub hash: u64,
