@@ -73,7 +73,7 @@ pub fn measure(setting: &Setting) {
         &one,
         last(&platforms) <= SAME,
     );
-    let store = filled_redis(&directory(TIMED_IDENTITIES[3], 0));
+    let store = filled_redis(&directory(TIMED_IDENTITIES[2], 0));
     let counts = counted_identities(setting, &store);
     let one = format!("not at all: one is found by its hash; {:.2}", last(&counts));
     print(
