@@ -198,9 +198,8 @@ impl Door {
         let allowed = allowed.map(|it| it.saturating_sub(HEADROOM));
         let deciding = self.0.deciding.get();
         let deadline = allowed.map_or(deciding.deadline, |it| it.min(deciding.deadline));
-        let door = self.clone();
-        let answer = async move { door.answer(&deciding, message, deadline, parent).await };
-        let answer = self.0.aside.run(Box::pin(answer)).await;
+        let answer = self.answer(&deciding, message, deadline, parent);
+        let answer = self.0.aside.run(answer).await;
         answer.unwrap_or_else(|_| self.broken(parent))
     }
 

@@ -3,7 +3,7 @@
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::pin;
 
 use tokio::runtime::Handle;
 
@@ -29,10 +29,8 @@ impl Aside {
     ///
     /// # Errors
     /// Where the work panicked: else the connection would end, and Envoy's failure mode decide.
-    pub(super) async fn run<T>(
-        &self,
-        mut work: Pin<Box<impl Future<Output = T>>>,
-    ) -> Result<T, BrokeOff> {
+    pub(super) async fn run<T>(&self, work: impl Future<Output = T>) -> Result<T, BrokeOff> {
+        let mut work = pin!(work);
         poll_fn(|context| {
             let _there = self.0.enter();
             // Nothing of it is looked at after a panic.
@@ -79,7 +77,7 @@ mod tests {
                 task::yield_now().await;
                 (done.expect("done"), here(), Handle::current().id())
             };
-            let (done, waited, id) = aside.run(Box::pin(work)).await.expect("done");
+            let (done, waited, id) = aside.run(work).await.expect("done");
             assert_eq!(waited, here());
             assert_eq!(done, others.spawn(async { here() }).await.expect("done"));
             assert_eq!(id, others.handle().id());
@@ -96,7 +94,7 @@ mod tests {
             std::future::pending::<()>().await;
         };
         others.block_on(async {
-            let mut waiting = Box::pin(aside.run(Box::pin(never)));
+            let mut waiting = Box::pin(aside.run(never));
             poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context).is_pending())).await;
             drop(waiting);
             dropped.await.expect_err("that it was dropped");
@@ -113,7 +111,7 @@ mod tests {
                 }
                 panic!("on purpose");
             };
-            let done: Result<(), _> = aside.run(Box::pin(work)).await;
+            let done: Result<(), _> = aside.run(work).await;
             assert!(done.is_err(), "{times}");
         }
     }
