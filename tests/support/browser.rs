@@ -13,10 +13,9 @@
 //!   `PORTCULLIS_TEST_CHROMIUM` name; a missing one fails the test.
 //! - It dies with the value: the driver ends it, and where the driver is killed, the pipe between them ends it.
 
-use std::env;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -26,7 +25,7 @@ use tempfile::TempDir;
 
 use super::http::Response;
 use super::process::{Process, command};
-use super::{free_port, loopback};
+use super::{free_port, installed, loopback};
 
 /// Keys, as `WebDriver` writes them (§17.4.2).
 pub const TAB: &str = "\u{e004}";
@@ -50,7 +49,7 @@ impl Browser {
     pub fn start() -> Self {
         let profile = tempfile::tempdir().expect("a temporary directory");
         let port = free_port();
-        let mut command = command(binary("chromedriver", "PORTCULLIS_TEST_CHROMEDRIVER"));
+        let mut command = command(installed("chromedriver", "PORTCULLIS_TEST_CHROMEDRIVER"));
         command.arg(format!("--port={port}"));
         let driver = Process::spawn_in(profile.path(), "chromedriver", command);
         let address = loopback(port);
@@ -58,7 +57,7 @@ impl Browser {
             let answer = exchange(address, "GET", "/status", &Value::Null)?;
             (answer["ready"] == true).then_some(())
         });
-        let chromium = binary("chromium", "PORTCULLIS_TEST_CHROMIUM");
+        let chromium = installed("chromium", "PORTCULLIS_TEST_CHROMIUM");
         let data = profile.path().join("profile");
         // It runs as whoever runs the tests, often root in a container, where its sandbox cannot be made; it opens nothing
         // but pages of ours, and it is told to ask nobody else by itself.
@@ -234,21 +233,4 @@ fn exchange(to: SocketAddr, method: &str, path: &str, body: &Value) -> Option<Va
             length => bytes.extend_from_slice(&part[..length]),
         }
     }
-}
-
-/// Finds a binary.
-fn binary(name: &str, variable: &str) -> PathBuf {
-    let installed = || {
-        let home = env::var_os("PORTCULLIS_TEST_HOME").map(PathBuf::from);
-        let home =
-            home.or_else(|| Some(Path::new(&env::var_os("HOME")?).join(".cache/portcullis-tests")));
-        home.expect("HOME").join(name)
-    };
-    let binary = env::var_os(variable).map_or_else(installed, PathBuf::from);
-    assert!(
-        binary.exists(),
-        "there is no {}; ./tests/run installs one, and {variable} names another",
-        binary.display()
-    );
-    binary
 }

@@ -9,7 +9,6 @@
 
 mod config;
 
-use std::env;
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -21,7 +20,7 @@ use tempfile::TempDir;
 use super::http::fetch;
 use super::process::{Process, command};
 use super::tls::{Authority, Certificate};
-use super::{free_port, loopback};
+use super::{free_port, installed, loopback};
 
 const ADMIN_ADDRESS_FILE: &str = "admin-address";
 const CONFIG_FILE: &str = "envoy.json";
@@ -283,7 +282,7 @@ impl Builder {
         fs::write(&config, self.config().to_string()).expect("a writable temporary directory");
         let admin_file = dir.path().join(ADMIN_ADDRESS_FILE);
 
-        let mut command = command(binary());
+        let mut command = command(installed("envoy", "PORTCULLIS_TEST_ENVOY"));
         command
             .args([
                 "--disable-hot-restart",
@@ -341,25 +340,6 @@ fn listener_address(listeners: &Value, name: &str) -> SocketAddr {
 }
 
 /// The same places as in `./tests/run`.
-fn binary() -> PathBuf {
-    let named = env::var_os("PORTCULLIS_TEST_ENVOY").map(PathBuf::from);
-    let installed = || {
-        let home = env::var_os("PORTCULLIS_TEST_HOME").map(PathBuf::from);
-        let home = home
-            .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache/portcullis-tests")));
-        home.map(|home| home.join("envoy"))
-    };
-    let path = named
-        .or_else(installed)
-        .expect("HOME, PORTCULLIS_TEST_HOME or PORTCULLIS_TEST_ENVOY in the environment");
-    assert!(
-        path.is_file(),
-        "no Envoy at {}: run ./tests/run, which installs one, or set PORTCULLIS_TEST_ENVOY",
-        path.display()
-    );
-    path
-}
-
 /// An Envoy that runs a configuration of people's; dropping it kills it.
 #[derive(Debug)]
 pub struct Configured {
@@ -383,7 +363,7 @@ impl Configured {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let config = dir.path().join("envoy.yaml");
         fs::write(&config, text).expect("a writable temporary directory");
-        let mut command = command(binary());
+        let mut command = command(installed("envoy", "PORTCULLIS_TEST_ENVOY"));
         command
             .args(["--disable-hot-restart", "--concurrency", "1"])
             .args(["--log-level", "warning", "--config-path"])

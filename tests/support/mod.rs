@@ -70,7 +70,9 @@ pub mod tls;
 pub mod upstream;
 
 use std::collections::HashSet;
+use std::env;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use tempfile::TempDir;
@@ -96,6 +98,26 @@ pub fn free_port() -> u16 {
             return port;
         }
     }
+}
+
+/// Gives the binary that `./tests/run` puts in place under this name, or the one that this variable names.
+pub fn installed(name: &str, variable: &str) -> PathBuf {
+    let named = env::var_os(variable).map(PathBuf::from);
+    let in_place = || {
+        let home = env::var_os("PORTCULLIS_TEST_HOME").map(PathBuf::from);
+        let home = home
+            .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache/portcullis-tests")));
+        home.map(|home| home.join(name))
+    };
+    let path = named
+        .or_else(in_place)
+        .unwrap_or_else(|| panic!("HOME, PORTCULLIS_TEST_HOME or {variable} in the environment"));
+    assert!(
+        path.is_file(),
+        "no {name} at {}: run ./tests/run, which puts one there, or set {variable}",
+        path.display()
+    );
+    path
 }
 
 /// Makes a directory for a server that waits for what it writes: in memory where there is such a place, so that nothing

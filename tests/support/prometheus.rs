@@ -12,10 +12,8 @@
 //! - Both binaries are those that `./tests/run` unpacks, or what `PORTCULLIS_TEST_PROMETHEUS` and
 //!   `PORTCULLIS_TEST_PROMTOOL` name; a missing one fails the test.
 
-use std::env;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -25,7 +23,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::http::fetch;
 use super::process::{Process, command};
-use super::{free_port, loopback};
+use super::{free_port, installed, loopback};
 
 /// The chart's alerts.
 pub const ALERTS: &str = include_str!("../../deploy/helm/portcullis/files/alerts.yaml");
@@ -69,7 +67,7 @@ impl Prometheus {
         // What is JSON is YAML.
         let config = write("prometheus.yaml", &config.to_string());
         let address = loopback(free_port());
-        let mut command = command(binary("prometheus", "PORTCULLIS_TEST_PROMETHEUS"));
+        let mut command = command(installed("prometheus", "PORTCULLIS_TEST_PROMETHEUS"));
         command
             .arg(format!("--web.listen-address={address}"))
             .arg(format!("--config.file={}", config.display()))
@@ -167,7 +165,7 @@ impl Prometheus {
 
 /// Runs promtool with these words, and gives what it printed; panics where it failed.
 pub fn promtool(words: &[&str]) -> String {
-    let mut command = Command::new(binary("promtool", "PORTCULLIS_TEST_PROMTOOL"));
+    let mut command = Command::new(installed("promtool", "PORTCULLIS_TEST_PROMTOOL"));
     let output = command.args(words).output().expect("promtool");
     let [out, err] =
         [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());
@@ -202,24 +200,4 @@ pub fn in_seconds(rules: &str) -> String {
 
 fn escaped(text: &str) -> String {
     text.bytes().map(|it| format!("%{it:02X}")).collect()
-}
-
-/// The same places as in `./tests/run`.
-fn binary(name: &str, variable: &str) -> PathBuf {
-    let named = env::var_os(variable).map(PathBuf::from);
-    let installed = || {
-        let home = env::var_os("PORTCULLIS_TEST_HOME").map(PathBuf::from);
-        let home = home
-            .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache/portcullis-tests")));
-        home.map(|home| home.join(name))
-    };
-    let path = named
-        .or_else(installed)
-        .unwrap_or_else(|| panic!("HOME, PORTCULLIS_TEST_HOME or {variable} in the environment"));
-    assert!(
-        path.is_file(),
-        "no {name} at {}: run ./tests/run, which unpacks one, or set {variable}",
-        path.display()
-    );
-    path
 }

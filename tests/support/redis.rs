@@ -16,7 +16,6 @@
 //! - The binaries are those that `./tests/run` installs, or what `PORTCULLIS_TEST_REDIS` and `PORTCULLIS_TEST_VALKEY`
 //!   name; a missing one fails the test.
 
-use std::env;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,7 +25,7 @@ use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, TempDir};
 
 use super::process::{Process, command};
-use super::{free_port, loopback, server_dir};
+use super::{free_port, installed, loopback, server_dir};
 
 /// The users that `deploy/RUNNING.md` has for who serves and who issues.
 pub const USERS: &str = include_str!("../../deploy/redis/users.acl");
@@ -180,20 +179,5 @@ pub fn binary(product: Product) -> (&'static str, PathBuf) {
         Product::Redis => ("redis-server", "PORTCULLIS_TEST_REDIS"),
         Product::Valkey => ("valkey-server", "PORTCULLIS_TEST_VALKEY"),
     };
-    let named = env::var_os(variable).map(PathBuf::from);
-    let installed = || {
-        let home = env::var_os("PORTCULLIS_TEST_HOME").map(PathBuf::from);
-        let home = home
-            .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache/portcullis-tests")));
-        home.map(|home| home.join(name))
-    };
-    let path = named
-        .or_else(installed)
-        .unwrap_or_else(|| panic!("HOME, PORTCULLIS_TEST_HOME or {variable} in the environment"));
-    assert!(
-        path.is_file(),
-        "no {name} at {}: run ./tests/run, which installs one, or set {variable}",
-        path.display()
-    );
-    (name, path)
+    (name, installed(name, variable))
 }
