@@ -13,7 +13,7 @@ use std::net::IpAddr;
 
 use crate::credential::MAX_CREDENTIAL_BYTES;
 use crate::decision::{Denial, Reason};
-pub use crate::request::names::{fold_bit, folds_to, is_reserved_header, is_token_byte, name_bit};
+pub use crate::request::names::{fold_bit, folds_to, is_reserved_header, is_sign, is_token_byte};
 use crate::request::query::Query;
 
 /// One request, with everything that can decide it.
@@ -76,17 +76,16 @@ impl<'a> RequestView<'a> {
                 None => self.authority,
             },
         };
-        let plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'-' | b'_' | b':');
-        let (mut before, mut has_upper) = (b'.', false);
+        let (mut before, mut has_upper) = (Of::Dot, false);
         for byte in name.bytes() {
-            let ends_nothing = byte == b'.' && before == b'.';
-            if ends_nothing || !plain(byte) {
+            let of = OF_HOSTS[usize::from(byte)];
+            if of == Of::None || (of == Of::Dot && before == Of::Dot) {
                 return Err(refused());
             }
-            has_upper |= byte.is_ascii_uppercase();
-            before = byte;
+            has_upper |= of == Of::Upper;
+            before = of;
         }
-        if before == b'.' && !name.is_empty() {
+        if before == Of::Dot && !name.is_empty() {
             return Err(refused());
         }
         Ok(if has_upper {
@@ -119,6 +118,30 @@ impl<'a> RequestView<'a> {
     }
 }
 
+/// What a byte is to a host name.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Of {
+    None,
+    Dot,
+    Upper,
+    Other,
+}
+
+static OF_HOSTS: [Of; 256] = {
+    let mut all = [Of::None; 256];
+    let mut byte = 0;
+    while byte < all.len() {
+        all[byte] = match byte as u8 {
+            b'.' => Of::Dot,
+            b'A'..=b'Z' => Of::Upper,
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b':' => Of::Other,
+            _ => Of::None,
+        };
+        byte += 1;
+    }
+    all
+};
+
 fn is_port(text: &str) -> bool {
     text.parse::<u16>().is_ok() && text.bytes().all(|it| it.is_ascii_digit())
 }
@@ -149,8 +172,10 @@ pub enum ClientAddress {
 /// The headers of a request, in the order they arrived.
 pub struct Headers<'a> {
     all: Vec<Header<'a>>,
-    /// Read once, as several schemes look for theirs in it.
-    authorization: Result<Option<Authorization<'a>>, Denial>,
+    /// The kinds of their names, so that nearly all that are not there are not looked for.
+    kinds: u64,
+    /// Read once, as several schemes look for theirs in it; `None` where it is refused.
+    authorization: Option<Option<Authorization<'a>>>,
 }
 
 /// The one value of `Authorization`.
@@ -160,6 +185,16 @@ pub struct Authorization<'a> {
     pub word: &'a str,
     /// What stands behind the spaces; empty where there are none.
     pub rest: &'a str,
+}
+
+impl<'a> Authorization<'a> {
+    fn of(value: &'a str) -> Self {
+        // The word is so short that this is quicker than to search for it.
+        let end = value.bytes().position(|it| it == b' ');
+        let (word, rest) = value.split_at(end.unwrap_or(value.len()));
+        let rest = rest.trim_start_matches(' ');
+        Self { word, rest }
+    }
 }
 
 /// Shows nothing of it: it may be all credential.
@@ -186,14 +221,8 @@ impl fmt::Debug for Headers<'_> {
 
 impl<'a> From<Vec<Header<'a>>> for Headers<'a> {
     fn from(all: Vec<Header<'a>>) -> Self {
-        let authorization = single(&all, "authorization").map(|it| {
-            it.map(|value| {
-                let (word, rest) = value.split_once(' ').unwrap_or((value, ""));
-                let rest = rest.trim_start_matches(' ');
-                Authorization { word, rest }
-            })
-        });
-        Self { all, authorization }
+        let kinds = all.iter().fold(0, |kinds, it| kinds | fold_bit(it.0));
+        Self::of_kinds(all, kinds)
     }
 }
 
@@ -206,9 +235,32 @@ impl<'a> FromIterator<(&'a str, &'a [u8])> for Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
+    /// Takes headers whose kinds ([`fold_bit`]) are known.
+    #[must_use]
+    pub fn of_kinds(all: Vec<Header<'a>>, kinds: u64) -> Self {
+        let mut headers = Self {
+            all,
+            kinds,
+            authorization: None,
+        };
+        headers.authorization = headers.read_authorization().ok();
+        headers
+    }
+
     /// Gives every value of the header, compared without regard to ASCII case.
+    #[inline]
     pub fn all(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        all_of(&self.all, name)
+        let name = name.as_bytes();
+        let looked_at = match self.kinds & fold_bit(name) {
+            0 => &[],
+            _ => &self.all[..],
+        };
+        // Most names are of another length, which costs less to see than a call.
+        let is_it = move |it: &[u8]| it.len() == name.len() && it.eq_ignore_ascii_case(name);
+        looked_at
+            .iter()
+            .filter(move |it| is_it(it.0))
+            .map(|it| it.1)
     }
 
     /// Gives every entry of a header that is a list.
@@ -235,7 +287,13 @@ impl<'a> Headers<'a> {
     /// # Errors
     /// As [`Headers::single`].
     pub fn authorization(&self) -> Result<Option<Authorization<'a>>, Denial> {
-        self.authorization.clone()
+        self.authorization
+            .map_or_else(|| self.read_authorization(), Ok)
+    }
+
+    fn read_authorization(&self) -> Result<Option<Authorization<'a>>, Denial> {
+        let value = self.single("authorization")?;
+        Ok(value.map(Authorization::of))
     }
 
     /// Tells whether the header is there with any value.
@@ -260,7 +318,7 @@ impl<'a> Headers<'a> {
     #[must_use]
     pub fn have_alike(&self, name: &str) -> bool {
         let alike = |it: &[u8]| folds_to(it, name) && !it.eq_ignore_ascii_case(name.as_bytes());
-        self.names().any(alike)
+        self.kinds & fold_bit(name.as_bytes()) != 0 && self.names().any(alike)
     }
 
     /// Gives the header's one value, trimmed; `None` where it is absent or empty.
@@ -269,29 +327,26 @@ impl<'a> Headers<'a> {
     /// A denial where the value is not one: sent twice, merged by Envoy with a comma, longer than
     /// any credential, or not printable ASCII (RFC 9110 §5.5).
     pub fn single(&self, name: &str) -> Result<Option<&'a str>, Denial> {
-        single(&self.all, name)
+        let mut values = self.all(name);
+        let Some(value) = values.next() else {
+            return Ok(None);
+        };
+        let is_alone = values.next().is_none();
+        single_value(value, is_alone)
     }
 }
 
-fn all_of<'a>(headers: &[Header<'a>], name: &str) -> impl Iterator<Item = &'a [u8]> {
-    let name = name.as_bytes();
-    // Most names are of another length, which costs less to see than a call.
-    let is_it = move |it: &[u8]| it.len() == name.len() && it.eq_ignore_ascii_case(name);
-    headers.iter().filter(move |it| is_it(it.0)).map(|it| it.1)
-}
-
-fn single<'a>(headers: &[Header<'a>], name: &str) -> Result<Option<&'a str>, Denial> {
-    let mut values = all_of(headers, name);
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
-    // Without an early end, which lets the compiler look at many at a time.
-    let (mut is_printable, mut has_comma) = (true, false);
-    for byte in value {
-        is_printable &= matches!(byte, b' '..=b'~');
-        has_comma |= *byte == b',';
-    }
-    if values.next().is_some() || has_comma {
+fn single_value(value: &[u8], is_alone: bool) -> Result<Option<&str>, Denial> {
+    // Without an early end and in bytes, which lets the compiler look at many at a time.
+    let (unprintable, commas) = value.iter().fold((0, 0), |(unprintable, commas), byte| {
+        let is_unprintable = byte.wrapping_sub(b' ') > b'~' - b' ';
+        let is_comma = *byte == b',';
+        (
+            unprintable | u8::from(is_unprintable),
+            commas | u8::from(is_comma),
+        )
+    });
+    if !is_alone || commas != 0 {
         return Err(malformed(
             "a header that carries one value was sent with several",
         ));
@@ -302,12 +357,11 @@ fn single<'a>(headers: &[Header<'a>], name: &str) -> Result<Option<&'a str>, Den
             "a header is longer than any credential",
         ));
     }
-    if !is_printable {
+    if unprintable != 0 {
         return Err(malformed("a header holds bytes that no credential holds"));
     }
-    let text = std::str::from_utf8(value)
-        .expect("printable ASCII is UTF-8")
-        .trim_matches(' ');
+    // Spaces: no other white space is printable.
+    let text = std::str::from_utf8(value.trim_ascii()).expect("printable ASCII is UTF-8");
     Ok(Some(text).filter(|it| !it.is_empty()))
 }
 

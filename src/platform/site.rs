@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
+use crate::policy::matcher::hash::BuildSegmentHasher;
 use crate::policy::path::PathSegments;
 
 /// Hosts and the path prefix under which a platform is found.
@@ -67,7 +68,7 @@ fn host_fit(pattern: &str, host: &str) -> Option<usize> {
 pub(super) struct Sites {
     /// Those of each pattern, by what stands behind its `*` if it has one: no exact name begins with a dot, or is
     /// empty. The longest prefix first, and of equals the first.
-    by_pattern: HashMap<String, Vec<Found>>,
+    by_pattern: HashMap<String, Vec<Found>, BuildSegmentHasher>,
     /// How long the longest suffix is, so that a long host is not tried at each of its dots.
     longest_suffix: usize,
 }
