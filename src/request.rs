@@ -183,6 +183,7 @@ fn malformed(detail: &'static str) -> Denial {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credential::MAX_CREDENTIAL_BYTES;
     use proptest::prelude::*;
 
     #[track_caller]
