@@ -351,6 +351,23 @@ mod tests {
     }
 
     #[test]
+    fn a_pair_is_read_at_once_whatever_the_length_of_its_strings() {
+        for length in [0, 1, 0x7b, 0x7c, 0x7f, 0x80, 0x81, 300, 0x3f00] {
+            let value = vec![b'a'; length];
+            let mut message = Vec::new();
+            put_nested(&mut message, 3, |to| {
+                put(to, 1, b"name");
+                put(to, 2, &value);
+            });
+            message.extend_from_slice(b"rest");
+            let mut fields = Fields::of(&message);
+            assert_eq!(fields.next_pair(4), None, "{length}");
+            assert_eq!(fields.next_pair(3), Some((&b"name"[..], &value[..])));
+            assert_eq!(fields.rest, b"rest");
+        }
+    }
+
+    #[test]
     fn a_byte_beyond_ascii_is_seen_wherever_it_stands() {
         for length in 0..40 {
             let mut bytes = vec![b'a'; length];
