@@ -41,7 +41,7 @@ pub fn view(message: &[u8]) -> Result<RequestView<'_>, Denial> {
     if http.method.is_empty() || !http.method.bytes().all(is_method) {
         return Err(Denial::bad_request("the CheckRequest names no method"));
     }
-    if http.has_too_many {
+    if http.has_too_many || http.mapped.len() + http.listed.len() > MAX_HEADERS {
         return Err(Denial::bad_request(
             "the CheckRequest holds more headers than are read",
         ));
@@ -168,33 +168,32 @@ impl<'m> Http<'m> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn add_mapped(&mut self, header: Header<'m>) {
-        if !self.has_room_for(header) {
+        let (name, _) = header;
+        if is_pseudo(name) || !self.has_room(|it| &mut it.mapped) {
             return;
         }
-        let kind = fold_bit(header.0);
+        let kind = fold_bit(name);
         if self.kinds & kind != 0 && !self.may_repeat {
             // Among few it is quicker to look.
             self.may_repeat =
-                self.mapped.len() > USUAL_HEADERS || self.mapped.iter().any(|it| it.0 == header.0);
+                self.mapped.len() > USUAL_HEADERS || self.mapped.iter().any(|it| it.0 == name);
         }
         self.kinds |= kind;
-        if self.mapped.is_empty() {
-            self.mapped.reserve_exact(USUAL_HEADERS);
-        }
         self.mapped.push(header);
     }
 
-    /// Tells whether a header is to be kept.
-    #[inline]
-    fn has_room_for(&mut self, (name, _): Header<'m>) -> bool {
-        if name.first() == Some(&b':') {
-            return false;
+    /// Makes room for one header more, where there are not too many.
+    #[inline(always)]
+    fn has_room(&mut self, of: impl FnOnce(&mut Self) -> &mut Vec<Header<'m>>) -> bool {
+        let headers = of(self);
+        if headers.len() < headers.capacity() {
+            return true;
         }
-        let is_full = self.mapped.len() + self.listed.len() == MAX_HEADERS;
-        self.has_too_many |= is_full;
-        !is_full
+        let has_room = grow(headers);
+        self.has_too_many |= !has_room;
+        has_room
     }
 
     /// Takes a `HeaderValue`, whose value stands in one of two fields.
@@ -210,7 +209,7 @@ impl<'m> Http<'m> {
             Ok(())
         })?;
         let value = if raw.is_empty() { value } else { raw };
-        if self.has_room_for((name, value)) {
+        if !is_pseudo(name) && self.has_room(|it| &mut it.listed) {
             self.kinds |= fold_bit(name);
             self.listed.push((name, value));
         }
@@ -239,6 +238,21 @@ impl<'m> Http<'m> {
         }
         Headers::of_kinds(headers, self.kinds)
     }
+}
+
+fn is_pseudo(name: &[u8]) -> bool {
+    name.first() == Some(&b':')
+}
+
+/// Makes room for more headers, up to as many as are read.
+#[cold]
+fn grow(headers: &mut Vec<Header<'_>>) -> bool {
+    let count = headers.len();
+    let more = MAX_HEADERS
+        .saturating_sub(count)
+        .min(count.max(USUAL_HEADERS));
+    headers.reserve_exact(more);
+    more > 0
 }
 
 /// Reads an entry of a map of strings.

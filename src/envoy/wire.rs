@@ -171,15 +171,21 @@ fn next_of(bytes: &[u8], number: u32) -> Option<(&[u8], &[u8])> {
 /// library does.
 #[inline]
 fn is_ascii(bytes: &[u8]) -> bool {
-    const HIGHEST_BITS: u64 = 0x8080_8080_8080_8080;
-    let (words, rest) = bytes.as_chunks::<8>();
-    let all = words
+    const HIGHEST_BITS: u128 = u128::from_ne_bytes([0x80; 16]);
+    let (chunks, rest) = bytes.as_chunks::<16>();
+    let all = chunks
         .iter()
-        .fold(0, |all, it| all | u64::from_le_bytes(*it));
+        .fold(0, |all, it| all | u128::from_le_bytes(*it));
     // The rest is seen together with what stands before it, where that is enough.
-    let rest = match bytes.last_chunk::<8>() {
-        Some(last) => u64::from_le_bytes(*last),
-        None => rest.iter().fold(0, |all, it| all | u64::from(*it)),
+    let half = |it: &[u8; 8]| u128::from(u64::from_le_bytes(*it));
+    let rest = match (
+        bytes.last_chunk::<16>(),
+        bytes.first_chunk(),
+        bytes.last_chunk(),
+    ) {
+        (Some(last), _, _) => u128::from_le_bytes(*last),
+        (None, Some(first), Some(last)) => half(first) | half(last),
+        (None, _, _) => rest.iter().fold(0, |all, it| all | u128::from(*it)),
     };
     (all | rest) & HIGHEST_BITS == 0
 }
