@@ -26,6 +26,12 @@ fn header(key: &[u8], value: &[u8]) -> Vec<u8> {
     holding(3, &[holding(1, key), holding(2, value)].concat())
 }
 
+/// A header of the list, its value in a field of this number.
+fn listed(number: u32, value: &[u8]) -> Vec<u8> {
+    let header = [holding(1, b"x-a"), holding(number, value)].concat();
+    holding(13, &holding(1, &header))
+}
+
 /// So many groups of a field that nobody reads, in one another.
 fn groups(depth: usize) -> Vec<u8> {
     const BEGIN: u8 = 15 << 3 | 3;
@@ -68,6 +74,16 @@ fn numbers_groups_and_texts_at_their_bounds_are_read_where_prost_reads_them() {
             get(&header("x-naïve".as_bytes(), "čšž".as_bytes())),
             true,
         ),
+        (
+            "an entry with two keys",
+            get(&holding(
+                3,
+                &[holding(1, b"x-b"), holding(1, b"x-a"), holding(2, b"1")].concat(),
+            )),
+            true,
+        ),
+        ("raw bytes", get(&listed(3, b"\xff")), true),
+        ("raw bytes for a text", get(&listed(2, b"\xff")), false),
         (
             "a surrogate for a text",
             get(&header(b"x-a", b"\xed\xa0\x80")),
@@ -116,7 +132,7 @@ fn what_comes_in_pieces_is_put_together() {
 fn of_what_comes_again_the_last_counts() {
     let of = |at: &str| {
         let text = |number, before: &str| holding(number, format!("{before}{at}").as_bytes());
-        let http = [text(2, "M"), text(4, "/"), text(5, "h"), text(6, "s")].concat();
+        let http = [text(2, "M"), text(4, "/p?q=?"), text(5, "h"), text(6, "s")].concat();
         let http = [http, header(b"x-a", at.as_bytes())].concat();
         let address = holding(1, &holding(1, &text(2, "10.0.0.")));
         let entry = |key: &[u8], value: &str| [holding(1, key), text(2, value)].concat();
@@ -131,13 +147,18 @@ fn of_what_comes_again_the_last_counts() {
     let message = holding(1, &[of("1"), of("2")].concat());
     let read = view(&message).expect("a request");
     let words = [read.method, read.path, read.authority, read.scheme];
-    assert_eq!(words, ["M2", "/2", "h2", "s2"]);
+    assert_eq!(words, ["M2", "/p", "h2", "s2"]);
+    let query = read.query.single("q").expect("one");
+    assert_eq!(query.as_deref(), Some("?2"));
     assert_eq!(read.headers.all("x-a").collect::<Vec<_>>(), [b"2"]);
     assert_eq!(read.peer, "10.0.0.2".parse().ok());
     assert_eq!(
         (read.principal, read.route_platform),
         (Some("CN=2"), Some("p2"))
     );
+    // An empty one is none.
+    let message = [message, holding(1, &holding(1, &holding(4, b"")))].concat();
+    assert_eq!(view(&message).expect("a request").principal, None);
 }
 
 #[test]
