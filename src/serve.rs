@@ -122,15 +122,19 @@ pub struct Running {
     refused: mpsc::Receiver<StartError>,
 }
 
-/// Starts the service.
+/// Starts the service, whose connections live on `cores`.
 ///
 /// # Errors
 /// Why it cannot run with this configuration, here and now.
-pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> {
+pub async fn start(
+    config: Config,
+    clock: Clock,
+    cores: impl FnOnce() -> io::Result<Cores>,
+) -> Result<Running, StartError> {
     // Before anything else: a directory that cannot be taken starts nothing.
     let file = read_directory(&config)?;
     let listeners = Listeners::bind(&config).await?;
-    let cores = Arc::new(Cores::start().map_err(StartError::Threads)?);
+    let cores = Arc::new(cores().map_err(StartError::Threads)?);
     let metrics = Arc::new(Metrics::default());
     let audit = config.audit.as_ref();
     let audit = audit.map(|it| Audit::start(it, clock.clone(), Arc::clone(&metrics)));
