@@ -298,6 +298,7 @@ impl Running {
             // Of requests that were still being answered.
             let issuing = Core::clone(&self.issuing.get());
             while issuing.write_attempts().await {}
+            issuing.directory().write_uses().await;
             if let Some(audit) = &self.audit {
                 audit.written().await;
             }
