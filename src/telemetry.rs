@@ -250,12 +250,11 @@ impl Metrics {
         self.legacy.get_or_create(&labels).inc();
     }
 
-    /// Notes how long an operation of the store took.
-    pub fn note_store_operation(&self, operation: &'static str, took: Duration) {
+    /// Gives where it is noted how long an operation of the store takes, in seconds.
+    #[must_use]
+    pub fn store_durations(&self, operation: &'static str) -> Histogram {
         let labels = OperationLabels { operation };
-        self.store_durations
-            .get_or_create(&labels)
-            .observe(took.as_secs_f64());
+        self.store_durations.get_or_create_owned(&labels)
     }
 
     /// Notes how long word of a change took.
@@ -326,7 +325,7 @@ mod tests {
         metrics.count_reload(false);
         metrics.note_config(u64::MAX, 1_700_000_000);
         metrics.note_cache_entries("identity", 7);
-        metrics.note_store_operation("get", took);
+        metrics.store_durations("get").observe(took.as_secs_f64());
         metrics.note_watch(true);
         metrics.note_evicts(true);
         metrics.note_ready(true);
