@@ -13,7 +13,7 @@ use redis::{Pipeline, Value};
 use super::view::Place;
 use super::{Cluster, Map, slot};
 use crate::store::redis::node::Node;
-use crate::store::redis::script::{self, Call};
+use crate::store::redis::script::Call;
 use crate::store::{Replicas, StoreError};
 
 /// Where a server sends a command.
@@ -108,9 +108,11 @@ impl Cluster {
         numbers: &[usize],
     ) -> Result<Vec<(usize, Value)>, StoreError> {
         let (place, node) = map.node(index)?;
-        let gets = script::gets(numbers.iter().map(|it| &*keys[*it]));
-        let answers = node.link.ask_packed(gets, numbers.len()).await;
-        let answers = self.heed_failure(answers)?;
+        let mut gets = Pipeline::with_capacity(numbers.len());
+        for number in numbers {
+            gets.cmd("GET").arg(&keys[*number]);
+        }
+        let answers = self.heed_failure(node.link.ask(&gets).await)?;
         let answers = numbers.iter().zip(answers).map(async |(number, answer)| {
             // Made only where it is needed, which is seldom.
             let answer = match Elsewhere::read(&answer, place) {
