@@ -43,7 +43,7 @@ use crate::envoy::{Door, SERVICE};
 use crate::issue;
 use crate::issue::core::Core;
 use crate::otlp::Otlp;
-use crate::serve::attempts::{count_attempts, look, write_attempts};
+use crate::serve::attempts::{count_attempts, look, write_attempts, write_last};
 use crate::serve::configured::configured;
 use crate::serve::cores::Cores;
 use crate::serve::joining::Joining;
@@ -296,9 +296,7 @@ impl Running {
         let finished = async {
             while self.tasks.join_next().await.is_some() {}
             // Of requests that were still being answered.
-            let issuing = Core::clone(&self.issuing.get());
-            while issuing.write_attempts().await {}
-            issuing.directory().write_uses().await;
+            write_last(&Core::clone(&self.issuing.get())).await;
             if let Some(audit) = &self.audit {
                 audit.written().await;
             }
