@@ -201,6 +201,9 @@ impl Store for Redis {
                 check_key(key)?;
                 check_value(value)?;
             }
+            if values.is_empty() {
+                return Ok(());
+            }
             let ttl = ttl.map(ttl_milliseconds).transpose()?;
             self.servers.set_all(values, ttl).await
         })
