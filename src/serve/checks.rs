@@ -34,6 +34,9 @@ pub const MAX_MESSAGE_SECONDS: u64 = 5;
 /// A message that is no `CheckRequest`, for one that is too large to be read, or not alone.
 const NONE_SUCH: &[u8] = &[0x07];
 
+/// The most of an answer that h2 writes together with what follows it, where it may write no slices (`Guarded`).
+const PIECE: usize = 1023;
+
 /// Answers Checks by itself, and has others answer what else is asked.
 #[derive(Clone, Debug)]
 pub struct Front {
@@ -229,6 +232,10 @@ impl hyper::body::Body for Told {
             return Pin::new(body).poll_frame(context);
         }
         let (frame, rest) = match std::mem::replace(&mut *self, Self::Over) {
+            Self::Answer(mut framed, slot) if framed.len() > PIECE => {
+                let rest = framed.split_off(PIECE);
+                (Frame::data(framed), Self::Answer(rest, slot))
+            }
             Self::Answer(framed, slot) => (Frame::data(framed), Self::Trailers(slot)),
             Self::Trailers(_slot) => (Frame::trailers(went_well()), Self::Over),
             rest @ (Self::Over | Self::Others(_)) => {
@@ -325,6 +332,26 @@ mod tests {
             (&[b"\x01\0\0\0\x01a"], Code::Unimplemented),
         ] {
             assert_eq!(read_of(frames).await, Err(code), "{frames:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_goes_out_whole_in_pieces() {
+        for length in [0, 1, PIECE, PIECE + 1, 2 * PIECE, 3000] {
+            let answer: Bytes = (0..length).map(|it| it as u8).collect();
+            let slot = Arc::new(Bounds::default()).admit().unwrap();
+            let mut told = Told::Answer(answer.clone(), slot);
+            let mut next = async || poll_fn(|it| Pin::new(&mut told).poll_frame(it)).await;
+            let mut pieces = BytesMut::new();
+            let trailers = loop {
+                match next().await.unwrap().unwrap().into_data() {
+                    Ok(piece) if piece.len() <= PIECE => pieces.extend_from_slice(&piece),
+                    Ok(piece) => panic!("{} bytes", piece.len()),
+                    Err(frame) => break frame.into_trailers().unwrap(),
+                }
+            };
+            assert_eq!(pieces, answer);
+            assert_eq!(trailers["grpc-status"], "0");
         }
     }
 
