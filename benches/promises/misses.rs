@@ -112,6 +112,8 @@ fn cost(server: &Server<'_>, question: &Arc<Question>, requests: u64) -> f64 {
 
 /// Gives the commands that the Redis is sent for what is done, those of a round trip in a line, as JSON.
 fn commands(store: &RedisServer, done: impl FnOnce()) -> String {
+    // What was done before is written by then.
+    std::thread::sleep(SILENCE);
     let mut stream = TcpStream::connect(store.address()).expect("a Redis that listens");
     stream.set_read_timeout(Some(SILENCE)).expect("a socket");
     stream.write_all(b"MONITOR\r\n").expect("a socket");

@@ -39,7 +39,7 @@ const SHAPES: [(&str, Shape); 2] = [
 const WORTH: f64 = 0.9;
 
 /// The calls to the kernel that are counted.
-const CALLS: [&str; 3] = ["writev", "futex", "epoll_wait"];
+const CALLS: [&str; 4] = ["writev", "sendto", "futex", "epoll_wait"];
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -72,7 +72,7 @@ pub fn show(setting: &Setting) {
 pub fn measure(setting: &Setting) {
     println!(
         "Cached hits: a runtime for each core, to one with many threads for all. `kept`: {WORTH} of the instructions or the \
-         CPU, or less.\n\n| hits | instructions | CPU, µs | answers a second | {} | |\n|---|---|---|---|---|---|---|---|",
+         CPU, or less.\n\n| hits | instructions | CPU, µs | answers a second | {} | |\n|---|---|---|---|---|---|---|---|---|",
         CALLS.map(|it| format!("`{it}` a hit")).join(" | ")
     );
     let uncounted = setting.uncounted();
@@ -151,7 +151,7 @@ struct Row {
     instructions: Option<Figure>,
     cost: Figure,
     rate: Figure,
-    calls: Option<[[f64; 3]; 2]>,
+    calls: Option<[[f64; CALLS.len()]; 2]>,
     /// What the servers had of a core.
     share: f64,
 }
@@ -199,7 +199,7 @@ impl Row {
 }
 
 /// Counts calls to the kernel, per hit; `None` where strace is missing, or may not look.
-fn calls(server: &Server<'_>, hit: &Arc<Question>, shape: Shape) -> Option<[f64; 3]> {
+fn calls(server: &Server<'_>, hit: &Arc<Question>, shape: Shape) -> Option<[f64; CALLS.len()]> {
     let id = server.id().to_string();
     std::process::Command::new("strace")
         .arg("-V")
