@@ -16,7 +16,7 @@ use crate::credential::{Credential, Fingerprinter, Place};
 use crate::decision::{CacheUse, Denial, Failure, Fault, Reason};
 use crate::directory::Directory;
 use crate::directory::pepper::Peppers;
-use crate::identity::{Identity, Lineage};
+use crate::identity::{Caller, Lineage};
 use crate::platform::{NamedScheme, Platform};
 use crate::request::RequestView;
 use crate::scheme::Conflict;
@@ -40,7 +40,7 @@ pub struct Authenticator {
 #[derive(Debug)]
 pub struct Authenticated {
     /// An identity; nobody, where no credential was presented; or why not.
-    pub outcome: Result<Option<Arc<Identity>>, Failure>,
+    pub outcome: Result<Option<Arc<Caller>>, Failure>,
     /// Whether the outcome was known.
     pub cache: CacheUse,
     /// The scheme whose credential counted.
@@ -48,7 +48,7 @@ pub struct Authenticated {
 }
 
 impl Authenticated {
-    fn without_lookup(outcome: Result<Option<Arc<Identity>>, Denial>) -> Self {
+    fn without_lookup(outcome: Result<Option<Arc<Caller>>, Denial>) -> Self {
         Self {
             outcome: outcome.map_err(Failure::from),
             cache: CacheUse::None,
@@ -207,7 +207,7 @@ impl Authenticator {
 fn agree(one: &Authenticated, other: &Authenticated) -> bool {
     match (&one.outcome, &other.outcome) {
         (Ok(Some(one)), Ok(Some(other))) => {
-            one.account == other.account && one.user == other.user && one.user.is_some()
+            one.account() == other.account() && one.user() == other.user() && one.user().is_some()
         }
         _ => false,
     }

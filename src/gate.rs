@@ -12,7 +12,7 @@ use crate::authenticator::{Authenticated, Authenticator};
 use crate::context::{self, Context};
 use crate::credential::Secret;
 use crate::decision::{CacheUse, Denial, Dependency, Failure, Fault, Reason};
-use crate::identity::{Identity, Lineage};
+use crate::identity::{Caller, Lineage};
 use crate::platform::https;
 use crate::platform::{Platform, Platforms};
 use crate::policy::path::PathSegments;
@@ -42,7 +42,7 @@ pub struct Decision {
     pub scheme: Option<Arc<str>>,
     /// Whom the rules did not admit, where a scheme vouched for somebody; those they did stand in the
     /// permit.
-    pub refused: Option<Arc<Identity>>,
+    pub refused: Option<Arc<Caller>>,
     /// What the issue listener is told, where the request goes there.
     pub context: Option<String>,
     /// What the upstream is told so that it can verify it, where the platform has that and it is
@@ -158,7 +158,7 @@ impl Gate {
             method: request.method.to_owned(),
             path: request.path.to_owned(),
             client_address,
-            identity: permit.identity().cloned(),
+            identity: permit.identity().map(Caller::identity),
             issued: self.authenticator.now(),
         };
         context.seal(self.authenticator.peppers())
@@ -170,7 +170,7 @@ impl Gate {
         platform: &Platform,
         request: &RequestView<'_>,
         path: &PathSegments<'_>,
-        identity: &Option<Arc<Identity>>,
+        identity: &Option<Arc<Caller>>,
         (client_address, now): (Option<IpAddr>, u64),
         trace: &impl Trace,
     ) -> Result<Permit, Failure> {
