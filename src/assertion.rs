@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::credential::{Fingerprint, Fingerprinter, Secret};
 use crate::decision::Fault;
-use crate::identity::{Caller, Terms};
+use crate::identity::{Holder, Terms};
 use crate::keys::asserting::AssertionKeys;
 use crate::platform::Platforms;
 use crate::platform::settings::AssertionSettings;
@@ -69,7 +69,7 @@ impl Assertions {
     /// A fault where it cannot be signed.
     pub fn of(
         &self,
-        identity: &Caller,
+        identity: &Holder,
         settings: &AssertionSettings,
         now: u64,
     ) -> Result<Arc<Secret>, Fault> {
@@ -80,7 +80,7 @@ impl Assertions {
         kept.into_value().token
     }
 
-    fn sign(&self, identity: &Caller, settings: &AssertionSettings, now: u64) -> Kept {
+    fn sign(&self, identity: &Holder, settings: &AssertionSettings, now: u64) -> Kept {
         let lifetime = settings.lifetime_seconds;
         let expires = now.saturating_add(lifetime);
         // What ends with the identity would end no later if it were signed again.
@@ -103,7 +103,7 @@ impl Assertions {
     }
 
     /// Names all that an assertion says of an identity.
-    fn key(&self, identity: &Caller) -> Fingerprint {
+    fn key(&self, identity: &Holder) -> Fingerprint {
         let Terms {
             platform,
             scheme,
@@ -161,7 +161,7 @@ enum Audience<'i> {
 }
 
 impl<'i> Claims<'i> {
-    fn of(identity: &'i Caller, settings: &'i AssertionSettings, (iat, exp): (u64, u64)) -> Self {
+    fn of(identity: &'i Holder, settings: &'i AssertionSettings, (iat, exp): (u64, u64)) -> Self {
         let (account, user, terms) = (identity.account(), identity.user(), &*identity.terms);
         Self {
             iss: &settings.issuer,

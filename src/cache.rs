@@ -33,7 +33,7 @@ use crate::credential::Fingerprint;
 use crate::decision::{Denial, Dependency, Failure, Fault};
 use crate::directory::Directory;
 use crate::directory::reads::Reads;
-use crate::identity::Caller;
+use crate::identity::Holder;
 use crate::outbound::PATIENCE;
 
 pub use unverified::{Begin, End, Unverified};
@@ -73,7 +73,7 @@ pub struct Limits {
 }
 
 /// What a credential came to.
-pub type Outcome = Result<Arc<Caller>, Denial>;
+pub type Outcome = Result<Arc<Holder>, Denial>;
 
 /// What is known of a credential.
 #[derive(Clone, Debug)]
@@ -270,7 +270,7 @@ impl Cache {
             .then(|| self.accounts_within(scheme.kept_at_most()));
         let reads = reads.knowing_accounts(within);
         let outcome = match scheme.verify(&it.credential, &reads).await {
-            Ok(verified) => Ok(Arc::new(self.0.shared.caller(verified.into_identity()))),
+            Ok(verified) => Ok(Arc::new(self.0.shared.holder(verified.into_identity()))),
             Err(Failure::Denied(denial)) => Err(denial),
             Err(Failure::Fault(fault)) => return Err(fault),
         };

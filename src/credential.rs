@@ -199,12 +199,42 @@ impl Fingerprinter {
     /// Gives the fingerprint of the parts, in their order.
     #[must_use]
     pub fn of(&self, parts: &[&[u8]]) -> Fingerprint {
+        self.begin(&[]).of(parts)
+    }
+
+    /// Begins with these parts, which others follow that differ more often.
+    #[must_use]
+    pub fn begin(&self, parts: &[&[u8]]) -> Begun {
         let mut hasher = SipHasher24::new_with_key(&self.key);
-        for part in parts {
-            hasher.write_u64(part.len() as u64);
-            hasher.write(part);
-        }
+        add(&mut hasher, parts);
+        Begun(hasher)
+    }
+}
+
+/// A fingerprint of which the first parts are known.
+#[derive(Clone)]
+pub struct Begun(SipHasher24);
+
+impl Begun {
+    /// Gives the fingerprint of those parts and these, in their order.
+    #[must_use]
+    pub fn of(&self, parts: &[&[u8]]) -> Fingerprint {
+        let mut hasher = self.0;
+        add(&mut hasher, parts);
         Fingerprint(hasher.finish128().as_u128())
+    }
+}
+
+impl fmt::Debug for Begun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Begun(..)")
+    }
+}
+
+fn add(hasher: &mut SipHasher24, parts: &[&[u8]]) {
+    for part in parts {
+        hasher.write_u64(part.len() as u64);
+        hasher.write(part);
     }
 }
 
@@ -246,5 +276,9 @@ mod tests {
         assert_ne!(one.of(&[b"ab", b"c"]), one.of(&[b"a", b"bc"]));
         assert_ne!(one.of(&[b"abc"]), one.of(&[b"abc", b""]));
         assert_ne!(one.of(&[b"abc"]), two.of(&[b"abc"]));
+        let begun = one.begin(&[b"ab", b"c"]);
+        for rest in [&b"d"[..], b"", b"longer than a word"] {
+            assert_eq!(begun.of(&[b"x", rest]), one.of(&[b"ab", b"c", b"x", rest]));
+        }
     }
 }

@@ -82,7 +82,8 @@ impl Explainer {
         let keys = self.assertion_keys.clone();
         let platforms = self.platforms.clone();
         let assertions = Assertions::new(keys, fingerprinter.clone(), &platforms, 0);
-        let authenticator = Authenticator::new(directory, cache, fingerprinter, 0, None);
+        let authenticator =
+            Authenticator::new(directory, cache, fingerprinter, (&platforms, 0), None);
         let gate = Gate::new(platforms, authenticator, self.client_address, assertions);
         let written = Mutex::default();
         (gate, Minutes { store, written })

@@ -4,6 +4,8 @@
 //! policy. Nothing here knows how the request came or how the answer is written, so `explain`,
 //! the demo and the RPC take the same way.
 
+mod waiting;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,8 +13,9 @@ use crate::assertion::Assertions;
 use crate::authenticator::{Authenticated, Authenticator};
 use crate::context::{self, Context};
 use crate::credential::Secret;
-use crate::decision::{CacheUse, Denial, Dependency, Failure, Fault, Reason};
-use crate::identity::{Caller, Lineage};
+use crate::decision::{CacheUse, Denial, Failure, Fault, Reason};
+use crate::gate::waiting::{Until, Waiting};
+use crate::identity::{Holder, Lineage};
 use crate::platform::https;
 use crate::platform::{Platform, Platforms};
 use crate::policy::path::PathSegments;
@@ -42,12 +45,44 @@ pub struct Decision {
     pub scheme: Option<Arc<str>>,
     /// Whom the rules did not admit, where a scheme vouched for somebody; those they did stand in the
     /// permit.
-    pub refused: Option<Arc<Caller>>,
+    pub refused: Option<Arc<Holder>>,
     /// What the issue listener is told, where the request goes there.
     pub context: Option<String>,
     /// What the upstream is told so that it can verify it, where the platform has that and it is
     /// somebody's request.
     pub assertion: Option<Arc<Secret>>,
+}
+
+/// Whose request it is, and what is judged of it.
+struct Asked<'a> {
+    platform: &'a Arc<Platform>,
+    request: &'a RequestView<'a>,
+    path: PathSegments<'a>,
+    client: Option<IpAddr>,
+}
+
+/// Who was found to be calling, and how.
+struct Caller {
+    identity: Option<Arc<Holder>>,
+    cache: CacheUse,
+    scheme: Option<Arc<str>>,
+}
+
+impl Asked<'_> {
+    fn admit(
+        &self,
+        identity: &Option<Arc<Holder>>,
+        (lineages, now): (&[Arc<Lineage>], u64),
+        trace: &impl Trace,
+    ) -> Result<Permit, Refusal> {
+        let facts = Facts {
+            client_address: self.client,
+            now,
+            lineages,
+        };
+        let policy = &self.platform.policy;
+        policy.admit(self.request, &self.path, identity.clone(), facts, trace)
+    }
 }
 
 impl Gate {
@@ -81,54 +116,110 @@ impl Gate {
 
     /// Decides one request, and tells `trace` every step.
     pub async fn decide(&self, request: &RequestView<'_>, trace: &impl Trace) -> Decision {
+        let waiting = match self.decide_at_once(request, trace) {
+            Ok(decision) => return decision,
+            Err(waiting) => waiting,
+        };
+        // Boxed, so that what is known does not carry what waiting needs.
+        Box::pin(self.wait(waiting, trace)).await
+    }
+
+    /// Decides by what is known.
+    fn decide_at_once<'a>(
+        &'a self,
+        request: &'a RequestView<'a>,
+        trace: &impl Trace,
+    ) -> Result<Decision, Box<Waiting<'a>>> {
         let platform = match self.platforms.route(request) {
-            Ok(platform) => Arc::clone(platform),
-            Err(denial) => return Decision::early(None, denial),
+            Ok(platform) => platform,
+            Err(denial) => return Ok(Decision::early(None, denial)),
         };
-        let path = match self.read(&platform, request, trace) {
+        let path = match self.read(platform, request, trace) {
             Ok(path) => path,
-            Err(denial) => return Decision::early(Some(platform), denial),
+            Err(denial) => return Ok(Decision::early(Some(Arc::clone(platform)), denial)),
         };
-        let client = self.client_address(request);
+        let asked = Asked {
+            platform,
+            request,
+            path,
+            client: self.client_address(request),
+        };
         // What is known is judged by one look at the clock.
-        let mut now = self.authenticator.milliseconds();
-        let found = self
+        let now = self.authenticator.milliseconds();
+        match self
             .authenticator
-            .authenticate(&platform, request, (client, &mut now), trace)
-            .await;
+            .authenticate(platform, request, now, trace)
+        {
+            Ok(found) => self.judge(asked, found, now / 1000, trace),
+            Err(unknown) => Err(Box::new(Waiting {
+                asked,
+                until: Until::Verified(unknown),
+            })),
+        }
+    }
+
+    /// Asks the policy whether whoever was found is admitted, in this second.
+    fn judge<'a>(
+        &self,
+        asked: Asked<'a>,
+        found: Authenticated,
+        now: u64,
+        trace: &impl Trace,
+    ) -> Result<Decision, Box<Waiting<'a>>> {
         let Authenticated {
             outcome,
             cache,
             scheme,
         } = found;
-        let now = now / 1000;
-        let (verdict, vouched) = match outcome {
-            Ok(identity) => {
-                let asking = (client, now);
-                let admitted = self.admit(&platform, request, &path, &identity, asking, trace);
-                (admitted.await, identity)
-            }
-            Err(failure) => (Err(failure), None),
+        let mut caller = Caller {
+            identity: None,
+            cache,
+            scheme,
         };
+        let verdict = match outcome {
+            Ok(identity) => {
+                trace.step(|| Step::Identity(identity.clone()));
+                caller.identity = identity;
+                match asked.admit(&caller.identity, (&[], now), trace) {
+                    Ok(permit) => Ok(permit),
+                    Err(Refusal::Denied(denial)) => Err(denial.into()),
+                    Err(Refusal::NeedsLineage(account)) => {
+                        let until = Until::Placed(caller, account, now);
+                        return Err(Box::new(Waiting { asked, until }));
+                    }
+                }
+            }
+            Err(failure) => Err(failure),
+        };
+        Ok(self.settle(&asked, caller, verdict, now))
+    }
+
+    /// Puts a decision together, with what the issue listener and the upstream are told.
+    fn settle(
+        &self,
+        asked: &Asked<'_>,
+        caller: Caller,
+        verdict: Result<Permit, Failure>,
+        now: u64,
+    ) -> Decision {
         let asserted = verdict.and_then(|it| {
-            let assertion = self.assert(&platform, &it, now)?;
+            let assertion = self.assert(asked.platform, &it, now)?;
             Ok((it, assertion))
         });
         let (verdict, assertion) = match asserted {
             Ok((permit, assertion)) => (Ok(permit), assertion),
             Err(failure) => (Err(failure), None),
         };
-        let refused = vouched.filter(|_| verdict.is_err());
         let issues = verdict.as_ref().ok().filter(|it| it.issues());
-        let context = issues.map(|it| self.context(&platform, request, client, it));
+        let context = issues.map(|it| self.context(asked, it));
         Decision {
+            cache: caller.cache,
+            scheme: caller.scheme,
+            refused: caller.identity.filter(|_| verdict.is_err()),
             verdict,
-            cache,
-            scheme,
-            refused,
             context,
             assertion,
-            platform: Some(platform),
+            platform: Some(Arc::clone(asked.platform)),
         }
     }
 
@@ -146,58 +237,16 @@ impl Gate {
     }
 
     /// Seals what the issue listener is told of an admitted request.
-    fn context(
-        &self,
-        platform: &Platform,
-        request: &RequestView<'_>,
-        client_address: Option<IpAddr>,
-        permit: &Permit,
-    ) -> String {
+    fn context(&self, asked: &Asked<'_>, permit: &Permit) -> String {
         let context = Context {
-            platform: platform.name.to_string(),
-            method: request.method.to_owned(),
-            path: request.path.to_owned(),
-            client_address,
-            identity: permit.identity().map(Caller::identity),
+            platform: asked.platform.name.to_string(),
+            method: asked.request.method.to_owned(),
+            path: asked.request.path.to_owned(),
+            client_address: asked.client,
+            identity: permit.identity().map(Holder::identity),
             issued: self.authenticator.now(),
         };
         context.seal(self.authenticator.peppers())
-    }
-
-    /// Asks the policy, and loads what it declares to need.
-    async fn admit(
-        &self,
-        platform: &Platform,
-        request: &RequestView<'_>,
-        path: &PathSegments<'_>,
-        identity: &Option<Arc<Caller>>,
-        (client_address, now): (Option<IpAddr>, u64),
-        trace: &impl Trace,
-    ) -> Result<Permit, Failure> {
-        trace.step(|| Step::Identity(identity.clone()));
-        let mut lineages: Vec<Arc<Lineage>> = Vec::new();
-        loop {
-            let facts = Facts {
-                client_address,
-                now,
-                lineages: &lineages,
-            };
-            let policy = &platform.policy;
-            let account = match policy.admit(request, path, identity.clone(), facts, trace) {
-                Ok(permit) => return Ok(permit),
-                Err(Refusal::Denied(denial)) => return Err(denial.into()),
-                Err(Refusal::NeedsLineage(account)) => account,
-            };
-            if lineages.iter().any(|it| it.account == account) {
-                let detail = "a rule asks for what it was told";
-                return Err(Fault::new(Dependency::Internal, detail).into());
-            }
-            let lineage = self.authenticator.lineage(&platform.name, &account);
-            // Boxed, so that a rule that asks for none does not carry what waiting needs.
-            let loaded = Box::pin(lineage).await?;
-            trace.step(|| Step::Lineage(Arc::clone(&loaded)));
-            lineages.push(loaded);
-        }
     }
 
     /// Reads what is judged before any credential is looked at.

@@ -4,7 +4,7 @@
 //! What a verdict depends on besides the credential, such as the client's address, is a
 //! constraint in here, judged at every use, and so no part of a cache key.
 
-mod caller;
+mod holder;
 mod texts;
 
 use std::collections::BTreeMap;
@@ -14,9 +14,9 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use caller::{Caller, Terms};
+pub use holder::{Holder, Terms};
 
-/// A verified caller, as a scheme says it; [`Caller`] as it is kept.
+/// A verified caller, as a scheme says it; [`Holder`] as it is kept.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Identity {
     /// The platform's name in the configuration.

@@ -11,6 +11,7 @@ pub mod https;
 pub mod presets;
 pub mod refusal;
 pub mod settings;
+mod site;
 
 use std::sync::Arc;
 
@@ -23,6 +24,8 @@ use crate::keys::hmac::HmacKeys;
 use crate::platform::errors::ErrorTable;
 use crate::platform::https::Https;
 use crate::platform::settings::{AssertionSettings, IdentityHeaders, IssueSettings};
+pub use crate::platform::site::Site;
+use crate::platform::site::Sites;
 use crate::policy::Policy;
 use crate::policy::path::PathSegments;
 use crate::request::RequestView;
@@ -91,72 +94,6 @@ impl Platform {
     }
 }
 
-/// Hosts and the path prefix under which a platform is found.
-#[derive(Clone, Debug, Default)]
-pub struct Site {
-    /// Exact names, `*.suffix`, or `*`, in lower case.
-    pub hosts: Vec<String>,
-    /// `/`, or a prefix of whole segments.
-    pub prefix: String,
-}
-
-impl Site {
-    /// Tells how well the site fits, the higher the better; `None` where it does not.
-    fn fit(&self, host: &str, path: &str) -> Option<(usize, usize)> {
-        let prefix = self.prefix.trim_end_matches('/');
-        let rest = path.strip_prefix(prefix)?;
-        let whole = rest.is_empty() || rest.starts_with('/');
-        let host = self.best(host)?.0;
-        whole.then_some((host, prefix.len()))
-    }
-
-    /// Tells whether the site is one of the host's, further down than these segments lead.
-    fn is_below(&self, host: &str, front: &PathSegments<'_>) -> bool {
-        let prefix = self.prefix.trim_end_matches('/').split('/').skip(1);
-        let further = prefix.clone().count() > front.len();
-        further && front.iter().zip(prefix).all(|it| it.0 == it.1) && self.best(host).is_some()
-    }
-
-    fn best(&self, host: &str) -> Option<(usize, &str)> {
-        let fits = self.hosts.iter();
-        fits.filter_map(|it| Some((host_fit(it, host)?, it.as_str())))
-            .max_by_key(|it| it.0)
-    }
-
-    /// Gives the pattern that fits the host best, as it was written.
-    #[must_use]
-    pub fn pattern_for(&self, host: &str) -> Option<&str> {
-        self.best(host).map(|it| it.1)
-    }
-
-    /// Tells whether some host of the other site, under its prefix, is always found here first.
-    #[must_use]
-    pub fn shadows(&self, other: &Self) -> bool {
-        let prefix = |it: &Self| it.prefix.trim_end_matches('/').to_owned();
-        prefix(self) == prefix(other) && self.hosts.iter().any(|it| other.hosts.contains(it))
-    }
-
-    /// Tells whether the host is listed, so that a client may be sent there. `*` lists none.
-    #[must_use]
-    pub fn lists(&self, host: &str) -> bool {
-        self.hosts
-            .iter()
-            .any(|it| host_fit(it, host).is_some_and(|fit| fit > 0))
-    }
-}
-
-/// An exact name fits best, then the longest suffix, then `*`.
-fn host_fit(pattern: &str, host: &str) -> Option<usize> {
-    match pattern.strip_prefix('*') {
-        None => (pattern == host).then_some(usize::MAX),
-        Some("") => Some(0),
-        Some(suffix) => host
-            .strip_suffix(suffix)
-            .filter(|it| !it.is_empty())
-            .map(|_| suffix.len()),
-    }
-}
-
 /// Whether hosts count, or only what the route says.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -172,6 +109,7 @@ pub enum PlatformFrom {
 #[derive(Clone, Debug, Default)]
 pub struct Platforms {
     all: Vec<Arc<Platform>>,
+    sites: Arc<Sites>,
     from: PlatformFrom,
 }
 
@@ -179,7 +117,12 @@ impl Platforms {
     /// Puts platforms together; their names are unique.
     #[must_use]
     pub fn new(all: Vec<Arc<Platform>>, from: PlatformFrom) -> Self {
-        Self { all, from }
+        let sites = Sites::of(all.iter().map(|it| &it.site));
+        Self {
+            sites: Arc::new(sites),
+            all,
+            from,
+        }
     }
 
     /// Gives all of them, in the order of the configuration.
@@ -215,67 +158,7 @@ impl Platforms {
             return Err(nobody());
         }
         let host = request.host()?;
-        let fits = self
-            .all
-            .iter()
-            .filter_map(|it| Some((it.site.fit(&host, request.path)?, it)));
-        // Of equals the first counts.
-        fits.rev()
-            .max_by_key(|it| it.0)
-            .map(|it| it.1)
-            .ok_or_else(nobody)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn fit(hosts: &[&str], prefix: &str, host: &str, path: &str, want: bool) {
-        let hosts = hosts.iter().map(|it| (*it).to_owned()).collect();
-        let site = Site {
-            hosts,
-            prefix: prefix.to_owned(),
-        };
-        assert_eq!(
-            site.fit(host, path).is_some(),
-            want,
-            "{prefix} {host} {path}"
-        );
-    }
-
-    #[test]
-    fn a_site_is_exact_a_suffix_or_any_host_and_a_prefix_of_whole_segments() {
-        fit(&["api.example.com"], "/", "api.example.com", "/x", true);
-        fit(&["api.example.com"], "/", "xapi.example.com", "/x", false);
-        fit(&["*.example.com"], "/", "api.example.com", "/x", true);
-        fit(&["*.example.com"], "/", "a.b.example.com", "/x", true);
-        fit(&["*.example.com"], "/", "example.com", "/x", false);
-        fit(&["*.example.com"], "/", ".example.com", "/x", false);
-        fit(&["*"], "/", "", "/x", true);
-        fit(&["*"], "/v2", "h", "/v2", true);
-        fit(&["*"], "/v2/", "h", "/v2/x", true);
-        fit(&["*"], "/v2", "h", "/v20/x", false);
-    }
-
-    #[test]
-    fn an_exact_host_fits_better_than_a_suffix_and_a_suffix_better_than_any() {
-        assert!(
-            host_fit("a.example.com", "a.example.com") > host_fit("*.example.com", "a.example.com")
-        );
-        assert!(
-            host_fit("*.a.example.com", "x.a.example.com")
-                > host_fit("*.example.com", "x.a.example.com")
-        );
-        assert!(host_fit("*.example.com", "a.example.com") > host_fit("*", "a.example.com"));
-        let site = |host: &str, prefix: &str| Site {
-            hosts: vec![host.into()],
-            prefix: prefix.into(),
-        };
-        assert!(!site("*", "/").lists("evil.example"));
-        assert!(site("a.example", "/v2/").shadows(&site("a.example", "/v2")));
-        assert!(!site("a.example", "/v2").shadows(&site("a.example", "/v1")));
-        assert!(!site("*.example", "/").shadows(&site("a.example", "/")));
+        let at = self.sites.find(&host, request.path);
+        at.map(|it| &self.all[it]).ok_or_else(nobody)
     }
 }

@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::decision::{Denial, Reason};
-use crate::identity::{Caller, Lineage, Terms};
+use crate::identity::{Holder, Lineage, Terms};
 use crate::policy::matcher::{Matcher, Params, PatternError, Row};
 use crate::policy::path::PathSegments;
 pub use crate::policy::refusal::Refusal;
@@ -67,14 +67,14 @@ pub struct Facts<'f> {
 struct Asking<'a> {
     request: &'a RequestView<'a>,
     path: &'a PathSegments<'a>,
-    identity: Option<&'a Caller>,
+    identity: Option<&'a Holder>,
     lineages: &'a [Arc<Lineage>],
 }
 
 /// Leave to pass. Only [`Policy::admit`] makes one.
 #[derive(Clone, Debug)]
 pub struct Permit {
-    identity: Option<Arc<Caller>>,
+    identity: Option<Arc<Holder>>,
     rule: Arc<str>,
     issues: bool,
 }
@@ -82,7 +82,7 @@ pub struct Permit {
 impl Permit {
     /// Whose request it is; `None` on a public rule without credentials.
     #[must_use]
-    pub fn identity(&self) -> Option<&Caller> {
+    pub fn identity(&self) -> Option<&Holder> {
         self.identity.as_deref()
     }
 
@@ -190,7 +190,7 @@ impl Policy {
         &self,
         request: &RequestView<'_>,
         path: &PathSegments<'_>,
-        identity: Option<Arc<Caller>>,
+        identity: Option<Arc<Holder>>,
         facts: Facts<'_>,
         trace: &impl Trace,
     ) -> Result<Permit, Refusal> {
@@ -218,7 +218,7 @@ impl Policy {
     fn hold_constraints(
         &self,
         request: &RequestView<'_>,
-        identity: &Caller,
+        identity: &Holder,
         facts: Facts<'_>,
     ) -> Result<(), Denial> {
         if identity.expires().is_some_and(|it| it <= facts.now) {

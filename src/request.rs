@@ -4,6 +4,7 @@
 //! platform. It answers one kind of question: "what single value stands here?", and refuses
 //! where there could be two answers. It decodes no credential.
 
+mod headers;
 mod names;
 pub mod query;
 
@@ -11,9 +12,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::credential::MAX_CREDENTIAL_BYTES;
 use crate::decision::{Denial, Reason};
-pub use crate::request::names::{fold_bit, folds_to, is_reserved_header, is_token_byte, name_bit};
+pub use crate::request::headers::{Authorization, Header, Headers};
+pub use crate::request::names::{fold_bit, folds_to, is_reserved_header, is_sign, is_token_byte};
 use crate::request::query::Query;
 
 /// One request, with everything that can decide it.
@@ -76,17 +77,16 @@ impl<'a> RequestView<'a> {
                 None => self.authority,
             },
         };
-        let plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'-' | b'_' | b':');
-        let (mut before, mut has_upper) = (b'.', false);
+        let (mut before, mut has_upper) = (Of::Dot, false);
         for byte in name.bytes() {
-            let ends_nothing = byte == b'.' && before == b'.';
-            if ends_nothing || !plain(byte) {
+            let of = OF_HOSTS[usize::from(byte)];
+            if of == Of::None || (of == Of::Dot && before == Of::Dot) {
                 return Err(refused());
             }
-            has_upper |= byte.is_ascii_uppercase();
-            before = byte;
+            has_upper |= of == Of::Upper;
+            before = of;
         }
-        if before == b'.' && !name.is_empty() {
+        if before == Of::Dot && !name.is_empty() {
             return Err(refused());
         }
         Ok(if has_upper {
@@ -119,6 +119,30 @@ impl<'a> RequestView<'a> {
     }
 }
 
+/// What a byte is to a host name.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Of {
+    None,
+    Dot,
+    Upper,
+    Other,
+}
+
+static OF_HOSTS: [Of; 256] = {
+    let mut all = [Of::None; 256];
+    let mut byte = 0;
+    while byte < all.len() {
+        all[byte] = match byte as u8 {
+            b'.' => Of::Dot,
+            b'A'..=b'Z' => Of::Upper,
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b':' => Of::Other,
+            _ => Of::None,
+        };
+        byte += 1;
+    }
+    all
+};
+
 fn is_port(text: &str) -> bool {
     text.parse::<u16>().is_ok() && text.bytes().all(|it| it.is_ascii_digit())
 }
@@ -146,171 +170,6 @@ pub enum ClientAddress {
     Peer,
 }
 
-/// The headers of a request, in the order they arrived.
-pub struct Headers<'a> {
-    all: Vec<Header<'a>>,
-    /// Read once, as several schemes look for theirs in it.
-    authorization: Result<Option<Authorization<'a>>, Denial>,
-}
-
-/// The one value of `Authorization`.
-#[derive(Clone, Copy, Eq, PartialEq)]
-pub struct Authorization<'a> {
-    /// What stands before the first space: the name of a scheme (RFC 9110 §11.4), as sent.
-    pub word: &'a str,
-    /// What stands behind the spaces; empty where there are none.
-    pub rest: &'a str,
-}
-
-/// Shows nothing of it: it may be all credential.
-impl fmt::Debug for Authorization<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Authorization(..)")
-    }
-}
-
-impl Default for Headers<'_> {
-    fn default() -> Self {
-        Vec::new().into()
-    }
-}
-
-/// A name and a value, as they were sent.
-pub type Header<'a> = (&'a [u8], &'a [u8]);
-
-impl fmt::Debug for Headers<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Headers(..)")
-    }
-}
-
-impl<'a> From<Vec<Header<'a>>> for Headers<'a> {
-    fn from(all: Vec<Header<'a>>) -> Self {
-        let authorization = single(&all, "authorization").map(|it| {
-            it.map(|value| {
-                let (word, rest) = value.split_once(' ').unwrap_or((value, ""));
-                let rest = rest.trim_start_matches(' ');
-                Authorization { word, rest }
-            })
-        });
-        Self { all, authorization }
-    }
-}
-
-impl<'a> FromIterator<(&'a str, &'a [u8])> for Headers<'a> {
-    fn from_iter<T: IntoIterator<Item = (&'a str, &'a [u8])>>(headers: T) -> Self {
-        let headers = headers.into_iter();
-        let all: Vec<_> = headers.map(|it| (it.0.as_bytes(), it.1)).collect();
-        all.into()
-    }
-}
-
-impl<'a> Headers<'a> {
-    /// Gives every value of the header, compared without regard to ASCII case.
-    pub fn all(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        all_of(&self.all, name)
-    }
-
-    /// Gives every entry of a header that is a list.
-    fn entries(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        let values = self.all(name);
-        values.flat_map(|it| it.split(|byte| *byte == b','))
-    }
-
-    /// Tells whether the client asks that the header be dropped on the way (RFC 9110 §7.6.1). Envoy does not drop it, and
-    /// passes that on where it passes an upgrade on; the next proxy may.
-    #[must_use]
-    pub fn are_to_drop(&self, name: &str) -> bool {
-        let mut dropped = self.entries("connection");
-        dropped.any(|it| folds_to(it.trim_ascii(), name))
-    }
-
-    /// Gives the names as they were spelled.
-    pub fn names(&self) -> impl Iterator<Item = &'a [u8]> {
-        self.all.iter().map(|it| it.0)
-    }
-
-    /// Gives what stands in `Authorization`; `None` where it is absent or empty.
-    ///
-    /// # Errors
-    /// As [`Headers::single`].
-    pub fn authorization(&self) -> Result<Option<Authorization<'a>>, Denial> {
-        self.authorization.clone()
-    }
-
-    /// Tells whether the header is there with any value.
-    #[must_use]
-    pub fn contains(&self, name: &str) -> bool {
-        self.all(name).next().is_some()
-    }
-
-    /// As [`Headers::single`], for a header that a verdict depends on and that upstreams may read
-    /// under a name that only looks alike (such as `_` for `-`): such a name is refused.
-    ///
-    /// # Errors
-    /// As there, and for a look-alike.
-    pub fn single_unmistakable(&self, name: &str) -> Result<Option<&'a str>, Denial> {
-        if self.have_alike(name) {
-            return Err(mistakable_header());
-        }
-        self.single(name)
-    }
-
-    /// Tells whether there is a header under a name that is not this one and that an upstream could take for it.
-    #[must_use]
-    pub fn have_alike(&self, name: &str) -> bool {
-        let alike = |it: &[u8]| folds_to(it, name) && !it.eq_ignore_ascii_case(name.as_bytes());
-        self.names().any(alike)
-    }
-
-    /// Gives the header's one value, trimmed; `None` where it is absent or empty.
-    ///
-    /// # Errors
-    /// A denial where the value is not one: sent twice, merged by Envoy with a comma, longer than
-    /// any credential, or not printable ASCII (RFC 9110 §5.5).
-    pub fn single(&self, name: &str) -> Result<Option<&'a str>, Denial> {
-        single(&self.all, name)
-    }
-}
-
-fn all_of<'a>(headers: &[Header<'a>], name: &str) -> impl Iterator<Item = &'a [u8]> {
-    let name = name.as_bytes();
-    // Most names are of another length, which costs less to see than a call.
-    let is_it = move |it: &[u8]| it.len() == name.len() && it.eq_ignore_ascii_case(name);
-    headers.iter().filter(move |it| is_it(it.0)).map(|it| it.1)
-}
-
-fn single<'a>(headers: &[Header<'a>], name: &str) -> Result<Option<&'a str>, Denial> {
-    let mut values = all_of(headers, name);
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
-    // Without an early end, which lets the compiler look at many at a time.
-    let (mut is_printable, mut has_comma) = (true, false);
-    for byte in value {
-        is_printable &= matches!(byte, b' '..=b'~');
-        has_comma |= *byte == b',';
-    }
-    if values.next().is_some() || has_comma {
-        return Err(malformed(
-            "a header that carries one value was sent with several",
-        ));
-    }
-    if value.len() > MAX_CREDENTIAL_BYTES {
-        return Err(Denial::new(
-            Reason::TooLarge,
-            "a header is longer than any credential",
-        ));
-    }
-    if !is_printable {
-        return Err(malformed("a header holds bytes that no credential holds"));
-    }
-    let text = std::str::from_utf8(value)
-        .expect("printable ASCII is UTF-8")
-        .trim_matches(' ');
-    Ok(Some(text).filter(|it| !it.is_empty()))
-}
-
 /// Denies a request for a header under a name that only looks like one that a verdict depends on.
 #[must_use]
 pub fn mistakable_header() -> Denial {
@@ -324,6 +183,7 @@ fn malformed(detail: &'static str) -> Denial {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credential::MAX_CREDENTIAL_BYTES;
     use proptest::prelude::*;
 
     #[track_caller]

@@ -350,7 +350,7 @@ async fn start(config: Config) -> (Door, Router, Directory) {
         directory.clone(),
         opened.cache,
         fingerprinter,
-        settled,
+        (&platforms, settled),
         None,
     );
     let gate = Gate::new(platforms, authenticator, client_address, assertions);

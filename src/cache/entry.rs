@@ -6,12 +6,12 @@ use crate::cache::Outcome;
 use crate::cache::ahead::Renewal;
 use crate::decision::Denial;
 use crate::directory::generations::Notes;
-use crate::identity::Caller;
+use crate::identity::Holder;
 
 /// What is kept. Cheap to clone, and small: there it stands among what the cache needs for it, and has no memory of its own.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    pub(super) outcome: Result<Arc<Caller>, Arc<Denial>>,
+    pub(super) outcome: Result<Arc<Holder>, Arc<Denial>>,
     pub(super) notes: Notes,
     /// When it is verified anew although it counts still.
     pub(super) renewal: Option<Arc<Renewal>>,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::identity::{Caller, Identity, Terms};
+use crate::identity::{Holder, Identity, Terms};
 
 /// How many terms are found again. Where there are more, the table is begun anew: those who share go on doing so, and who
 /// comes next shares with who comes after.
@@ -20,8 +20,8 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Makes of an identity what is kept of it.
-    pub(super) fn caller(&self, identity: Identity) -> Caller {
-        Caller::sharing(identity, |it| self.once(it))
+    pub(super) fn holder(&self, identity: Identity) -> Holder {
+        Holder::sharing(identity, |it| self.once(it))
     }
 
     /// Gives equal terms that somebody has, or else these.
@@ -55,11 +55,11 @@ mod tests {
     #[test]
     fn who_is_let_in_on_the_same_terms_shares_them_and_nobody_else_does() {
         let shared = Shared::default();
-        let one = shared.caller(Identity {
+        let one = shared.holder(Identity {
             key: Some("k1".into()),
             ..with_scope("a")
         });
-        let twin = shared.caller(with_scope("a"));
+        let twin = shared.holder(with_scope("a"));
         assert!(Arc::ptr_eq(&one.terms, &twin.terms));
         let changes: [fn(&mut Identity); 7] = [
             |it| it.platform = "p".into(),
@@ -73,7 +73,7 @@ mod tests {
         for change in changes {
             let mut identity = with_scope("a");
             change(&mut identity);
-            let other = shared.caller(identity.clone());
+            let other = shared.holder(identity.clone());
             assert_eq!(other.identity(), identity);
             assert_ne!(other.terms, one.terms);
         }
@@ -82,14 +82,14 @@ mod tests {
     #[test]
     fn terms_that_nobody_is_on_are_not_kept_and_so_many_are_known_at_most() {
         let shared = Shared::default();
-        let terms = Arc::downgrade(&shared.caller(with_scope("gone")).terms);
+        let terms = Arc::downgrade(&shared.holder(with_scope("gone")).terms);
         assert!(terms.upgrade().is_none());
         for scope in 0..=MAX_TERMS {
-            shared.caller(with_scope(&scope.to_string()));
+            shared.holder(with_scope(&scope.to_string()));
         }
         assert!(shared.known.lock().unwrap().len() <= MAX_TERMS);
-        let one = shared.caller(with_scope("after"));
-        let twin = shared.caller(with_scope("after"));
+        let one = shared.holder(with_scope("after"));
+        let twin = shared.holder(with_scope("after"));
         assert!(Arc::ptr_eq(&one.terms, &twin.terms));
     }
 }

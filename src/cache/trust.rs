@@ -12,7 +12,7 @@ use crate::credential::Fingerprint;
 use crate::decision::{Dependency, Fault};
 use crate::directory::accounts::REMEMBERED;
 use crate::directory::generations::Notes;
-use crate::identity::Caller;
+use crate::identity::Holder;
 
 /// How long what was read counts while nobody tells of changes that others make, in milliseconds.
 const UNTOLD: u64 = 1000;
@@ -42,7 +42,7 @@ impl Cache {
     /// may be lost for a while longer than it is relied on otherwise. Never what has expired or is known to have
     /// changed, and never what another server is asked about.
     #[must_use]
-    pub fn stale(&self, key: Fingerprint, fault: &Fault) -> Option<Arc<Caller>> {
+    pub fn stale(&self, key: Fingerprint, fault: &Fault) -> Option<Arc<Holder>> {
         let Inner {
             limits, directory, ..
         } = &*self.0;

@@ -137,6 +137,24 @@ fn put_overwrite(to: &mut Vec<u8>, number: u8, name: &str, value: &str) {
         value.bytes().all(|it| matches!(it, b' '..=b'~')),
         "{name} was encoded"
     );
+    if name.len() + value.len() <= wire::SHORT - 2 * 4 {
+        // As nearly all are: each length takes a byte, and what stands before a string is written at once.
+        let (name_length, value_length) = (name.len() as u8, value.len() as u8);
+        let header = name_length + value_length + 4;
+        let before = [
+            wire::key(number),
+            header + 4,
+            wire::key(HEADER),
+            header,
+            wire::key(KEY),
+            name_length,
+        ];
+        to.extend_from_slice(&before);
+        to.extend_from_slice(name.as_bytes());
+        to.extend_from_slice(&[wire::key(VALUE), value_length]);
+        to.extend_from_slice(value.as_bytes());
+        return wire::put_number(to, APPEND_ACTION, OVERWRITE_IF_EXISTS_OR_ADD);
+    }
     let header = wire::delimited_length(name.len()) + wire::delimited_length(value.len());
     wire::put_head(to, number, wire::delimited_length(header) + 2);
     wire::put_head(to, HEADER, header);
@@ -186,6 +204,22 @@ impl<'t> Said<'t> {
         const KEY: u8 = 1;
         const VALUE: u8 = 2;
         const STRING_VALUE: u8 = 3;
+        if key.len() + text.len() <= wire::SHORT - 2 * 3 {
+            // As in `put_overwrite`.
+            let (key_length, text_length) = (key.len() as u8, text.len() as u8);
+            let entry = key_length + text_length + 6;
+            let before = [wire::key(FIELDS), entry, wire::key(KEY), key_length];
+            self.0.extend_from_slice(&before);
+            self.0.extend_from_slice(key.as_bytes());
+            let between = [
+                wire::key(VALUE),
+                text_length + 2,
+                wire::key(STRING_VALUE),
+                text_length,
+            ];
+            self.0.extend_from_slice(&between);
+            return self.0.extend_from_slice(text.as_bytes());
+        }
         let value = wire::delimited_length(text.len());
         let entry = wire::delimited_length(key.len()) + wire::delimited_length(value);
         wire::put_head(self.0, FIELDS, entry);

@@ -3,7 +3,7 @@
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 
 use tokio::runtime::Handle;
 
@@ -25,12 +25,15 @@ impl Aside {
         Self(Handle::current())
     }
 
-    /// Waits here for the work, whose tasks and timers are begun there. It ends where what is given is dropped.
+    /// Waits here for the work, whose tasks and timers are begun there. It ends where what is given is dropped. It is
+    /// taken where it is pinned, since one that is taken by value takes its room twice.
     ///
     /// # Errors
     /// Where the work panicked: else the connection would end, and Envoy's failure mode decide.
-    pub(super) async fn run<T>(&self, work: impl Future<Output = T>) -> Result<T, BrokeOff> {
-        let mut work = pin!(work);
+    pub(super) async fn run<T>(
+        &self,
+        mut work: Pin<&mut impl Future<Output = T>>,
+    ) -> Result<T, BrokeOff> {
         poll_fn(|context| {
             let _there = self.0.enter();
             // Nothing of it is looked at after a panic.
@@ -45,6 +48,7 @@ impl Aside {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::task::Poll;
     use std::thread::{self, ThreadId};
 
@@ -77,7 +81,7 @@ mod tests {
                 task::yield_now().await;
                 (done.expect("done"), here(), Handle::current().id())
             };
-            let (done, waited, id) = aside.run(work).await.expect("done");
+            let (done, waited, id) = aside.run(pin!(work)).await.expect("done");
             assert_eq!(waited, here());
             assert_eq!(done, others.spawn(async { here() }).await.expect("done"));
             assert_eq!(id, others.handle().id());
@@ -94,7 +98,7 @@ mod tests {
             std::future::pending::<()>().await;
         };
         others.block_on(async {
-            let mut waiting = Box::pin(aside.run(never));
+            let mut waiting = Box::pin(async { aside.run(pin!(never)).await });
             poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context).is_pending())).await;
             drop(waiting);
             dropped.await.expect_err("that it was dropped");
@@ -111,7 +115,7 @@ mod tests {
                 }
                 panic!("on purpose");
             };
-            let done: Result<(), _> = aside.run(work).await;
+            let done: Result<(), _> = aside.run(pin!(work)).await;
             assert!(done.is_err(), "{times}");
         }
     }

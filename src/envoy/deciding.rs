@@ -62,7 +62,8 @@ impl Deciding {
         if let Poll::Ready(decision) = at_once.await {
             return decision;
         }
-        match tokio::time::timeout(deadline, decision).await {
+        // Boxed, so that what is known does not carry the timer.
+        match Box::pin(tokio::time::timeout(deadline, decision)).await {
             Ok(decision) => decision,
             Err(_) => {
                 let late = Fault::new(Dependency::Deadline, "no decision within the time allowed");

@@ -10,7 +10,7 @@ use crate::decision::Denial;
 use crate::envoy::MAX_MESSAGE_BYTES;
 use crate::envoy::wire::{Field, Fields, Malformed};
 use crate::request::query::Query;
-use crate::request::{Header, Headers, RequestView, is_token_byte, name_bit};
+use crate::request::{Header, Headers, RequestView, fold_bit, is_token_byte};
 
 /// Room for the headers of nearly every request, so that one allocation does.
 const USUAL_HEADERS: usize = 32;
@@ -41,7 +41,7 @@ pub fn view(message: &[u8]) -> Result<RequestView<'_>, Denial> {
     if http.method.is_empty() || !http.method.bytes().all(is_method) {
         return Err(Denial::bad_request("the CheckRequest names no method"));
     }
-    if http.has_too_many {
+    if http.has_too_many || http.mapped.len() + http.listed.len() > MAX_HEADERS {
         return Err(Denial::bad_request(
             "the CheckRequest holds more headers than are read",
         ));
@@ -70,6 +70,9 @@ struct Attributes<'m> {
     platform: Option<&'m str>,
 }
 
+/// The number of its headers, a map.
+const HEADERS: u32 = 3;
+
 /// What is read of `AttributeContext.HttpRequest`.
 #[derive(Default)]
 struct Http<'m> {
@@ -78,10 +81,11 @@ struct Http<'m> {
     host: &'m str,
     scheme: &'m str,
     mapped: Vec<Header<'m>>,
-    /// What kinds of names those have, a bit each, and whether two of them may be the same.
-    kinds: u64,
+    /// Whether two of those may have the same name.
     may_repeat: bool,
     listed: Vec<Header<'m>>,
+    /// The kinds of all their names ([`fold_bit`]).
+    kinds: u64,
     /// Whether there were more, which are not kept.
     has_too_many: bool,
 }
@@ -102,7 +106,7 @@ impl<'m> Attributes<'m> {
             4 => each(field.message()?, |it| match it.number {
                 2 => {
                     let http = self.http.get_or_insert_default();
-                    each(it.message()?, |it| http.take(it))
+                    http.read(it.message()?)
                 }
                 _ => Ok(()),
             }),
@@ -134,13 +138,23 @@ impl<'m> Attributes<'m> {
 }
 
 impl<'m> Http<'m> {
+    fn read(&mut self, mut fields: Fields<'m>) -> Result<(), Malformed> {
+        loop {
+            while let Some(header) = fields.next_pair(HEADERS) {
+                self.add_mapped(header);
+            }
+            let Some(field) = fields.next_field()? else {
+                return Ok(());
+            };
+            self.take(field)?;
+        }
+    }
+
     fn take(&mut self, field: Field<'m>) -> Result<(), Malformed> {
         match field.number {
             2 => field.text().map(|it| self.method = it),
-            3 => {
-                let header = entry(field)?;
-                self.note(header.0);
-                self.add(|it| &mut it.mapped, header);
+            HEADERS => {
+                self.add_mapped(entry(field)?);
                 Ok(())
             }
             4 => field.text().map(|it| self.path = it),
@@ -154,15 +168,32 @@ impl<'m> Http<'m> {
         }
     }
 
-    /// Notes whether the name may be there already.
-    fn note(&mut self, name: &[u8]) {
-        let kind = name_bit(name);
+    #[inline(always)]
+    fn add_mapped(&mut self, header: Header<'m>) {
+        let (name, _) = header;
+        if is_pseudo(name) || !self.has_room(|it| &mut it.mapped) {
+            return;
+        }
+        let kind = fold_bit(name);
         if self.kinds & kind != 0 && !self.may_repeat {
             // Among few it is quicker to look.
             self.may_repeat =
                 self.mapped.len() > USUAL_HEADERS || self.mapped.iter().any(|it| it.0 == name);
         }
         self.kinds |= kind;
+        self.mapped.push(header);
+    }
+
+    /// Makes room for one header more, where there are not too many.
+    #[inline(always)]
+    fn has_room(&mut self, of: impl FnOnce(&mut Self) -> &mut Vec<Header<'m>>) -> bool {
+        let headers = of(self);
+        if headers.len() < headers.capacity() {
+            return true;
+        }
+        let has_room = grow(headers);
+        self.has_too_many |= !has_room;
+        has_room
     }
 
     /// Takes a `HeaderValue`, whose value stands in one of two fields.
@@ -178,7 +209,10 @@ impl<'m> Http<'m> {
             Ok(())
         })?;
         let value = if raw.is_empty() { value } else { raw };
-        self.add(|it| &mut it.listed, (name, value));
+        if !is_pseudo(name) && self.has_room(|it| &mut it.listed) {
+            self.kinds |= fold_bit(name);
+            self.listed.push((name, value));
+        }
         Ok(())
     }
 
@@ -195,21 +229,6 @@ impl<'m> Http<'m> {
         last.into_iter().collect()
     }
 
-    fn add(&mut self, to: impl FnOnce(&mut Self) -> &mut Vec<Header<'m>>, header: Header<'m>) {
-        if header.0.first() == Some(&b':') {
-            return;
-        }
-        if self.mapped.len() + self.listed.len() == MAX_HEADERS {
-            self.has_too_many = true;
-            return;
-        }
-        let to = to(self);
-        if to.is_empty() {
-            to.reserve(USUAL_HEADERS);
-        }
-        to.push(header);
-    }
-
     fn headers(mut self) -> Headers<'m> {
         let mut headers = self.take_mapped();
         if headers.is_empty() {
@@ -217,15 +236,27 @@ impl<'m> Http<'m> {
         } else {
             headers.extend(self.listed);
         }
-        headers.into()
+        Headers::of_kinds(headers, self.kinds)
     }
+}
+
+fn is_pseudo(name: &[u8]) -> bool {
+    name.first() == Some(&b':')
+}
+
+/// Makes room for more headers, up to as many as are read.
+#[cold]
+fn grow(headers: &mut Vec<Header<'_>>) -> bool {
+    let count = headers.len();
+    let more = MAX_HEADERS
+        .saturating_sub(count)
+        .min(count.max(USUAL_HEADERS));
+    headers.reserve_exact(more);
+    more > 0
 }
 
 /// Reads an entry of a map of strings.
 fn entry(field: Field<'_>) -> Result<Header<'_>, Malformed> {
-    if let Some(entry) = field.short_pair() {
-        return Ok(entry);
-    }
     let (mut key, mut value) = (&b""[..], &b""[..]);
     each(field.message()?, |it| {
         match it.number {
@@ -326,11 +357,11 @@ mod tests {
     fn names_that_look_alike_at_a_glance_are_kept_apart_and_a_repeated_one_is_not() {
         let names: Vec<_> = (b'a'..=b'z').map(|it| [b'x', it, b'x']).collect();
         let mut http = Http::default();
-        for name in names.iter().chain(&names[..1]) {
-            http.note(name);
-            let value = if http.may_repeat { b"2" } else { b"1" };
-            http.add(|it| &mut it.mapped, (name, value));
+        for name in &names {
+            http.add_mapped((name, b"1"));
         }
+        assert!(!http.may_repeat);
+        http.add_mapped((&names[0], b"2"));
         let headers = http.take_mapped();
         assert_eq!(headers.len(), names.len());
         assert!(headers.contains(&(b"xax", b"2")) && headers.contains(&(b"xbx", b"1")));

@@ -66,8 +66,28 @@ impl<'m> Fields<'m> {
         self.next_of_any().map(Some)
     }
 
+    /// Gives the next field where it has this number, 15 at most, and is a message of two strings of ASCII, as its
+    /// fields 1 and 2, and nothing else: nearly all headers are such. `None` where it is another, or none, which is
+    /// still to be read then.
+    #[inline]
+    pub fn next_pair(&mut self, number: u32) -> Option<(&'m [u8], &'m [u8])> {
+        let (pair, rest) = next_of(self.rest, number)?;
+        let (first, second) = next_of(pair, 1)?;
+        let (second, end) = next_of(second, 2)?;
+        // What stands before them is ASCII too where they are short.
+        let is_it = match pair.len() {
+            0..0x80 => is_ascii(pair),
+            _ => is_ascii(first) && is_ascii(second),
+        };
+        if !is_it || !end.is_empty() {
+            return None;
+        }
+        self.rest = rest;
+        Some((first, second))
+    }
+
     fn next_of_any(&mut self) -> Result<Field<'m>, Malformed> {
-        let (number, kind) = key(&mut self.rest)?;
+        let (number, kind) = read_key(&mut self.rest)?;
         let delimited = match kind {
             DELIMITED => Some(self.delimited()?),
             _ => {
@@ -113,24 +133,6 @@ impl<'m> Field<'m> {
         Err(Malformed)
     }
 
-    /// Reads it as a message that holds two short strings of ASCII, as fields 1 and 2, and nothing else: nearly
-    /// all headers are such. `None` where it is another, or none.
-    #[inline]
-    #[must_use]
-    pub fn short_pair(self) -> Option<(&'m [u8], &'m [u8])> {
-        const FIRST: u8 = 1 << 3 | DELIMITED;
-        const SECOND: u8 = 2 << 3 | DELIMITED;
-        let [FIRST, length @ 0..0x80, rest @ ..] = self.delimited? else {
-            return None;
-        };
-        let (first, rest) = rest.split_at_checked((*length).into())?;
-        let [SECOND, length @ 0..0x80, second @ ..] = rest else {
-            return None;
-        };
-        let is_it = second.len() == usize::from(*length) && is_ascii(first) && is_ascii(second);
-        is_it.then_some((first, second))
-    }
-
     /// Reads it as a string.
     ///
     /// # Errors
@@ -151,19 +153,39 @@ impl<'m> Field<'m> {
     }
 }
 
+/// Splits the contents of a field off the front, of a number up to 15 and a length that takes a byte or two.
+#[inline]
+fn next_of(bytes: &[u8], number: u32) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = match bytes {
+        [_, length @ 0..0x80, rest @ ..] => (usize::from(*length), rest),
+        [_, low, high @ 0..0x80, rest @ ..] => {
+            (usize::from(low & 0x7f) | usize::from(*high) << 7, rest)
+        }
+        _ => return None,
+    };
+    let is_it = u32::from(bytes[0]) == number << 3 | u32::from(DELIMITED);
+    rest.split_at_checked(length).filter(|_| is_it)
+}
+
 /// Tells whether all bytes are ASCII. Of strings as short as headers' this sees more at a time than the standard
 /// library does.
 #[inline]
 fn is_ascii(bytes: &[u8]) -> bool {
-    const HIGHEST_BITS: u64 = 0x8080_8080_8080_8080;
-    let (words, rest) = bytes.as_chunks::<8>();
-    let all = words
+    const HIGHEST_BITS: u128 = u128::from_ne_bytes([0x80; 16]);
+    let (chunks, rest) = bytes.as_chunks::<16>();
+    let all = chunks
         .iter()
-        .fold(0, |all, it| all | u64::from_le_bytes(*it));
+        .fold(0, |all, it| all | u128::from_le_bytes(*it));
     // The rest is seen together with what stands before it, where that is enough.
-    let rest = match bytes.last_chunk::<8>() {
-        Some(last) => u64::from_le_bytes(*last),
-        None => rest.iter().fold(0, |all, it| all | u64::from(*it)),
+    let half = |it: &[u8; 8]| u128::from(u64::from_le_bytes(*it));
+    let rest = match (
+        bytes.last_chunk::<16>(),
+        bytes.first_chunk(),
+        bytes.last_chunk(),
+    ) {
+        (Some(last), _, _) => u128::from_le_bytes(*last),
+        (None, Some(first), Some(last)) => half(first) | half(last),
+        (None, _, _) => rest.iter().fold(0, |all, it| all | u128::from(*it)),
     };
     (all | rest) & HIGHEST_BITS == 0
 }
@@ -177,7 +199,7 @@ const GROUP_END: u8 = 4;
 const FIXED_32: u8 = 5;
 
 /// Reads the number and the type of a field off the front.
-fn key(rest: &mut &[u8]) -> Result<(u32, u8), Malformed> {
+fn read_key(rest: &mut &[u8]) -> Result<(u32, u8), Malformed> {
     let key = u32::try_from(varint(rest)?).map_err(|_| Malformed)?;
     match (key >> 3, (key & 7) as u8) {
         (1.., kind @ ..=FIXED_32) => Ok((key >> 3, kind)),
@@ -212,7 +234,7 @@ fn skip(rest: &mut &[u8], number: u32, kind: u8, depth: u32) -> Result<(), Malfo
         FIXED_64 => 8,
         DELIMITED => varint(rest)?,
         GROUP_BEGIN => loop {
-            match key(rest)? {
+            match read_key(rest)? {
                 (end, GROUP_END) if end == number => break 0,
                 (_, GROUP_END) => return Err(Malformed),
                 (inner, kind) => skip(rest, inner, kind, depth - 1)?,
@@ -238,7 +260,7 @@ fn varint_length(value: usize) -> usize {
 }
 
 /// The longest contents whose length takes a byte.
-const SHORT: usize = 0x7f;
+pub const SHORT: usize = 0x7f;
 
 /// Writes a field that holds what `write` writes.
 pub fn put_nested(to: &mut Vec<u8>, number: u8, write: impl FnOnce(&mut Vec<u8>)) {
@@ -268,7 +290,7 @@ pub fn put_nested(to: &mut Vec<u8>, number: u8, write: impl FnOnce(&mut Vec<u8>)
 #[inline]
 pub fn put_head(to: &mut Vec<u8>, number: u8, length: usize) {
     if length <= SHORT {
-        return to.extend_from_slice(&[key_of(number, DELIMITED), length as u8]);
+        return to.extend_from_slice(&[key(number), length as u8]);
     }
     put_key(to, number, DELIMITED);
     put_varint(to, length as u64);
@@ -285,6 +307,12 @@ pub fn put(to: &mut Vec<u8>, number: u8, contents: &[u8]) {
 pub fn put_number(to: &mut Vec<u8>, number: u8, value: u64) {
     put_key(to, number, VARINT);
     put_varint(to, value);
+}
+
+/// Gives what stands before the length of what is in a field, 15 at most.
+#[must_use]
+pub fn key(number: u8) -> u8 {
+    key_of(number, DELIMITED)
 }
 
 fn put_key(to: &mut Vec<u8>, number: u8, kind: u8) {
@@ -319,6 +347,23 @@ mod tests {
             let mut expected = Vec::new();
             put(&mut expected, 3, &contents);
             assert_eq!(message[6..], expected, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_pair_is_read_at_once_whatever_the_length_of_its_strings() {
+        for length in [0, 1, 0x7b, 0x7c, 0x7f, 0x80, 0x81, 300, 0x3f00] {
+            let value = vec![b'a'; length];
+            let mut message = Vec::new();
+            put_nested(&mut message, 3, |to| {
+                put(to, 1, b"name");
+                put(to, 2, &value);
+            });
+            message.extend_from_slice(b"rest");
+            let mut fields = Fields::of(&message);
+            assert_eq!(fields.next_pair(4), None, "{length}");
+            assert_eq!(fields.next_pair(3), Some((&b"name"[..], &value[..])));
+            assert_eq!(fields.rest, b"rest");
         }
     }
 

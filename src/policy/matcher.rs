@@ -16,7 +16,7 @@ use crate::policy::matcher::hash::BuildSegmentHasher;
 use crate::policy::matcher::pattern::{Pattern, PatternProblem, Step, check_method};
 use crate::policy::path::PathSegments;
 
-mod hash;
+pub(crate) mod hash;
 pub mod pattern;
 
 /// One line of a rule: a pattern, for some methods.
@@ -37,6 +37,9 @@ pub struct Row<'a> {
     /// The pattern, starting with `/`, written decoded.
     pub pattern: &'a str,
 }
+
+/// Room for the rows that take nearly every path, so that one allocation does.
+const USUAL_CANDIDATES: usize = 8;
 
 /// Rows compiled into a trie.
 #[derive(Debug, Default)]
@@ -82,7 +85,7 @@ impl Matcher {
         path: &'a PathSegments<'_>,
         mut accept: impl FnMut(usize, &Params<'a>) -> Option<T>,
     ) -> Option<T> {
-        let mut candidates = Vec::new();
+        let mut candidates = Vec::with_capacity(USUAL_CANDIDATES);
         let (segments, open) = (path.as_slice(), path.is_open());
         self.root.walk(segments, open, &mut |node, at_end| {
             candidates.extend(&node.tails);

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::decision::{Denial, Reason};
-use crate::identity::{Caller, Lineage};
+use crate::identity::{Holder, Lineage};
 use crate::policy::Refusal;
 use crate::policy::claims::Conditions;
 use crate::policy::matcher::Params;
@@ -81,7 +81,7 @@ impl Relation {
     pub(super) fn holds(
         self,
         named: Option<&str>,
-        identity: &Caller,
+        identity: &Holder,
         lineages: &[Arc<Lineage>],
     ) -> Result<(), Refusal> {
         let other = || Denial::new(Reason::Relation, "the path names another account");

@@ -9,11 +9,26 @@ pub fn folds_to(sent: &[u8], name: &str) -> bool {
 }
 
 fn fold(byte: u8) -> u8 {
-    if byte.is_ascii_alphanumeric() {
-        byte.to_ascii_lowercase()
-    } else {
-        b'-'
+    FOLDED[usize::from(byte)]
+}
+
+/// What each byte of a name folds to.
+static FOLDED: [u8; 256] = {
+    let mut folded = [b'-'; 256];
+    let mut byte = 0;
+    while byte < folded.len() {
+        if (byte as u8).is_ascii_alphanumeric() {
+            folded[byte] = (byte as u8).to_ascii_lowercase();
+        }
+        byte += 1;
     }
+    folded
+};
+
+/// Tells whether a byte of a name is neither a letter, a digit nor `-`.
+#[must_use]
+pub fn is_sign(byte: u8) -> bool {
+    byte != b'-' && fold(byte) == b'-'
 }
 
 /// Gives a bit that is the same for all names that fold to one another ([`folds_to`]), and another for most others.
@@ -21,15 +36,6 @@ fn fold(byte: u8) -> u8 {
 pub fn fold_bit(name: &[u8]) -> u64 {
     match name {
         [first, .., last] => bit(fold(*first), fold(*last), name.len()),
-        _ => 1,
-    }
-}
-
-/// Gives a bit that is another for most other names.
-#[must_use]
-pub fn name_bit(name: &[u8]) -> u64 {
-    match name {
-        [first, .., last] => bit(*first, *last, name.len()),
         _ => 1,
     }
 }

@@ -78,7 +78,7 @@ impl Scheme for Key {
         let Some((place, key)) = found else {
             return Ok(None);
         };
-        if key.contains(' ') {
+        if key.as_bytes().contains(&b' ') {
             return Err(Denial::new(Reason::Malformed, "an API key holds no spaces"));
         }
         Ok(Some(Credential::new(

@@ -20,14 +20,13 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower_service::Service as _;
 
-use crate::envoy::{Door, MAX_MESSAGE_BYTES, PREFIX};
+use crate::envoy::{Call, Door, MAX_MESSAGE_BYTES, PREFIX};
 use crate::serve::bounds::{Bounds, Slot, full};
 
 /// Where Checks are asked for.
 const PATH: &str = "/envoy.service.auth.v3.Authorization/Check";
 
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// How long a message may take to arrive.
 pub const MAX_MESSAGE_SECONDS: u64 = 5;
@@ -68,7 +67,10 @@ impl Service<Request<Incoming>> for Front {
             self.door.count_call(full().code(), Duration::ZERO);
             return Answering::Full;
         };
-        Answering::Check(Box::pin(check(self.door.clone(), slot, request)))
+        // What is not needed any more is left here, so that less is kept while the message is read.
+        let call = self.door.call(request.headers());
+        let body = request.into_body();
+        Answering::Check(Box::pin(check(self.door.clone(), slot, call, body)))
     }
 }
 
@@ -103,15 +105,9 @@ impl Future for Answering {
     }
 }
 
-async fn check(door: Door, mut slot: Slot, request: Request<Incoming>) -> Response<Told> {
-    let (head, body) = request.into_parts();
+async fn check(door: Door, mut slot: Slot, call: Call, body: Incoming) -> Response<Told> {
     let answer = match read_in_time(body, &mut slot).await {
-        Ok(message) => {
-            let timeout = head.headers.get(&GRPC_TIMEOUT);
-            let timeout = timeout.and_then(|it| it.to_str().ok());
-            let parent = door.parent(&head.headers);
-            door.check_framed(message, timeout, parent).await
-        }
+        Ok(message) => door.check_framed(&message, call).await,
         Err((status, took)) => {
             door.count_call(status.code(), took);
             Err(status)

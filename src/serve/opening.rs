@@ -141,7 +141,7 @@ impl Base {
             directory.clone(),
             cache,
             fingerprinter,
-            config.settled,
+            (platforms, config.settled),
             Some(throttle.clone()),
         );
         let client_address = config.client_address;

@@ -13,7 +13,7 @@ use crate::envoy::answer::values::Value;
 use crate::envoy::wire;
 use crate::gate::Decision;
 use crate::platform::Platform;
-use crate::request::{RequestView, fold_bit, folds_to};
+use crate::request::{RequestView, fold_bit, folds_to, is_sign};
 
 /// The fields of `OkHttpResponse` (envoy.service.auth.v3).
 mod field {
@@ -131,8 +131,7 @@ impl Always {
 
     fn is_alike(&self, name: &[u8]) -> bool {
         let is_it = |it: &String| name.eq_ignore_ascii_case(it.as_bytes());
-        let is_sign = |it: &u8| !it.is_ascii_alphanumeric() && *it != b'-';
-        name.iter().any(is_sign)
+        name.iter().any(|it| is_sign(*it))
             && self.hidden.iter().any(|it| folds_to(name, it))
             && !self.hidden.iter().any(is_it)
     }

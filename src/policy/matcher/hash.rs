@@ -1,4 +1,4 @@
-//! A quick hash of segments.
+//! A quick hash of what requests are looked up by.
 //!
 //! What is looked up comes from clients, and what it is looked up among from the configuration: nobody can make
 //! entries collide by what he asks for, so the hash needs no key.
@@ -6,13 +6,13 @@
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// Hashes a segment by eight bytes at a time.
-pub(super) type BuildSegmentHasher = BuildHasherDefault<SegmentHasher>;
+pub(crate) type BuildSegmentHasher = BuildHasherDefault<SegmentHasher>;
 
 /// Odd, and without a pattern: 2⁶⁴ over the golden ratio.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 #[derive(Debug, Default)]
-pub(super) struct SegmentHasher(u64);
+pub(crate) struct SegmentHasher(u64);
 
 impl SegmentHasher {
     fn take(&mut self, word: u64) {

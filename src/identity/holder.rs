@@ -22,7 +22,7 @@ const SESSION: usize = 4;
 
 /// An [`Identity`], in few bytes. Its fields are those of that.
 #[derive(Clone, Eq, PartialEq)]
-pub struct Caller {
+pub struct Holder {
     /// What many have in common.
     pub terms: Arc<Terms>,
     texts: Texts<5>,
@@ -46,7 +46,7 @@ pub struct Terms {
     pub only_scopes: bool,
 }
 
-impl Caller {
+impl Holder {
     /// Makes one of an identity; `share` gives terms that are equal to these, where others have them already.
     #[must_use]
     pub fn sharing(identity: Identity, share: impl FnOnce(Terms) -> Arc<Terms>) -> Self {
@@ -148,13 +148,13 @@ impl Caller {
     }
 }
 
-impl From<Identity> for Caller {
+impl From<Identity> for Holder {
     fn from(identity: Identity) -> Self {
         Self::sharing(identity, Arc::new)
     }
 }
 
-impl fmt::Debug for Caller {
+impl fmt::Debug for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.identity().fmt(f)
     }
@@ -201,24 +201,24 @@ mod tests {
             ..Identity::default()
         };
         for identity in [whole(), none, empty] {
-            let caller = Caller::from(identity.clone());
+            let holder = Holder::from(identity.clone());
             let texts = [
-                (caller.account(), &identity.account),
-                (caller.user(), &identity.user),
-                (caller.key(), &identity.key),
-                (caller.username(), &identity.username),
+                (holder.account(), &identity.account),
+                (holder.user(), &identity.user),
+                (holder.key(), &identity.key),
+                (holder.username(), &identity.username),
             ];
             for (kept, said) in texts {
                 assert_eq!(kept, said.as_deref());
             }
-            assert_eq!(caller.expires(), identity.expires);
-            assert_eq!(caller.identity(), identity);
+            assert_eq!(holder.expires(), identity.expires);
+            assert_eq!(holder.identity(), identity);
         }
     }
 
     #[test]
     fn one_takes_few_bytes() {
         // With the counts of its `Arc`, the largest piece of 96 bytes that glibc gives.
-        assert!(size_of::<Caller>() + 16 <= 88, "{}", size_of::<Caller>());
+        assert!(size_of::<Holder>() + 16 <= 88, "{}", size_of::<Holder>());
     }
 }
