@@ -10,6 +10,7 @@
 mod ahead;
 mod entry;
 mod facts;
+mod flight;
 mod kept;
 mod lately;
 mod shared;
@@ -17,15 +18,15 @@ mod trust;
 mod unverified;
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use crate::cache::entry::Entry;
 use crate::cache::facts::Known;
-use crate::cache::kept::{Kept, kept};
+use crate::cache::flight::Flight;
+use crate::cache::kept::{Kept, KeyHasher, kept};
 use crate::cache::lately::Lately;
 use crate::cache::shared::Shared;
 use crate::clock::Clock;
@@ -103,7 +104,7 @@ struct Inner {
     lineages: Kept<Arc<Known>>,
     /// Those of accounts that stand below nobody: a client may name any number of them.
     strangers: Kept<Arc<Known>>,
-    flights: Arc<Mutex<HashMap<u128, watch::Receiver<Option<Landing>>>>>,
+    flights: Arc<Mutex<HashMap<u128, Flight, BuildHasherDefault<KeyHasher>>>>,
     /// The second in which a fault was last told that nobody waited for.
     told: Arc<AtomicU64>,
 }
@@ -171,9 +172,7 @@ impl Cache {
     /// A denial where it may not be verified now, a fault when it cannot be told now.
     pub async fn load(&self, it: &Unverified) -> Result<Outcome, Failure> {
         for _ in 0..FLIGHTS {
-            let mut landing = self.board(it, false)?;
-            let landed = landing.wait_for(Option::is_some).await;
-            let landed = landed.ok().and_then(|it| it.clone());
+            let landed = self.board(it, false)?.landing().await;
             let aborted = || Fault::new(Dependency::Internal, "a verification was aborted");
             let entry = landed.ok_or_else(aborted)??;
             // A flight that was boarded after a change may have read before it.
@@ -201,19 +200,15 @@ impl Cache {
     }
 
     /// Joins the flight for the key, or starts one, `again` where what it is to tell is known.
-    fn board(
-        &self,
-        it: &Unverified,
-        again: bool,
-    ) -> Result<watch::Receiver<Option<Landing>>, Failure> {
+    fn board(&self, it: &Unverified, again: bool) -> Result<Flight, Failure> {
         let key = it.key.as_u128();
         let mut flights = self
             .0
             .flights
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(landing) = flights.get(&key).filter(|it| it.has_changed().is_ok()) {
-            return Ok(landing.clone());
+        if let Some(flight) = flights.get(&key).filter(|it| !it.is_aborted()) {
+            return Ok(flight.clone());
         }
         let reserved = if again { RESERVED_FLIGHTS } else { 0 };
         if flights.len() >= MAX_FLIGHTS + reserved {
@@ -221,28 +216,28 @@ impl Cache {
             return Err(Fault::new(Dependency::Internal, detail).into());
         }
         let end = it.begin.as_ref().map(|begin| begin()).transpose()?;
-        let (sender, receiver) = watch::channel(None);
-        flights.insert(key, receiver.clone());
+        let (flight, pilot) = Flight::begin();
+        flights.insert(key, flight.clone());
         drop(flights);
         let (cache, it) = (self.clone(), it.clone());
         tokio::spawn(async move {
             let arrival = Arrival { cache: &cache, key };
-            let flight = cache.fly(&it, again);
             let late = |_| Fault::new(Dependency::Deadline, "a verification took too long");
-            let landing = tokio::time::timeout(FLIGHT, flight).await.map_err(late);
+            let flown = tokio::time::timeout(FLIGHT, cache.fly(&it, again)).await;
+            let landing = flown.map_err(late);
             let landing = landing.and_then(|it| it);
             if let (Some(end), Ok(entry)) = (end, &landing) {
                 end(entry.outcome.as_ref().err().map(Arc::as_ref));
             }
             drop(arrival);
             if let Err(fault) = &landing
-                && sender.is_closed()
+                && pilot.is_alone()
             {
                 cache.tell(fault);
             }
-            sender.send_replace(Some(landing));
+            pilot.land(landing);
         });
-        Ok(receiver)
+        Ok(flight)
     }
 
     /// Logs a fault that nobody waited for, one a second: those who gave up know of a deadline only.

@@ -84,7 +84,7 @@ impl Context {
             return Err(ContextError::Forged);
         }
         let (text, mac) = sealed.split_once('.').ok_or(ContextError::Forged)?;
-        let mac = Digest::try_from(mac.to_owned()).map_err(|_| ContextError::Forged)?;
+        let mac = Digest::try_from(mac).map_err(|_| ContextError::Forged)?;
         if !peppers.is_mac(PURPOSE, text.as_bytes(), &mac) {
             return Err(ContextError::Forged);
         }

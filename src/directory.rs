@@ -75,7 +75,7 @@ use crate::directory::names::{account_names, with_parts};
 use crate::directory::pepper::{Digest, Peppers};
 use crate::directory::records::{Account, RecordKind, User};
 use crate::directory::upgrades::Upgrades;
-use crate::directory::uses::Uses;
+use crate::directory::uses::{Uses, Waiting};
 use crate::proof::Prover;
 use crate::store::lease::Lease;
 use crate::store::{Store, StoreError};
@@ -99,6 +99,7 @@ struct Inner {
     generations: Arc<Generations>,
     accounts: Accounts,
     uses: Arc<Uses>,
+    waiting: Arc<Waiting>,
     /// `None`: weaker forms of passwords are let be.
     upgrades: Option<Arc<Upgrades>>,
     lease: Lease,
@@ -124,6 +125,7 @@ impl Directory {
             generations,
             accounts: Accounts::default(),
             uses: Arc::default(),
+            waiting: Arc::default(),
             upgrades: None,
             was_filled: Arc::default(),
             compared: Arc::default(),
@@ -142,6 +144,7 @@ impl Directory {
             generations,
             accounts: _,
             uses,
+            waiting: _,
             upgrades: _,
             lease,
             was_filled,
@@ -155,6 +158,7 @@ impl Directory {
             generations: Arc::clone(generations),
             accounts: Accounts::default(),
             uses: Arc::clone(uses),
+            waiting: Arc::default(),
             upgrades: None,
             lease: lease.clone(),
             was_filled: Arc::clone(was_filled),
@@ -168,6 +172,7 @@ impl Directory {
         let over = self.over(self.shared_store());
         Self(Arc::new(Inner {
             peppers,
+            waiting: Arc::clone(&self.0.waiting),
             compared: Arc::default(),
             ..Arc::into_inner(over.0).expect("its only owner")
         }))
@@ -179,6 +184,7 @@ impl Directory {
         let over = self.over(self.shared_store());
         Self(Arc::new(Inner {
             upgrades: Some(Arc::new(upgrades)),
+            waiting: Arc::clone(&self.0.waiting),
             ..Arc::into_inner(over.0).expect("its only owner")
         }))
     }
@@ -308,11 +314,13 @@ impl Directory {
     }
 
     fn record_key(&self, kind: RecordKind, platform: &str, id: &str) -> String {
-        format!("pc:{}:{platform}:{id}", kind.letter())
+        // Each verdict names some, and to format them costs several times as much.
+        ["pc:", kind.letter(), ":", platform, ":", id].concat()
     }
 
     fn index_key(&self, platform: &str, index: Index, digest: &Digest) -> String {
-        format!("pc:i:{platform}:{}:{digest}", index.name())
+        let digest = digest.to_string();
+        ["pc:i:", platform, ":", index.name(), ":", &digest].concat()
     }
 
     async fn stored<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Fault> {

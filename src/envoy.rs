@@ -297,11 +297,11 @@ impl Door {
     }
 
     fn observe(&self, deciding: &Deciding, decision: &Decision, took: Duration) {
+        let (tally, denials) = deciding.tallies.of_decision(decision);
         let outcome = match &decision.verdict {
             Ok(_) => Outcome::Allow,
             Err(Failure::Denied(denial)) => {
-                let platform = decision.platform.as_ref().map_or("", |it| &it.name);
-                self.0.metrics.count_denial(platform, denial);
+                denials.count(denial.reason());
                 Outcome::Deny
             }
             Err(Failure::Fault(fault)) => {
@@ -310,7 +310,6 @@ impl Door {
                 Outcome::Fault
             }
         };
-        let tally = deciding.tallies.of_decision(decision);
         tally.count(outcome, decision.cache, took);
     }
 }

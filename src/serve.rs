@@ -43,7 +43,7 @@ use crate::envoy::{Door, SERVICE};
 use crate::issue;
 use crate::issue::core::Core;
 use crate::otlp::Otlp;
-use crate::serve::attempts::{count_attempts, look, write_attempts};
+use crate::serve::attempts::{count_attempts, look, write_attempts, write_last};
 use crate::serve::configured::configured;
 use crate::serve::cores::Cores;
 use crate::serve::joining::Joining;
@@ -122,15 +122,19 @@ pub struct Running {
     refused: mpsc::Receiver<StartError>,
 }
 
-/// Starts the service.
+/// Starts the service, whose connections live on `cores`.
 ///
 /// # Errors
 /// Why it cannot run with this configuration, here and now.
-pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> {
+pub async fn start(
+    config: Config,
+    clock: Clock,
+    cores: impl FnOnce() -> io::Result<Cores>,
+) -> Result<Running, StartError> {
     // Before anything else: a directory that cannot be taken starts nothing.
     let file = read_directory(&config)?;
     let listeners = Listeners::bind(&config).await?;
-    let cores = Arc::new(Cores::start().map_err(StartError::Threads)?);
+    let cores = Arc::new(cores().map_err(StartError::Threads)?);
     let metrics = Arc::new(Metrics::default());
     let audit = config.audit.as_ref();
     let audit = audit.map(|it| Audit::start(it, clock.clone(), Arc::clone(&metrics)));
@@ -292,8 +296,7 @@ impl Running {
         let finished = async {
             while self.tasks.join_next().await.is_some() {}
             // Of requests that were still being answered.
-            let issuing = Core::clone(&self.issuing.get());
-            while issuing.write_attempts().await {}
+            write_last(&Core::clone(&self.issuing.get())).await;
             if let Some(audit) = &self.audit {
                 audit.written().await;
             }

@@ -61,6 +61,21 @@ pub trait Store: fmt::Debug + Send + Sync {
         ttl: Option<Duration>,
     ) -> BoxFuture<'a, Result<bool, StoreError>>;
 
+    /// Writes several values in any case, each as [`Store::put`] does, in one round trip where that can be. For what changes
+    /// no verdict: nobody may count on hearing of it. Where some fail, one error is told, and others may have been written.
+    fn put_all<'a>(
+        &'a self,
+        values: &'a [(String, Bytes)],
+        ttl: Option<Duration>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            for (key, value) in values {
+                self.put(key, value, PutIf::Always, ttl).await?;
+            }
+            Ok(())
+        })
+    }
+
     /// Removes a key if it exists and the condition holds, and tells whether it did.
     fn delete<'a>(
         &'a self,

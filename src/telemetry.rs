@@ -27,7 +27,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use tonic::Code;
 
-use crate::decision::{Denial, Fault};
+use crate::decision::Fault;
 use crate::telemetry::calls::Calls;
 use crate::telemetry::durations::{BUCKETS, Durations};
 use crate::telemetry::glance::Glance;
@@ -41,7 +41,7 @@ pub use calls::{METHOD, status_name};
 pub use log::{LogFormat, check_filter, start_log};
 pub use outcome::Outcome;
 pub use standing::FetchedKeySet;
-pub use tally::Tally;
+pub use tally::{DenialTally, Tally};
 pub use traceparent::Parent;
 
 /// Upper bounds of the buckets for word of a change, in seconds: it is quicker than a check may be.
@@ -191,15 +191,6 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts why a check was denied.
-    pub fn count_denial(&self, platform: &str, denial: &Denial) {
-        let labels = DenialLabels {
-            platform: platform.to_owned(),
-            reason: denial.reason().name(),
-        };
-        self.denials.get_or_create(&labels).inc();
-    }
-
     /// Counts a failure of ours.
     pub fn count_fault(&self, fault: &Fault) {
         self.faults
@@ -259,12 +250,11 @@ impl Metrics {
         self.legacy.get_or_create(&labels).inc();
     }
 
-    /// Notes how long an operation of the store took.
-    pub fn note_store_operation(&self, operation: &'static str, took: Duration) {
+    /// Gives where it is noted how long an operation of the store takes, in seconds.
+    #[must_use]
+    pub fn store_durations(&self, operation: &'static str) -> Histogram {
         let labels = OperationLabels { operation };
-        self.store_durations
-            .get_or_create(&labels)
-            .observe(took.as_secs_f64());
+        self.store_durations.get_or_create_owned(&labels)
     }
 
     /// Notes how long word of a change took.
@@ -325,7 +315,7 @@ mod tests {
         let took = Duration::from_millis(1);
         let tally = Tally::of(&metrics, "mine", "key");
         tally.count(Outcome::Allow, CacheUse::Hit, took);
-        metrics.count_denial("mine", &Denial::new(Reason::Wrong, "wrong password"));
+        DenialTally::of(&metrics, "mine").count(Reason::Wrong);
         metrics.count_fault(&Fault::new(Dependency::Store, "down"));
         metrics.count_forgotten(3);
         metrics.count_audit_dropped(2);
@@ -335,7 +325,7 @@ mod tests {
         metrics.count_reload(false);
         metrics.note_config(u64::MAX, 1_700_000_000);
         metrics.note_cache_entries("identity", 7);
-        metrics.note_store_operation("get", took);
+        metrics.store_durations("get").observe(took.as_secs_f64());
         metrics.note_watch(true);
         metrics.note_evicts(true);
         metrics.note_ready(true);

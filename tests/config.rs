@@ -8,6 +8,7 @@ mod support;
 
 /// In `tests/config/`.
 mod config {
+    mod platforms;
     mod reference;
     mod schema;
 }

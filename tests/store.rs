@@ -360,6 +360,28 @@ async fn a_key_lives_as_long_as_the_last_put_said(at: Backend) {
     assert_eq!(at.scan("").await.0, set(["for ever"]), "after three");
 }
 
+async fn what_is_put_together_is_there_as_if_it_was_put_one_by_one(at: Backend) {
+    at.put("b", "old", PutIf::Always).await;
+    let many: Vec<_> = ["a", "b", "c"]
+        .map(|it| (it.to_owned(), Bytes::from(format!("{it}'s"))))
+        .into();
+    let put = async |some: &[(String, Bytes)], ttl| at.store.put_all(some, ttl).await;
+    assert_eq!(put(&[], None).await, Ok(()));
+    assert_eq!(put(&many[..2], Some(MINUTE)).await, Ok(()));
+    assert_eq!(put(&many[2..], None).await, Ok(()));
+    for (key, value) in &many {
+        assert_eq!(at.get(key).await.as_ref(), Some(value), "{key}");
+    }
+    let wrong = [(String::new(), Bytes::new())];
+    let refused = put(&wrong, None).await;
+    assert!(
+        matches!(refused, Err(StoreError::Refused(_))),
+        "{refused:?}"
+    );
+    at.pass(MINUTE + SECOND).await;
+    assert_eq!(at.scan("").await.0, set(["c"]));
+}
+
 async fn an_expired_key_is_absent_to_every_operation(at: Backend) {
     let keys = ["get", "absent", "equal", "delete", "delete equal", "touch"];
     for key in keys {
@@ -723,6 +745,7 @@ macro_rules! every_behaviour {
             scan_pages_through_many_keys,
             touch_brings_nothing_back,
             touch_sets_the_lifetime_of_what_exists,
+            what_is_put_together_is_there_as_if_it_was_put_one_by_one,
             what_is_out_of_bounds_is_refused_and_what_is_just_within_is_not,
             $($further,)*
         );

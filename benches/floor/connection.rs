@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use h2::client::{Builder, SendRequest};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tonic::codegen::http::Request;
 
@@ -65,6 +66,15 @@ impl Connection {
             .await
             .expect("a server that listens");
         stream.set_nodelay(true).expect("a TCP socket");
+        Self::over(stream, &address.to_string(), timeout).await
+    }
+
+    /// The same over a stream to a server that is called so.
+    pub async fn over(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        authority: &str,
+        timeout: &str,
+    ) -> Self {
         let mut builder = Builder::new();
         builder
             .initial_window_size(WINDOW)
@@ -75,7 +85,7 @@ impl Connection {
         tokio::spawn(driver);
         // What Envoy sends with a Check.
         let head = Request::post(format!(
-            "http://{address}/envoy.service.auth.v3.Authorization/Check"
+            "http://{authority}/envoy.service.auth.v3.Authorization/Check"
         ))
         .header("te", "trailers")
         .header("grpc-timeout", timeout)

@@ -3,11 +3,13 @@
 //! A closed loop: who was answered asks again. [`crate::open`] has the open one.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
+use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 
 use crate::asked::Question;
@@ -17,9 +19,16 @@ use crate::connection::{Connection, NoAnswer};
 /// How long an answer is waited for: a machine that is busy makes no fault.
 const TIMEOUT: &str = "20S";
 
+/// Where a server is asked.
+#[derive(Clone, Debug)]
+pub enum Place {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
 /// Loads the server, the caller with the number `first` asking first; panics at the first answer that is not right.
 pub async fn load(
-    address: SocketAddr,
+    place: &Place,
     question: &Arc<Question>,
     first: u64,
     shape: Shape,
@@ -27,7 +36,7 @@ pub async fn load(
 ) -> Answered {
     let mut connections = Vec::new();
     for _ in 0..shape.connections {
-        connections.push(Asker::connect(address).await);
+        connections.push(Asker::connect(place).await);
     }
     let begun = Instant::now();
     let turns = Arc::new(AtomicU64::new(first));
@@ -63,8 +72,15 @@ pub async fn load(
 pub struct Asker(Connection);
 
 impl Asker {
-    pub async fn connect(address: SocketAddr) -> Self {
-        Self(Connection::open(address, TIMEOUT).await)
+    pub async fn connect(place: &Place) -> Self {
+        Self(match place {
+            Place::Tcp(address) => Connection::open(*address, TIMEOUT).await,
+            Place::Unix(path) => {
+                let stream = UnixStream::connect(path).await;
+                let stream = stream.expect("a server that listens");
+                Connection::over(stream, "localhost", TIMEOUT).await
+            }
+        })
     }
 
     /// Asks, and makes sure of the answer.

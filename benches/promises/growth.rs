@@ -184,7 +184,7 @@ fn timed_identities(setting: &Setting, store: &RedisServer) -> Vec<(u64, f64)> {
         .map(|_| {
             servers.each_ref().map(|(callers, server)| {
                 let question = Arc::new(Question::new(Kind::Hit).of_callers(*callers));
-                turn(server, &question).cost
+                turn(server, &question, BUSY).cost
             })
         })
         .collect();

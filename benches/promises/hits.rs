@@ -7,14 +7,14 @@ use bytes::Bytes;
 use tokio::runtime::Runtime;
 
 use crate::asked::{Kind, Question};
-use crate::asker::End;
+use crate::asker::{End, Shape};
 use crate::served::{Program, Server, Wrapping};
 use crate::site::{AUDIT, MEMORY, NO_AUDIT, PLAIN, PRESETS, config, directory};
 use crate::table::{Row, Table, Target, median};
 use crate::{BUSY, COUNTED, Setting, counted};
 
 /// How often servers are measured in turn, and for how long each time.
-const PAIRS: usize = 7;
+pub const PAIRS: usize = 7;
 const TURN: Duration = Duration::from_millis(1200);
 
 /// What share of a core is all of it, as near as it gets.
@@ -29,7 +29,7 @@ pub struct Turn {
     pub rate: f64,
     /// In microseconds.
     pub cost: f64,
-    share: f64,
+    pub share: f64,
 }
 
 /// What hits came to, and what others build on.
@@ -85,7 +85,8 @@ fn alternate(setting: &Setting, hit: &Arc<Question>) -> (Vec<[Turn; 3]>, Bytes, 
     c.warm(hit);
     let two = Server::start(&setting.runtime, program, &setting.on("0,1"));
     two.warm(hit);
-    let turns = (0..setting.times(PAIRS)).map(|_| [&c, &portcullis, &two].map(|it| turn(it, hit)));
+    let turns =
+        (0..setting.times(PAIRS)).map(|_| [&c, &portcullis, &two].map(|it| turn(it, hit, BUSY)));
     let turns: Vec<_> = turns.collect();
     let ratio = |of: usize, to: usize, figure: fn(&Turn) -> f64| {
         median(turns.iter().map(|it| figure(&it[of]) / figure(&it[to])))
@@ -127,9 +128,10 @@ fn alternate(setting: &Setting, hit: &Arc<Question>) -> (Vec<[Turn; 3]>, Bytes, 
     (turns, answer, rows)
 }
 
-pub fn turn(server: &Server<'_>, question: &Arc<Question>) -> Turn {
+/// Has a server answer for a turn.
+pub fn turn(server: &Server<'_>, question: &Arc<Question>, shape: Shape) -> Turn {
     let before = server.busy();
-    let answered = server.load(question, BUSY, End::After(TURN));
+    let answered = server.load(question, shape, End::After(TURN));
     let busy = (server.busy() - before).as_secs_f64();
     let took = answered.took.as_secs_f64();
     let answers = answered.answers as f64;

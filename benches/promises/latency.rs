@@ -50,7 +50,7 @@ pub fn measure(setting: &Setting, hits: &Hits) -> Vec<Latency> {
         for ((name, server), capacity) in servers.iter().zip(hits.rates) {
             let rate = capacity * f64::from(load) / 100.0;
             let length = setting.long(LENGTH);
-            let asked = open::ask(server.grpc, &hit, BUSY.connections, rate, length);
+            let asked = open::ask(&server.place, &hit, BUSY.connections, rate, length);
             let came = setting.runtime.block_on(asked);
             measured.push(Latency {
                 server: name,

@@ -6,6 +6,7 @@
 //! cargo bench --bench promises -- misses    the rows of what stands in a Redis: misses, and memory up to a million identities
 //! cargo bench --bench promises -- sites     has DHAT write down which places in the program hold the memory of identities
 //! cargo bench --bench promises -- growth    how a hit's cost grows with identities, headers, rules and platforms
+//! cargo bench --bench promises -- runtimes  what a runtime for each core brings against one of many threads
 //! ```
 //!
 //! Called in any other way, as `cargo test --benches` does, it shows in seconds that the servers answer rightly.
@@ -36,6 +37,7 @@ mod question;
 #[path = "../floor/rules.rs"]
 #[allow(dead_code, reason = "other numbers of rules")]
 mod rules;
+mod runtimes;
 mod served;
 mod site;
 mod starting;
@@ -127,6 +129,12 @@ fn main() {
         ["bare", at, answer, redis, commands] => {
             bare::serve(address(at), answer.as_ref(), redis, commands.as_ref());
         }
+        ["formed", form, config] => runtimes::serve(form, config.as_ref()),
+        ["runtimes", ..] => {
+            let setting = Setting::new(false);
+            println!("{}\n", machine(&setting));
+            runtimes::measure(&setting);
+        }
         ["growth", ..] => {
             let setting = Setting::new(false);
             println!("{}\n", machine(&setting));
@@ -155,6 +163,7 @@ fn show() {
         server.load(&question, BUSY, End::Answers(100));
     }
     let answer = server.warm(&Arc::new(Question::new(Kind::Hit)));
+    runtimes::show(&setting);
     let store = filled_redis(2000, 10);
     misses::measure(&setting, &store, 2000, &answer);
 }

@@ -3,14 +3,13 @@
 //! A latency counts from when its question was to be sent. A server that stops for a while is so charged with all who would
 //! have asked meanwhile, and not only with those whom it kept from asking (coordinated omission).
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
 use crate::asked::Question;
-use crate::asker::Asker;
+use crate::asker::{Asker, Place};
 
 /// After how many questions the generator looks for answers, at the latest.
 const STRIDE: u64 = 8;
@@ -43,7 +42,7 @@ fn at(sorted: &[Duration], thousandths: usize) -> f64 {
 
 /// Asks `rate` times a second for `length`, over so many connections in turn.
 pub async fn ask(
-    address: SocketAddr,
+    place: &Place,
     question: &Arc<Question>,
     connections: usize,
     rate: f64,
@@ -51,7 +50,7 @@ pub async fn ask(
 ) -> Latencies {
     let mut askers = Vec::new();
     for _ in 0..connections {
-        askers.push(Asker::connect(address).await);
+        askers.push(Asker::connect(place).await);
     }
     let all = (rate * length.as_secs_f64()) as u64;
     let mut under_way = JoinSet::new();

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::asked::{Kind, Question};
-use crate::asker::{Answered, Asker, End, Shape, load};
+use crate::asker::{Answered, Asker, End, Place, Shape, load};
 use crate::site;
 use crate::support::http::fetch;
 use crate::support::process::{Process, command};
@@ -38,6 +38,12 @@ const START_PAUSE: Duration = Duration::from_micros(200);
 pub enum Program<'p> {
     /// `portcullis serve` with this configuration and directory.
     Portcullis { config: &'p str, directory: &'p str },
+    /// The same out of this program, on runtimes of this form.
+    Formed {
+        form: &'p str,
+        config: &'p str,
+        directory: &'p str,
+    },
     /// c, with this answer.
     Constant(&'p Bytes),
     /// c, which sends these commands first.
@@ -57,7 +63,9 @@ pub struct Wrapping(pub Vec<String>);
 pub struct Server<'r> {
     runtime: &'r Runtime,
     process: Process,
-    pub grpc: SocketAddr,
+    grpc: SocketAddr,
+    /// Where it is asked.
+    pub place: Place,
     admin: Option<SocketAddr>,
     /// The caller who has not asked yet, of those who ask once.
     next: Cell<u64>,
@@ -91,12 +99,13 @@ impl<'r> Server<'r> {
         words.extend(command_line(program, dir.path(), grpc, admin));
         let mut command = command(&words[0]);
         command.args(&words[1..]);
-        let is_portcullis = matches!(program, Program::Portcullis { .. });
+        let is_portcullis = matches!(program, Program::Portcullis { .. } | Program::Formed { .. });
         let begun = Instant::now();
         let server = Self {
             runtime,
             process: Process::spawn("the server", command),
             grpc,
+            place: Place::Tcp(grpc),
             admin: is_portcullis.then_some(admin),
             next: Cell::new(1),
             dir,
@@ -121,7 +130,7 @@ impl<'r> Server<'r> {
     pub fn warm(&self, question: &Arc<Question>) -> Bytes {
         let ask = || {
             let answer = async {
-                let asker = Asker::connect(self.grpc).await;
+                let asker = Asker::connect(&self.place).await;
                 asker.answer(question.frame(0)).await.ok()
             };
             let answer = self.runtime.block_on(answer);
@@ -150,7 +159,7 @@ impl<'r> Server<'r> {
             Kind::Miss => self.next.get(),
             _ => 0,
         };
-        let load = load(self.grpc, question, first, shape, end);
+        let load = load(&self.place, question, first, shape, end);
         let answered = self.runtime.block_on(load);
         if question.kind == Kind::Miss {
             self.next.set(first + answered.answers);
@@ -237,6 +246,11 @@ impl<'r> Server<'r> {
         self.process.stop();
     }
 
+    /// Asks it over its Unix socket from now on, which [`site::on_unix_too`] gives it.
+    pub fn turn_to_unix(&mut self) {
+        self.place = Place::Unix(self.dir.path().join(site::SOCKET));
+    }
+
     /// Ends it, waits until it has, and gives what it leaves.
     pub fn stop(mut self) -> TempDir {
         self.process.stop();
@@ -257,16 +271,28 @@ fn command_line(
     };
     let in_words = |path: PathBuf| path.display().to_string();
     let bench = || in_words(std::env::current_exe().expect("the path of this program"));
+    let configure = |config: &str, directory: &str| {
+        for (name, text) in site::files(directory) {
+            write(name, text.as_bytes());
+        }
+        let config = config
+            .replace("{grpc}", &grpc.port().to_string())
+            .replace("{admin}", &admin.port().to_string())
+            .replace("{dir}", &dir.display().to_string());
+        in_words(write("portcullis.yaml", config.as_bytes()))
+    };
     match program {
         Program::Portcullis { config, directory } => {
-            for (name, text) in site::files(directory) {
-                write(name, text.as_bytes());
-            }
-            let config = config
-                .replace("{grpc}", &grpc.port().to_string())
-                .replace("{admin}", &admin.port().to_string());
-            let config = in_words(write("portcullis.yaml", config.as_bytes()));
+            let config = configure(config, directory);
             vec![PORTCULLIS.into(), "serve".into(), "--config".into(), config]
+        }
+        Program::Formed {
+            form,
+            config,
+            directory,
+        } => {
+            let config = configure(config, directory);
+            vec![bench(), "formed".into(), form.into(), config]
         }
         Program::Constant(answer) => {
             let answer = in_words(write("answer.bin", answer));

@@ -90,6 +90,15 @@ fn part(name: &str, callers: Range<u64>, users: Range<u64>) -> String {
     text
 }
 
+/// The Unix socket on which gRPC is answered too, in a server's directory.
+pub const SOCKET: &str = "grpc.sock";
+
+/// Gives a configuration with that socket besides.
+pub fn on_unix_too(config: &str) -> String {
+    let tcp = r#""127.0.0.1:{grpc}""#;
+    config.replace(tcp, &format!(r#"{tcp}, "unix:{{dir}}/{SOCKET}""#))
+}
+
 /// Gives the files that stand beside a configuration.
 pub fn files(directory: &str) -> [(&'static str, &str); 2] {
     [("directory.yaml", directory), ("pepper", PEPPER)]

@@ -88,7 +88,8 @@ impl Said {
         let source = attributes.source.unwrap_or_default();
         let socket = source.address.and_then(|it| it.socket_address);
         let http = attributes.request?.http?;
-        if http.method.is_empty() || !http.method.bytes().all(is_token_byte) {
+        let is_method = |it: u8| is_token_byte(it) && !it.is_ascii_lowercase();
+        if http.method.is_empty() || !http.method.bytes().all(is_method) {
             return None;
         }
         let plain = |it: &(String, Vec<u8>)| !it.0.starts_with(':');

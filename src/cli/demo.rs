@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::config::directory::DirectorySource;
 use crate::config::{Config, ListenAddress};
 use crate::envoy::protos::authorization_client::AuthorizationClient;
+use crate::serve::cores::Cores;
 use crate::serve::{Running, StartError, start};
 use crate::telemetry::{LogFormat, start_log};
 
@@ -73,7 +74,8 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
         let stand_ins = StandIns::start().await?;
         let config = config(arguments.port_base.unwrap_or(default), &stand_ins)?;
         let sections = cases::all(&stand_ins.tokens()?);
-        let running = start(config, Clock::system()).await.map_err(with_hint)?;
+        let running = start(config, Clock::system(), Cores::start).await;
+        let running = running.map_err(with_hint)?;
         let (grpc, admin) = addresses(&running)?;
         let table = Table::new(|name| std::env::var(name).ok());
         let all_expected = check(table, grpc, &sections).await;

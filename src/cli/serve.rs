@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::files::Files;
 use crate::directory::check::CheckError;
+use crate::serve::cores::Cores;
 use crate::serve::reload::Calls;
 use crate::serve::{StartError, start};
 use crate::telemetry::start_log;
@@ -41,7 +42,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     block_on(async {
         let end = asked_to_end()?;
         let hangups = signal(SignalKind::hangup()).map_err(|it| no_signals(&it))?;
-        let running = start(config, Clock::system()).await;
+        let running = start(config, Clock::system(), Cores::start).await;
         let mut running = running.map_err(start_error)?;
         running.reload_on(Calls {
             path: path.clone(),

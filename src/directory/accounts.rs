@@ -33,7 +33,7 @@ pub(super) struct Accounts(Moka<String, Arc<Read>>);
 /// An account as it was read.
 #[derive(Debug)]
 pub(super) struct Read {
-    pub(super) account: Account,
+    pub(super) account: Arc<Account>,
     pub(super) notes: Notes,
     /// The length of its record.
     bytes: usize,
@@ -65,9 +65,9 @@ impl Accounts {
     }
 
     /// Remembers one that was read after these notes of it were taken, from a record of so many bytes.
-    pub(super) fn keep(&self, key: String, account: &Account, notes: Notes, bytes: usize) {
+    pub(super) fn keep(&self, key: String, account: &Arc<Account>, notes: Notes, bytes: usize) {
         let read = Read {
-            account: account.clone(),
+            account: Arc::clone(account),
             notes,
             bytes,
         };
@@ -168,12 +168,8 @@ mod tests {
         let accounts = Accounts::default();
         for number in 0..1000 {
             let key = format!("pc:a:p:{number}");
-            accounts.keep(
-                key,
-                &account("a"),
-                Generations::default().begin(0),
-                64 * 1024,
-            );
+            let notes = Generations::default().begin(0);
+            accounts.keep(key, &Arc::new(account("a")), notes, 64 * 1024);
         }
         accounts.0.run_pending_tasks();
         let (kept, bytes) = (accounts.0.entry_count(), accounts.0.weighted_size());

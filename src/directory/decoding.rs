@@ -21,7 +21,10 @@ pub fn key_digest(key: &str) -> String {
 /// # Errors
 /// A fault that names the record.
 pub(super) fn decode<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, Fault> {
-    serde_json::from_slice(value).map_err(|_| {
+    // As text at first, since to check that of each string by itself takes longer.
+    let text = std::str::from_utf8(value).ok();
+    let read = text.and_then(|it| serde_json::from_str(it).ok());
+    read.ok_or_else(|| {
         let detail = format!(
             "the {} with digest {} cannot be read; `portcullis store verify` finds its id",
             kind(key),

@@ -629,7 +629,7 @@ mod tests {
         let foreign = "00".repeat(36);
         let foreign_key = ApiKey {
             id: "foreign".into(),
-            secret: Some(foreign.clone().try_into().unwrap()),
+            secret: Some(foreign.as_str().try_into().unwrap()),
             ..ApiKey::default()
         };
         directory

@@ -4,10 +4,11 @@
 //! (RFC 2104), and so do the names that index them. Several peppers may be in force, newest first:
 //! what is written carries the newest one's id, what is looked up is tried under each.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac as _};
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use thiserror::Error;
@@ -20,9 +21,14 @@ pub const MIN_PEPPER_BYTES: usize = 32;
 /// How many peppers are in force at once: a new one, and the one that it takes over from.
 pub const MAX_PEPPERS: usize = 2;
 
+/// How long a digest is, with the id of its pepper.
+const BYTES: usize = 36;
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// A keyed digest of something secret or personal, with the id of its pepper.
-#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Eq, PartialEq, Serialize)]
+#[serde(into = "String")]
 pub struct Digest {
     pepper: [u8; 4],
     mac: [u8; 32],
@@ -44,15 +50,14 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: [char; 16] = [
-            '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
-        ];
-        // Each lookup spells one, and to format byte by byte costs more than all else of it.
-        for byte in self.pepper.iter().chain(&self.mac) {
-            f.write_char(DIGITS[usize::from(byte >> 4)])?;
-            f.write_char(DIGITS[usize::from(byte & 15)])?;
+        // Each lookup spells one, and to write byte by byte costs more than all else of it.
+        let mut text = [0; 2 * BYTES];
+        let bytes = self.pepper.iter().chain(&self.mac);
+        for (digits, byte) in text.chunks_exact_mut(2).zip(bytes) {
+            digits[0] = DIGITS[usize::from(byte >> 4)];
+            digits[1] = DIGITS[usize::from(byte & 15)];
         }
-        Ok(())
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -68,23 +73,50 @@ impl From<Digest> for String {
     }
 }
 
-impl TryFrom<String> for Digest {
+/// What is wrong with a text that is to be one.
+const NO_DIGEST: &str = "a digest has 72 hexadecimal digits";
+
+impl TryFrom<&str> for Digest {
     type Error = &'static str;
 
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let mut bytes = [0; 36];
-        if text.len() != 2 * bytes.len() || !text.is_ascii() {
-            return Err("a digest has 72 hexadecimal digits");
+    fn try_from(text: &str) -> Result<Self, Self::Error> {
+        if text.len() != 2 * BYTES {
+            return Err(NO_DIGEST);
         }
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16)
-                .map_err(|_| "a digest has 72 hexadecimal digits")?;
+        let mut bytes = [0; BYTES];
+        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let [high, low] = [digits[0], digits[1]].map(|it| char::from(it).to_digit(16));
+            let value = high.zip(low).map(|(high, low)| high << 4 | low);
+            *byte = value
+                .and_then(|it| u8::try_from(it).ok())
+                .ok_or(NO_DIGEST)?;
         }
         let (pepper, mac) = bytes.split_at(4);
         Ok(Self {
             pepper: pepper.try_into().expect("split at 4"),
             mac: mac.try_into().expect("36 less 4"),
         })
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(AsText)
+    }
+}
+
+/// Reads a digest where it stands, without a copy of its text.
+struct AsText;
+
+impl Visitor<'_> for AsText {
+    type Value = Digest;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(NO_DIGEST)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Digest, E> {
+        text.try_into().map_err(E::custom)
     }
 }
 

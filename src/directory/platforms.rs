@@ -73,7 +73,7 @@ impl Directory {
     }
 
     pub(super) fn platform_key(&self, name: &str) -> String {
-        format!("pc:p:{name}")
+        ["pc:p:", name].concat()
     }
 }
 

@@ -6,7 +6,7 @@
 //! flight during the change is thus stale by construction. A scheme reads through here and
 //! nowhere else; it sees only the records of its own platform.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -108,7 +108,7 @@ impl Reads {
     /// A fault when the store does not answer or the record cannot be read.
     pub async fn platform_generation(&self) -> Result<u64, Fault> {
         if self.own.get().is_none() {
-            self.values(Vec::new()).await?;
+            self.values(&mut Vec::new()).await?;
         }
         let record = self.own.get().and_then(Option::as_deref);
         let key = self.directory.platform_key(&self.platform);
@@ -121,26 +121,37 @@ impl Reads {
     /// # Errors
     /// A fault when the store does not answer or the record cannot be read.
     pub async fn account(&self, id: &str) -> Result<Option<Account>, Fault> {
+        let account = self.shared_account(id).await?;
+        Ok(account.map(Arc::unwrap_or_clone))
+    }
+
+    /// The same, for whoever only looks at it.
+    ///
+    /// # Errors
+    /// As [`Reads::account`].
+    pub async fn shared_account(&self, id: &str) -> Result<Option<Arc<Account>>, Fault> {
         let key = self.directory.account_key(&self.platform, id);
         let Some(within) = self.accounts_within else {
-            return self.record(key).await;
+            return Ok(self.record(key).await?.map(Arc::new));
         };
         if key.len() > KEY_BYTES_MAX {
             return Ok(None);
         }
         let accounts = &self.directory.0.accounts;
+        let mut keys = vec![key];
         // Before it is looked at, as before it is read.
-        self.note(&key);
-        if let Some(known) = accounts.get(&self.directory, &key, within) {
+        self.note(&keys);
+        if let Some(known) = accounts.get(&self.directory, &keys[0], within) {
             self.notes().note_time(known.notes.begun());
-            return Ok(Some(known.account.clone()));
+            return Ok(Some(Arc::clone(&known.account)));
         }
         let alone = Self::begin(&self.directory, &self.platform);
-        alone.note(&key);
-        let Some(record) = self.values(vec![key.clone()]).await?.pop().flatten() else {
+        alone.note(&keys);
+        let Some(record) = self.values(&mut keys).await?.pop().flatten() else {
             return Ok(None);
         };
-        let account = decode(&key, &record)?;
+        let key = keys.swap_remove(0);
+        let account: Arc<Account> = decode(&key, &record).map(Arc::new)?;
         accounts.keep(key, &account, alone.finish(), record.len());
         Ok(Some(account))
     }
@@ -240,9 +251,12 @@ impl Reads {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, key: &str) {
+    fn note(&self, keys: &[String]) {
         let generations = self.directory.generations();
-        generations.note(&mut self.notes(), key);
+        let mut notes = self.notes();
+        for key in keys {
+            generations.note(&mut notes, key);
+        }
     }
 
     async fn hints(&self, keys: Vec<String>) -> Result<Vec<String>, Fault> {
@@ -278,33 +292,33 @@ impl Reads {
 
     pub(super) async fn records<T: DeserializeOwned>(
         &self,
-        keys: Vec<String>,
+        mut keys: Vec<String>,
     ) -> Result<Vec<Option<T>>, Fault> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let found = self.values(keys.clone()).await?;
+        let found = self.values(&mut keys).await?;
         decode_all(&keys, found)
     }
 
-    /// Reads in one round trip, after noting the keys. The check values of where they are kept come last, so that what is
-    /// missing was missing while they were there.
-    pub(super) async fn values(&self, mut keys: Vec<String>) -> Result<Vec<Option<Bytes>>, Fault> {
+    /// Reads in one round trip, after noting the keys; what is read along is appended to them. The check values of where
+    /// they are kept come last, so that what is missing was missing while they were there.
+    pub(super) async fn values(&self, keys: &mut Vec<String>) -> Result<Vec<Option<Bytes>>, Fault> {
         let with_own = self.own.get().is_none();
+        keys.reserve_exact(2);
         if with_own {
             keys.push(self.directory.platform_key(&self.platform));
         }
-        for key in &keys {
-            self.note(key);
-        }
+        self.note(keys);
         let (store, read) = (self.directory.store(), keys.len());
         for index in 0..read {
-            let check = format!("{}{}", check::KEY, store.share(&keys[index]));
-            if !keys[read..].contains(&check) {
-                keys.push(check);
+            let share = store.share(&keys[index]);
+            let is_of_share = |it: &String| it.strip_prefix(check::KEY) == Some(share);
+            if !keys[read..].iter().any(is_of_share) {
+                keys.push([check::KEY, share].concat());
             }
         }
-        let mut found = store.get(&keys).await.map_err(store_fault)?;
+        let mut found = store.get(keys).await.map_err(store_fault)?;
         for check in found.drain(read..) {
             self.directory.heed_check_value(check.as_ref())?;
         }
@@ -318,7 +332,6 @@ impl Reads {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use futures_core::future::BoxFuture;
@@ -420,7 +433,7 @@ mod tests {
             }));
             let reads = Reads::begin(&directory, "p");
             let keys = ["there", "absent"].map(|it| directory.user_key("p", it));
-            let read = reads.values(keys.into()).await.unwrap();
+            let read = reads.values(&mut keys.into()).await.unwrap();
             let read: Vec<_> = read.iter().map(Option::is_some).collect();
             assert_eq!(read, [true, false], "{changes}: as it was before");
             let notes = reads.finish();

@@ -26,11 +26,11 @@ pub enum RecordKind {
 
 impl RecordKind {
     /// What the names of its records begin with in the store, behind `pc:`.
-    pub(super) fn letter(self) -> char {
+    pub(super) fn letter(self) -> &'static str {
         match self {
-            Self::Account => 'a',
-            Self::Key => 'k',
-            Self::User => 'u',
+            Self::Account => "a",
+            Self::Key => "k",
+            Self::User => "u",
         }
     }
 

@@ -185,11 +185,11 @@ impl Reads {
         for _ in 0..MAX_ABOVE {
             let Some(id) = parent else { break };
             let (directory, platform) = (self.directory(), self.platform());
-            let keys = vec![
+            let mut keys = vec![
                 directory.security_key(platform, &id),
                 directory.account_key(platform, &id),
             ];
-            let mut found = self.values(keys.clone()).await?.into_iter();
+            let mut found = self.values(&mut keys).await?.into_iter();
             let said: Option<AuthModules> = read(&keys[0], found.next())?;
             merged = over(merged, for_those_below(said.unwrap_or_default()));
             let account: Option<Account> = read(&keys[1], found.next())?;

@@ -1,21 +1,22 @@
 //! When API keys were used last, about: for people, so that they find those that nobody needs.
 //!
 //! Noted where a key is verified, which happens once in a while for a key in use and not for each
-//! request, and written beside that: nobody waits for it, and what cannot be written is forgotten.
+//! request, and written beside that, what comes within a moment together: nobody waits for it, and what cannot be written
+//! is forgotten.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{mem, time::Duration};
 
-use tokio::sync::Semaphore;
+use bytes::Bytes;
 
 use crate::decision::Fault;
 use crate::directory::Directory;
 use crate::directory::reads::Reads;
 use crate::directory::records::ApiKey;
-use crate::store::PutIf;
+use crate::store::Store;
 
 /// A key's use is written once in so many seconds by each process.
 const PERIOD: u64 = 60;
@@ -26,8 +27,14 @@ const REMEMBERED: Duration = Duration::from_hours(24 * 366);
 /// Of how many keys a process remembers that they were written.
 const MAX_KEYS: usize = 20_000;
 
-/// How many are written at once; further ones are forgotten.
-const MAX_WRITES: usize = 32;
+/// How long what comes is gathered before it is written.
+const GATHERING: Duration = Duration::from_millis(100);
+
+/// How many wait to be written; further ones are forgotten.
+const MAX_WAITING: usize = 1024;
+
+/// How many are written together.
+const TOGETHER: usize = 128;
 
 /// What a process has written lately.
 pub(super) struct Uses {
@@ -35,15 +42,17 @@ pub(super) struct Uses {
     /// written.
     written: Mutex<HashMap<u64, u64>>,
     hashing: RandomState,
-    writing: Arc<Semaphore>,
 }
+
+/// Uses that wait to be written: names in the store, and when in Unix seconds, as it is written.
+#[derive(Default)]
+pub(super) struct Waiting(Mutex<Vec<(String, Bytes)>>);
 
 impl Default for Uses {
     fn default() -> Self {
         Self {
             written: Mutex::default(),
             hashing: RandomState::new(),
-            writing: Arc::new(Semaphore::new(MAX_WRITES)),
         }
     }
 }
@@ -51,6 +60,28 @@ impl Default for Uses {
 impl fmt::Debug for Uses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Uses(..)")
+    }
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Waiting(..)")
+    }
+}
+
+impl Waiting {
+    fn uses(&self) -> MutexGuard<'_, Vec<(String, Bytes)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what there is.
+    async fn write(&self, store: &dyn Store) {
+        let uses = mem::take(&mut *self.uses());
+        for uses in uses.chunks(TOGETHER) {
+            if let Err(error) = store.put_all(uses, Some(REMEMBERED)).await {
+                tracing::debug!("the use of API keys is not written down: {error}");
+            }
+        }
     }
 }
 
@@ -77,28 +108,32 @@ impl Uses {
 impl Reads {
     /// Notes that a key is used now. It is written in the background, if at all.
     pub fn note_use(&self, key: &ApiKey) {
-        let directory = self.directory();
-        let (name, now) = (directory.last_use_key(self.platform(), &key.id), self.now());
-        let uses = &directory.0.uses;
-        let Ok(permit) = Arc::clone(&uses.writing).try_acquire_owned() else {
-            return;
-        };
-        if !uses.begin(&name, now) {
+        let (directory, now) = (self.directory(), self.now());
+        let name = directory.last_use_key(self.platform(), &key.id);
+        let mut uses = directory.0.waiting.uses();
+        if uses.len() >= MAX_WAITING || !directory.0.uses.begin(&name, now) {
             return;
         }
-        let store = directory.shared_store();
+        uses.push((name, now.to_string().into()));
+        // Whoever comes first has the others written as well.
+        if uses.len() > 1 {
+            return;
+        }
+        drop(uses);
+        let (store, waiting) = (directory.shared_store(), Arc::clone(&directory.0.waiting));
         tokio::spawn(async move {
-            let now = now.to_string();
-            let put = store.put(&name, now.as_bytes(), PutIf::Always, Some(REMEMBERED));
-            if let Err(error) = put.await {
-                tracing::debug!("the use of an API key is not written down: {error}");
-            }
-            drop(permit);
+            tokio::time::sleep(GATHERING).await;
+            waiting.write(&*store).await;
         });
     }
 }
 
 impl Directory {
+    /// Writes what was noted of uses and waits to be written.
+    pub async fn write_uses(&self) {
+        self.0.waiting.write(self.store()).await;
+    }
+
     /// Gives when each of these keys was used last, in Unix seconds, in their order; `None` where that
     /// is not known. Two processes may have written at once, so it may be a minute early.
     ///
@@ -113,13 +148,55 @@ impl Directory {
     }
 
     fn last_use_key(&self, platform: &str, id: &str) -> String {
-        format!("pcu:k:{platform}:{id}")
+        ["pcu:k:", platform, ":", id].concat()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::directory::bench::{Bench, START};
+
+    #[tokio::test(start_paused = true)]
+    async fn uses_are_written_after_a_moment_or_once_that_is_asked_for() {
+        let bench = Bench::new();
+        let note = |id: &str| {
+            let id = id.to_owned();
+            bench.reads("p").note_use(&ApiKey {
+                id,
+                ..ApiKey::default()
+            });
+        };
+        let used = async || bench.directory.last_uses("p", &["a", "b", "c"]).await;
+        note("a");
+        note("b");
+        assert_eq!(used().await.unwrap(), [None; 3]);
+        tokio::time::sleep(2 * GATHERING).await;
+        let now = Some(START);
+        assert_eq!(used().await.unwrap(), [now, now, None]);
+        note("c");
+        bench.directory.write_uses().await;
+        assert_eq!(used().await.unwrap(), [now; 3]);
+    }
+
+    #[tokio::test]
+    async fn of_more_uses_than_may_wait_the_last_are_forgotten() {
+        let bench = Bench::new();
+        let reads = bench.reads("p");
+        let ids: Vec<_> = (0..=MAX_WAITING).map(|it| it.to_string()).collect();
+        for id in &ids {
+            let id = id.clone();
+            reads.note_use(&ApiKey {
+                id,
+                ..ApiKey::default()
+            });
+        }
+        bench.directory.write_uses().await;
+        let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+        let mut used = bench.directory.last_uses("p", &ids).await.unwrap();
+        assert_eq!(used.pop(), Some(None));
+        assert!(used.iter().all(Option::is_some));
+    }
 
     #[test]
     fn a_use_is_written_once_a_minute_for_each_of_so_many_keys() {

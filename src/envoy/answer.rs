@@ -28,8 +28,23 @@ mod field {
     pub(super) const DYNAMIC_METADATA: u8 = 4;
 }
 
-fn digit(value: u8) -> u8 {
-    value + if value < 10 { b'0' } else { b'a' - 10 }
+/// Gives a number in 16 hexadecimal digits.
+fn hexadecimal(number: u64) -> [u8; 16] {
+    // All digits at a time: first each in a byte of its own.
+    let mut digits = u128::from(number);
+    for (shift, mask) in [
+        (32, 0x0000_0000_ffff_ffff_0000_0000_ffff_ffff),
+        (16, 0x0000_ffff_0000_ffff_0000_ffff_0000_ffff),
+        (8, 0x00ff_00ff_00ff_00ff_00ff_00ff_00ff_00ff),
+        (4, 0x0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f),
+    ] {
+        digits = (digits | (digits << shift)) & mask;
+    }
+    let of_each = |byte: u8| u128::from_ne_bytes([byte; 16]);
+    // Of a digit that is a letter, and 6, the fifth bit is set.
+    let letters = ((digits + of_each(6)) >> 4) & of_each(1);
+    let beyond_digits = u128::from(b'a' - b'9' - 1);
+    (digits + of_each(b'0') + letters * beyond_digits).to_be_bytes()
 }
 
 /// Names a decision, in metadata and logs: the process and the number of the decision there.
@@ -42,16 +57,8 @@ impl DecisionId {
     pub fn of(instance: u64, number: u64) -> Self {
         let mut id = [0; 32];
         let (first, last) = id.split_at_mut(16);
-        for (digits, value) in [(first, instance), (last, number)] {
-            for (pair, byte) in digits
-                .as_chunks_mut::<2>()
-                .0
-                .iter_mut()
-                .zip(value.to_be_bytes())
-            {
-                *pair = [digit(byte >> 4), digit(byte & 0xf)];
-            }
-        }
+        first.copy_from_slice(&hexadecimal(instance));
+        last.copy_from_slice(&hexadecimal(number));
         Self(id)
     }
 
@@ -226,5 +233,23 @@ impl<'t> Said<'t> {
         wire::put(self.0, KEY, key.as_bytes());
         wire::put_head(self.0, VALUE, value);
         wire::put(self.0, STRING_VALUE, text.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_is_named_by_its_process_and_its_number_in_hexadecimal_digits() {
+        for (instance, number) in [
+            (0, 0),
+            (0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210),
+            (u64::MAX, 0x9a9a_9a9a_9a9a_9a9a),
+            (1 << 63, 1),
+        ] {
+            let want = format!("{instance:016x}{number:016x}");
+            assert_eq!(DecisionId::of(instance, number).as_str(), want);
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::decision::{About, Failure};
 use crate::envoy::answer::DecisionId;
 use crate::envoy::{Deciding, Door};
-use crate::gate::{Decision, Gate};
+use crate::gate::Decision;
 use crate::policy::Permit;
 use crate::request::RequestView;
 use crate::telemetry::Outcome;
@@ -39,7 +39,7 @@ impl Door {
         if audit.is_none() && !is_shown {
             return;
         }
-        put(&deciding.gate, decision, request, id, took, |entry| {
+        put(deciding, decision, request, id, took, |entry| {
             if let Some(audit) = audit {
                 audit.note(entry);
             }
@@ -52,17 +52,14 @@ impl Door {
 
 /// Puts a decision into words, for whoever takes note of it.
 fn put(
-    gate: &Gate,
+    deciding: &Deciding,
     decision: &Decision,
     request: &RequestView<'_>,
     id: &DecisionId,
     took: Duration,
     note: impl FnOnce(&Entry<'_>),
 ) {
-    let platforms = gate.platforms().iter();
-    // Whoever answers: the path of one API may have been sent to another.
-    let marks: Vec<_> = platforms.flat_map(|it| it.policy.token_marks()).collect();
-    let path = without_tokens(request.path, &marks);
+    let path = without_tokens(request.path, &deciding.marks);
     let permit = decision.verdict.as_ref().ok();
     let identity = match permit {
         Some(permit) => permit.identity(),
@@ -99,10 +96,10 @@ fn put(
         user: user.unwrap_or_default().into(),
         key: key.unwrap_or_default().into(),
         method: request.method.into(),
-        path: path.as_str().into(),
-        client: gate.client_address(request),
+        path: (&*path).into(),
+        client: deciding.gate.client_address(request),
         request_id: first("x-request-id").into(),
-        trace_id: trace_id(first("traceparent")).unwrap_or_default(),
+        trace_id: trace_id(first("traceparent")).unwrap_or_default().into(),
         cache: decision.cache.name(),
         took_us: Some(u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
     });

@@ -15,6 +15,7 @@ use crate::envoy::tallies::Tallies;
 use crate::gate::{Decision, Gate};
 use crate::request::RequestView;
 use crate::telemetry::Metrics;
+use crate::telemetry::audit::Marks;
 use crate::trace::Untraced;
 
 /// How Checks are decided: what a reload replaces.
@@ -23,6 +24,8 @@ pub struct Deciding {
     pub(super) gate: Gate,
     pub(super) answers: Answers,
     pub(super) tallies: Tallies,
+    /// Of all platforms: the path of one API may have been sent to another.
+    pub(super) marks: Marks,
     pub(super) deadline: Duration,
     on_fault: OnFault,
 }
@@ -35,7 +38,9 @@ impl Deciding {
         (deadline, on_fault): (Duration, OnFault),
         metrics: &Arc<Metrics>,
     ) -> Self {
+        let platforms = gate.platforms().iter();
         Self {
+            marks: Marks::of(platforms.flat_map(|it| it.policy.token_marks())),
             tallies: Tallies::of(metrics, gate.platforms()),
             answers: Answers::of(gate.platforms().iter()),
             gate,

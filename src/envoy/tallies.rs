@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use crate::gate::Decision;
 use crate::platform::{Platform, Platforms};
-use crate::telemetry::{Metrics, Tally};
+use crate::telemetry::{DenialTally, Metrics, Tally};
 
 /// Where checks of these platforms are counted.
 #[derive(Debug)]
 pub(super) struct Tallies {
     rows: Vec<Row>,
     /// Where no platform answers.
-    nobody: Tally,
+    nobody: (Tally, DenialTally),
 }
 
 #[derive(Debug)]
@@ -21,6 +21,7 @@ struct Row {
     schemes: Vec<Tally>,
     /// Where no credential counted.
     none: Tally,
+    denials: DenialTally,
 }
 
 impl Tallies {
@@ -32,28 +33,27 @@ impl Tallies {
                 platform: Arc::clone(platform),
                 schemes: schemes.map(|it| tally(&it.name)).collect(),
                 none: tally(""),
+                denials: DenialTally::of(metrics, &platform.name),
             }
         };
         Self {
             rows: platforms.iter().map(row).collect(),
-            nobody: Tally::of(metrics, "", ""),
+            nobody: (Tally::of(metrics, "", ""), DenialTally::of(metrics, "")),
         }
     }
 
-    /// Gives where a decision is counted.
-    pub(super) fn of_decision(&self, decision: &Decision) -> &Tally {
-        let Some(platform) = &decision.platform else {
-            return &self.nobody;
-        };
-        let row = self
-            .rows
-            .iter()
-            .find(|it| Arc::ptr_eq(&it.platform, platform));
-        let Some(row) = row else {
-            return &self.nobody;
+    /// Gives where a decision is counted, and why it denies, if so.
+    pub(super) fn of_decision(&self, decision: &Decision) -> (&Tally, &DenialTally) {
+        let row = decision.platform.as_ref().and_then(|platform| {
+            let mut rows = self.rows.iter();
+            let row = rows.find(|it| Arc::ptr_eq(&it.platform, platform))?;
+            Some((platform, row))
+        });
+        let Some((platform, row)) = row else {
+            return (&self.nobody.0, &self.nobody.1);
         };
         let is_its = |name: &Arc<str>| decision.scheme.as_ref().is_some_and(|it| it == name);
         let at = platform.schemes.iter().position(|it| is_its(&it.name));
-        at.map_or(&row.none, |it| &row.schemes[it])
+        (at.map_or(&row.none, |it| &row.schemes[it]), &row.denials)
     }
 }

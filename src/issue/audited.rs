@@ -2,7 +2,7 @@
 
 use crate::decision::{Denial, Failure, Reason};
 use crate::issue::Asked;
-use crate::telemetry::audit::{Audit, Entry, without_tokens};
+use crate::telemetry::audit::{Audit, Entry, Marks, without_tokens};
 
 /// What came of what an endpoint was asked for, and whom it is about: the caller where nothing else is said.
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,7 +83,7 @@ pub(super) fn note(audit: &Audit, asked: &Asked, event: &'static str, came: Came
         ),
         named => named,
     };
-    let marks: Vec<_> = asked.platform.policy.token_marks().collect();
+    let marks = Marks::of(asked.platform.policy.token_marks());
     let path = without_tokens(&context.path, &marks);
     audit.note(&Entry {
         event,
@@ -96,7 +96,7 @@ pub(super) fn note(audit: &Audit, asked: &Asked, event: &'static str, came: Came
         user: user.unwrap_or_default().into(),
         key: came.key.unwrap_or_default().into(),
         method: context.method.as_str().into(),
-        path: path.as_str().into(),
+        path: (&*path).into(),
         client: context.client_address,
         request_id: asked.request_id.as_str().into(),
         ..Entry::default()

@@ -104,7 +104,8 @@ impl Core {
     }
 
     /// The directory.
-    pub(super) fn directory(&self) -> &Directory {
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
         &self.0.parts.directory
     }
 

@@ -46,7 +46,7 @@ impl Core {
             return Err(Denial::new(Reason::Disabled, "the user is disabled or gone").into());
         }
         let user = user.map_or(0, |it| it.generation);
-        if generations(account.as_ref(), user, &reads).await? != under {
+        if generations(account.as_deref(), user, &reads).await? != under {
             return Err(revoked("the user's tokens were revoked").into());
         }
         Ok(())
@@ -87,5 +87,5 @@ pub(super) fn session_of(identity: &Identity) -> Result<Option<(&str, Digest)>, 
 
 fn read_digest(text: &str) -> Result<Digest, Fault> {
     let unreadable = |_| Fault::new(Dependency::Internal, "a digest cannot be read");
-    Digest::try_from(text.to_owned()).map_err(unreadable)
+    Digest::try_from(text).map_err(unreadable)
 }

@@ -137,7 +137,7 @@ async fn what_is_revoked_behind_the_check_renews_nothing() {
                 let identity = decision.verdict.expect("admitted");
                 let token = identity.identity().and_then(|it| it.identity().token);
                 let token = token.expect("a token");
-                let digest = token.digest.try_into().expect("a digest");
+                let digest = token.digest.as_str().try_into().expect("a digest");
                 let revoked = opened
                     .directory
                     .revoke_digest("crossbar", &digest, token.ends);

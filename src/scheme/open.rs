@@ -18,9 +18,9 @@ use crate::identity::Identity;
 pub(crate) async fn open_account(
     id: Option<&str>,
     reads: &Reads,
-) -> Result<Option<Account>, Failure> {
+) -> Result<Option<Arc<Account>>, Failure> {
     let Some(id) = id else { return Ok(None) };
-    let Some(account) = reads.account(id).await? else {
+    let Some(account) = reads.shared_account(id).await? else {
         return Ok(None);
     };
     let locked = |denial: Denial| Err(denial.telling(|it| it.name(Some(id), None)).into());
@@ -60,7 +60,7 @@ pub(crate) async fn open_user(
     }
     let account = open_account(user.account.as_deref(), reads).await;
     let account = account.map_err(|it| it.telling(tell))?;
-    let generations = generations(account.as_ref(), user.generation, reads).await?;
+    let generations = generations(account.as_deref(), user.generation, reads).await?;
     Ok(Opened {
         generations,
         identity: Identity {

@@ -59,3 +59,9 @@ pub(super) async fn write_attempts(issuing: Current<Core>, mut stopped: watch::R
     let issuing = Core::clone(&issuing.get());
     while issuing.write_attempts().await {}
 }
+
+/// Writes what is left to be written of failed attempts and of uses of keys, for whoever stops.
+pub(super) async fn write_last(issuing: &Core) {
+    while issuing.write_attempts().await {}
+    issuing.directory().write_uses().await;
+}

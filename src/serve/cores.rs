@@ -33,7 +33,7 @@ impl Cores {
         Self::of(thread::available_parallelism().map_or(1, usize::from))
     }
 
-    /// Starts so many.
+    /// Starts so many. Where there are none, connections live where they are accepted.
     ///
     /// # Errors
     /// What the system says where it gives no thread.
@@ -129,5 +129,6 @@ mod tests {
         for want in [[2, 1], [2, 2], [3, 2]] {
             assert_eq!(connect(&mut held), want);
         }
+        assert!(Cores::of(0).expect("no threads").idlest().is_none());
     }
 }

@@ -191,6 +191,24 @@ impl Store for Redis {
         })
     }
 
+    fn put_all<'a>(
+        &'a self,
+        values: &'a [(String, Bytes)],
+        ttl: Option<Duration>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            for (key, value) in values {
+                check_key(key)?;
+                check_value(value)?;
+            }
+            if values.is_empty() {
+                return Ok(());
+            }
+            let ttl = ttl.map(ttl_milliseconds).transpose()?;
+            self.servers.set_all(values, ttl).await
+        })
+    }
+
     fn delete<'a>(
         &'a self,
         key: &'a str,

@@ -4,33 +4,27 @@
 //! sent is escaped and cut. A thread of its own writes. Whoever decides hands a line over if there is
 //! room for it and never waits: where there is none, the line is lost, counted and told.
 
+mod line;
 mod path;
+mod queue;
 mod sent;
 mod writer;
 
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::SystemTime;
-
-use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
+use crate::telemetry::audit::line::line;
+use crate::telemetry::audit::queue::{Batches, Lines};
 use crate::telemetry::audit::writer::Writer;
 
-pub use path::without_tokens;
+pub use path::{Marks, without_tokens};
 pub use sent::{Sent, trace_id};
-
-/// How many lines may wait to be written: a second of a flood. At some 400 bytes a line, 2 MB.
-const QUEUE_LINES: usize = 4096;
-
-/// Room for a line of usual length, so that one allocation does.
-const USUAL_BYTES: usize = 512;
 
 /// The odd number nearest to 2^64 divided by the golden ratio. Its multiples are spread so evenly that
 /// of any run of decisions the share that was asked for is taken, give or take three.
@@ -95,7 +89,7 @@ impl Share {
 }
 
 /// What a line says: all of it. What is empty is left out.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Entry<'a> {
     /// `check`, or what an endpoint was asked for: `token`, `session`, `api_key`, `security`.
     pub event: &'static str,
@@ -103,52 +97,36 @@ pub struct Entry<'a> {
     /// `refused` or `fault`.
     pub outcome: &'static str,
     /// Why it was denied.
-    #[serde(skip_serializing_if = "str::is_empty")]
     pub reason: &'static str,
     /// What of ours failed.
-    #[serde(skip_serializing_if = "str::is_empty")]
     pub fault: &'static str,
     /// Names the decision, as dynamic metadata and the log do.
-    #[serde(skip_serializing_if = "str::is_empty")]
     pub decision_id: &'a str,
     /// The platform, by its name in the configuration.
-    #[serde(skip_serializing_if = "str::is_empty")]
     pub platform: &'a str,
     /// The scheme whose credential counted, by its name in the platform.
-    #[serde(skip_serializing_if = "str::is_empty")]
     pub scheme: &'a str,
     /// The rule that let it pass, or that did not.
-    #[serde(skip_serializing_if = "str::is_empty")]
     pub rule: &'a str,
     /// The account's id, where it is known who was let in, or who was not.
-    #[serde(skip_serializing_if = "Sent::is_empty")]
     pub account: Sent<'a>,
     /// The user's id, likewise.
-    #[serde(skip_serializing_if = "Sent::is_empty")]
     pub user: Sent<'a>,
     /// The id of the API key that was presented, or that it is about.
-    #[serde(skip_serializing_if = "Sent::is_empty")]
     pub key: Sent<'a>,
     /// The method.
-    #[serde(skip_serializing_if = "Sent::is_empty")]
     pub method: Sent<'a>,
     /// The path, without the query and [without tokens](without_tokens).
-    #[serde(skip_serializing_if = "Sent::is_empty")]
     pub path: Sent<'a>,
     /// The client's address.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<IpAddr>,
     /// The client's name for the request (`x-request-id`).
-    #[serde(skip_serializing_if = "Sent::is_empty")]
     pub request_id: Sent<'a>,
     /// The trace that the request belongs to, see [`trace_id`].
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub trace_id: &'a str,
+    pub trace_id: Sent<'a>,
     /// How the outcome was come by.
-    #[serde(skip_serializing_if = "str::is_empty")]
     pub cache: &'static str,
     /// How long the decision took, in microseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub took_us: Option<u64>,
 }
 
@@ -158,20 +136,11 @@ pub struct Audit(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    lines: mpsc::Sender<Message>,
+    lines: Lines,
     allows: Share,
     losses: Arc<Losses>,
     /// Whether the file is to be opened anew before the next line.
     reopen: Arc<AtomicBool>,
-}
-
-/// What the writer is handed.
-#[derive(Debug)]
-enum Message {
-    /// A whole line, its end included.
-    Line(Vec<u8>),
-    /// Wants to hear once everything before it is written.
-    Written(oneshot::Sender<()>),
 }
 
 impl Audit {
@@ -184,20 +153,16 @@ impl Audit {
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
-        let (audit, lines) = Self::queue(settings.allows, clock, metrics);
+        let (audit, batches) = Self::queue(settings.allows, clock, metrics);
         let (losses, reopen) = (Arc::clone(&audit.0.losses), Arc::clone(&audit.0.reopen));
         let writer = Writer::open(settings.to.clone(), losses, reopen)?;
         let thread = std::thread::Builder::new().name("audit".to_owned());
-        thread.spawn(move || writer.run(lines))?;
+        thread.spawn(move || writer.run(batches))?;
         Ok(audit)
     }
 
-    fn queue(
-        allows: Share,
-        clock: Clock,
-        metrics: Arc<Metrics>,
-    ) -> (Self, mpsc::Receiver<Message>) {
-        let (lines, queue) = mpsc::channel(QUEUE_LINES);
+    fn queue(allows: Share, clock: Clock, metrics: Arc<Metrics>) -> (Self, Batches) {
+        let (lines, batches) = queue::queue();
         let losses = Arc::new(Losses {
             clock,
             metrics,
@@ -210,7 +175,7 @@ impl Audit {
             losses,
             reopen: Arc::default(),
         }));
-        (audit, queue)
+        (audit, batches)
     }
 
     /// Tells whether the allow of this number has a line.
@@ -220,11 +185,11 @@ impl Audit {
         self.0.allows.takes(number)
     }
 
-    /// Hands a line over to be written; where too many wait, it is lost. Never waits.
+    /// Hands a line over to be written; where too many wait, it is lost. Never waits for any to be written.
     pub fn note(&self, entry: &Entry<'_>) {
-        match self.0.lines.try_reserve() {
-            Ok(place) => place.send(Message::Line(line(self.0.losses.clock.now(), entry))),
-            Err(_) => self.0.losses.note(1, &"too many wait to be written"),
+        let losses = &self.0.losses;
+        if !self.0.lines.add(&line(losses.clock.now(), entry)) {
+            losses.note(1, &"too many wait to be written");
         }
     }
 
@@ -235,27 +200,8 @@ impl Audit {
 
     /// Waits until everything is written that was noted before.
     pub async fn written(&self) {
-        let (done, written) = oneshot::channel();
-        if self.0.lines.send(Message::Written(done)).await.is_ok() {
-            let _ = written.await;
-        }
+        let _ = self.0.lines.written().await;
     }
-}
-
-/// Writes a line.
-fn line(now: SystemTime, entry: &Entry<'_>) -> Vec<u8> {
-    // RFC 3339, to the millisecond.
-    let time = jiff::Timestamp::try_from(now).unwrap_or_default();
-    let mut line = Vec::with_capacity(USUAL_BYTES);
-    let _ = write!(line, "{{\"time\":\"{time:.3}\"");
-    let begin = line.len();
-    let _ = serde_json::to_writer(&mut line, entry);
-    // It goes on with the entry's fields, of which there always are some.
-    if let Some(brace) = line.get_mut(begin) {
-        *brace = b',';
-    }
-    line.push(b'\n');
-    line
 }
 
 /// Counts lines that were lost, and tells of them once a second at most.
@@ -284,6 +230,7 @@ impl Losses {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::audit::queue::QUEUE_BYTES;
     use std::time::{Duration, UNIX_EPOCH};
 
     fn settings(path: &Path) -> AuditSettings {
@@ -291,44 +238,6 @@ mod tests {
             to: Target::File(path.to_owned()),
             allows: Share::ALL,
         }
-    }
-
-    #[test]
-    fn a_line_says_what_is_on_the_list_and_nothing_else() {
-        let entry = Entry {
-            event: "check",
-            outcome: "deny",
-            reason: "wrong",
-            fault: "store",
-            decision_id: "00",
-            platform: "mine",
-            scheme: "key",
-            rule: "orders",
-            account: "a-1".into(),
-            user: "u\"1".into(),
-            key: "k-1".into(),
-            method: "GET".into(),
-            path: "/orders\n{\"outcome\":\"allow\"}".into(),
-            client: "192.0.2.1".parse().ok(),
-            request_id: "r-1".into(),
-            trace_id: "4bf92f3577b34da6a3ce929d0e0e4736",
-            cache: "miss",
-            took_us: Some(12),
-        };
-        let now = UNIX_EPOCH + Duration::from_millis(1_790_000_000_123);
-        let text = String::from_utf8(line(now, &entry)).unwrap();
-        assert_eq!(
-            text,
-            "{\"time\":\"2026-09-21T14:13:20.123Z\",\"event\":\"check\",\"outcome\":\"deny\",\
-             \"reason\":\"wrong\",\"fault\":\"store\",\"decision_id\":\"00\",\"platform\":\"mine\",\
-             \"scheme\":\"key\",\"rule\":\"orders\",\"account\":\"a-1\",\"user\":\"u\\\"1\",\
-             \"key\":\"k-1\",\"method\":\"GET\",\"path\":\"/orders%0A{\\\"outcome\\\":\\\"allow\\\"}\",\
-             \"client\":\"192.0.2.1\",\"request_id\":\"r-1\",\
-             \"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\"cache\":\"miss\",\"took_us\":12}\n"
-        );
-        let empty = String::from_utf8(line(UNIX_EPOCH, &Entry::default())).unwrap();
-        let known = r#"{"time":"1970-01-01T00:00:00.000Z","event":"","outcome":""}"#;
-        assert_eq!(empty.trim_end(), known, "what is empty is left out");
     }
 
     #[test]
@@ -353,17 +262,15 @@ mod tests {
     fn where_nobody_writes_nothing_waits_and_each_line_that_is_lost_is_counted() {
         let metrics = Arc::new(Metrics::default());
         let clock = Clock::from_fn(|| UNIX_EPOCH + Duration::from_secs(1));
-        let (audit, mut queue) = Audit::queue(Share::ALL, clock, Arc::clone(&metrics));
-        for _ in 0..QUEUE_LINES + 7 {
+        let (audit, mut batches) = Audit::queue(Share::ALL, clock.clone(), Arc::clone(&metrics));
+        let room = QUEUE_BYTES / line(clock.now(), &Entry::default()).len();
+        for _ in 0..room + 7 {
             audit.note(&Entry::default());
         }
         let dropped = "portcullis_audit_dropped_total 7";
         assert!(metrics.render().contains(dropped), "{}", metrics.render());
-        let mut kept = 0;
-        while queue.try_recv().is_ok() {
-            kept += 1;
-        }
-        assert_eq!(kept, QUEUE_LINES);
+        let kept = String::from_utf8(batches.next().unwrap().to_vec()).unwrap();
+        assert_eq!(kept.lines().count(), room);
     }
 
     #[tokio::test]

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 
-use crate::decision::CacheUse;
+use crate::decision::{CacheUse, Reason};
 use crate::telemetry::durations::Durations;
-use crate::telemetry::labels::{CheckLabels, DurationLabels};
+use crate::telemetry::labels::{CheckLabels, DenialLabels, DurationLabels};
 use crate::telemetry::{Metrics, Outcome};
 
 /// How many outcomes there are, and how many ways to come by one.
@@ -56,5 +56,37 @@ impl Tally {
         let labels = DurationLabels { outcome, cache };
         let durations = self.metrics.durations.get_or_create(&labels).clone();
         (checks, durations)
+    }
+}
+
+/// The denials of one platform by their reason, counted likewise.
+#[derive(Debug)]
+pub struct DenialTally {
+    metrics: Arc<Metrics>,
+    platform: String,
+    counted: [OnceLock<Counter>; Reason::ALL.len()],
+}
+
+impl DenialTally {
+    /// Counts for a platform, by its name, which may be empty.
+    #[must_use]
+    pub fn of(metrics: &Arc<Metrics>, platform: &str) -> Self {
+        Self {
+            metrics: Arc::clone(metrics),
+            platform: platform.to_owned(),
+            counted: Default::default(),
+        }
+    }
+
+    /// Counts why a check was denied.
+    pub fn count(&self, reason: Reason) {
+        let counted = self.counted[reason as usize].get_or_init(|| {
+            let labels = DenialLabels {
+                platform: self.platform.clone(),
+                reason: reason.name(),
+            };
+            self.metrics.denials.get_or_create(&labels).clone()
+        });
+        counted.inc();
     }
 }

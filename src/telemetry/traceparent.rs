@@ -25,29 +25,38 @@ impl Parent {
     }
 }
 
+/// How long a `traceparent` is that has four parts.
+const WHOLE: usize = 55;
+
 /// The parts of a `traceparent`, in hexadecimal digits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parts<'t> {
-    pub(super) trace: &'t str,
-    parent: &'t str,
-    flags: &'t str,
+    pub(super) trace: &'t [u8],
+    parent: &'t [u8],
+    flags: &'t [u8],
 }
 
 impl<'t> Parts<'t> {
     pub(super) fn of(traceparent: &'t [u8]) -> Option<Self> {
-        let text = str::from_utf8(traceparent).ok()?;
-        let mut parts = text.split('-');
-        let mut next = |length: usize| {
-            let is_hex = |it: u8| matches!(it, b'0'..=b'9' | b'a'..=b'f');
-            let part = parts.next()?;
-            (part.len() == length && part.bytes().all(is_hex)).then_some(part)
+        let (whole, more) = traceparent.split_first_chunk::<WHOLE>()?;
+        let part = |begin: usize, length: usize| {
+            let part = &whole[begin..begin + length];
+            // Without an early end, which lets the compiler look at many at a time.
+            let is_hex = part.iter().fold(true, |hex, it| {
+                hex & matches!(it, b'0'..=b'9' | b'a'..=b'f')
+            });
+            is_hex.then_some(part)
         };
-        let (version, trace) = (next(2)?, next(32)?);
-        let (parent, flags) = (next(16)?, next(2)?);
-        let is_zero = |it: &str| it.bytes().all(|it| it == b'0');
+        let (version, trace) = (part(0, 2)?, part(3, 32)?);
+        let (parent, flags) = (part(36, 16)?, part(53, 2)?);
+        let are_parted = whole[2] == b'-' && whole[35] == b'-' && whole[52] == b'-';
         // Version 0 has four parts; later ones may have more.
-        let whole = version != "00" || parts.next().is_none();
-        let is_one = whole && version != "ff" && !is_zero(trace) && !is_zero(parent);
+        let ends = match more.first() {
+            None => true,
+            Some(byte) => *byte == b'-' && version != b"00" && str::from_utf8(more).is_ok(),
+        };
+        let is_zero = |it: &[u8]| it.iter().all(|it| *it == b'0');
+        let is_one = are_parted && ends && version != b"ff" && !is_zero(trace) && !is_zero(parent);
         is_one.then_some(Self {
             trace,
             parent,
@@ -57,9 +66,9 @@ impl<'t> Parts<'t> {
 }
 
 /// Reads hexadecimal digits.
-fn bytes<const N: usize>(digits: &str) -> Option<[u8; N]> {
+fn bytes<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     let mut bytes = [0; N];
-    let pairs = digits.as_bytes().as_chunks::<2>().0;
+    let pairs = digits.as_chunks::<2>().0;
     for (byte, pair) in bytes.iter_mut().zip(pairs) {
         let pair = str::from_utf8(pair).ok()?;
         *byte = u8::from_str_radix(pair, 16).ok()?;

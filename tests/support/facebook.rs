@@ -8,6 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use portcullis::clock::Clock;
 use portcullis::config::Config;
+use portcullis::serve::cores::Cores;
 use portcullis::serve::{Running, start};
 use serde_json::{Value, json};
 
@@ -116,7 +117,10 @@ platforms:
     let shared = Arc::clone(&seconds);
     let clock =
         Clock::from_fn(move || UNIX_EPOCH + Duration::from_secs(shared.load(Ordering::SeqCst)));
-    (start(config, clock).await.expect("a server"), seconds)
+    (
+        start(config, clock, Cores::start).await.expect("a server"),
+        seconds,
+    )
 }
 
 fn answer(asked: &Asked) -> Reply {

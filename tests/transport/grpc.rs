@@ -13,6 +13,7 @@ use super::peers::{
     is_closed_though_nothing_is_read, many,
 };
 use crate::support::check::PATH;
+use crate::support::http::fetch;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -203,6 +204,8 @@ async fn a_message_of_any_size_is_denied_by_us_and_costs_no_memory() {
     }
     let many = |code: &str| statuses.iter().filter(|it| *it == code).count();
     assert_eq!((many("4"), many("14")), (64, 136), "{statuses:?}");
+    let counted = ["DEADLINE_EXCEEDED", "UNAVAILABLE"].map(|it| counted(&site, it));
+    assert_eq!(counted, [64, 136]);
     drop(client);
     site.recovers().await;
 }
@@ -335,10 +338,22 @@ async fn ask(client: &mut SendRequest<Bytes>, prefix: &[u8; 5], message: &[u8]) 
     (answer, stream)
 }
 
+/// How many calls the server has counted that ended so.
+fn counted(site: &Site, status: &str) -> u64 {
+    const NAME: &str = "rpc_server_call_duration_seconds_count";
+    let metrics = fetch(site.server.admin(), "/metrics").expect("metrics");
+    let status = format!("\"{status}\"");
+    let mut lines = metrics.text().lines();
+    let line = lines.find(|it| it.starts_with(NAME) && it.contains(&status));
+    let value = line.and_then(|it| it.rsplit_once(' ')?.1.parse().ok());
+    value.unwrap_or(0)
+}
+
 /// Waits for the answer and gives its gRPC status.
 async fn status(answer: h2::client::ResponseFuture) -> String {
     let ended = async {
         let answer: Response<RecvStream> = answer.await.expect("an answer");
+        assert_eq!(answer.headers()["content-type"], "application/grpc");
         if let Some(status) = answer.headers().get("grpc-status") {
             return status.clone();
         }

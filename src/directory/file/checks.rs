@@ -238,6 +238,23 @@ mod tests {
     }
 
     #[test]
+    fn a_scope_is_a_word_of_what_scopes_may_hold() {
+        let document = Document::parse("directory.yaml", "").unwrap();
+        let is_taken = |scope: &str| {
+            let mut problems = Vec::new();
+            Row::new(&document, "", &mut problems).scopes(&[scope.to_owned()]);
+            problems.is_empty()
+        };
+        let [most, more] = [256, 257].map(|it| "a".repeat(it));
+        for scope in ["a", "sms:message:send", "!#[]~", &most] {
+            assert!(is_taken(scope), "{scope}");
+        }
+        for scope in ["", "a b", "a\"b", "a\\b", "a\tb", "ä", &more] {
+            assert!(!is_taken(scope), "{scope}");
+        }
+    }
+
+    #[test]
     fn times_are_unix_seconds_wherever_they_were_written() {
         let cases = [
             ("1970-01-01T00:00:00Z", Some(0)),

@@ -307,5 +307,5 @@ impl Verifiable for User {
 fn parse_index(name: &str) -> Option<(Index, Digest)> {
     let (index, digest) = name.split_once(':')?;
     let index = Index::ALL.into_iter().find(|it| it.name() == index)?;
-    Some((index, Digest::try_from(digest.to_owned()).ok()?))
+    Some((index, Digest::try_from(digest).ok()?))
 }

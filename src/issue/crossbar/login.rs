@@ -5,6 +5,8 @@
 //! the same reads. What the Security API has set is asked only of accounts whose credentials are
 //! right, so nobody else learns of it.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -285,6 +287,7 @@ async fn verify_key(
     let id = found.into_iter().next().map(|it| it.id);
     // The same reads, whether there is one or not.
     let opened = open_account(id.as_deref().or(Some(NOBODY)), reads).await?;
+    let opened = opened.map(Arc::unwrap_or_clone);
     let account = opened.ok_or_else(|| Denial::new(Reason::Unknown, "no account has this key"))?;
     let generations = generations(Some(&account), 0, reads).await?;
     let effective = effective(&account, API_AUTH, reads).await?;

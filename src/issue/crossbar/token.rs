@@ -1,6 +1,7 @@
 //! Tokens: minting them as KAZOO does, telling of them, revoking and renewing them
 //! (`crossbar_auth.erl`, `cb_token_auth.erl`, `cb_auth.erl`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -120,7 +121,7 @@ impl Bearer {
             None => None,
         };
         let account = open_account(identity.account.as_deref(), reads).await?;
-        let account = account.ok_or_else(gone)?;
+        let account = account.map(Arc::unwrap_or_clone).ok_or_else(gone)?;
         let generations = match &user {
             Some(user) => {
                 open_user(&asked.platform.name, &AUTH.into(), user.clone(), reads)
@@ -194,7 +195,7 @@ fn identity_signature(own: &str, system: &str, subject: &str) -> String {
 pub(super) async fn show(core: &Core, asked: &Asked, token: &str) -> Result<Answer, Failure> {
     let (identity, presented) = presented(asked)?;
     let reads = core.reads(asked);
-    let same = Digest::try_from(presented.text.clone());
+    let same = Digest::try_from(presented.text.as_str());
     if !same.is_ok_and(|it| core.directory().is_text_of(token, &it)) {
         let detail = "the path names another token than was presented";
         return Err(Denial::new(Reason::Wrong, detail).into());

@@ -5,6 +5,9 @@
 /// The greatest weight, in thousandths.
 const FULL: u16 = 1000;
 
+/// The ranges that JSON is in, and how precise each is.
+const JSON_RANGES: [(&str, u8); 3] = [("application/json", 3), ("application/*", 2), ("*/*", 1)];
+
 /// How much a media type is wished for, and how plainly: first the weight, then the precision of the
 /// range that gave it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,18 +24,15 @@ pub fn prefers_xml(accept: &str) -> bool {
     let mut json = Wish::default();
     let mut xml = Wish::default();
     for (range, weight) in accept.split(',').filter_map(parse_range) {
-        let precision = match range.as_str() {
-            "application/json" => 3,
-            "application/*" => 2,
-            "*/*" => 1,
-            "application/xml" | "text/xml" => {
-                xml = xml.max(Wish {
-                    weight,
-                    precision: 3,
-                });
-                continue;
-            }
-            _ => continue,
+        let is = |name: &str| range.eq_ignore_ascii_case(name);
+        if is("application/xml") || is("text/xml") {
+            let precision = 3;
+            xml = xml.max(Wish { weight, precision });
+            continue;
+        }
+        let mut ranges = JSON_RANGES.into_iter();
+        let Some((_, precision)) = ranges.find(|it| is(it.0)) else {
+            continue;
         };
         // The most precise range counts, be it the lighter one (RFC 9110 §12.5.1).
         if precision > json.precision {
@@ -43,9 +43,9 @@ pub fn prefers_xml(accept: &str) -> bool {
 }
 
 /// Reads a media range and its weight; `None` for one whose weight is malformed.
-fn parse_range(text: &str) -> Option<(String, u16)> {
+fn parse_range(text: &str) -> Option<(&str, u16)> {
     let mut parts = text.split(';').map(str::trim);
-    let range = parts.next()?.to_ascii_lowercase();
+    let range = parts.next()?;
     let weight = parts.find_map(|it| {
         let (name, value) = it.split_once('=')?;
         name.eq_ignore_ascii_case("q").then_some(value)
@@ -60,7 +60,8 @@ fn parse_weight(text: &str) -> Option<u16> {
     if !plain {
         return None;
     }
-    let thousandths: u16 = format!("{fraction:0<3}").parse().ok()?;
+    let digits = fraction.bytes().chain(std::iter::repeat(b'0')).take(3);
+    let thousandths = digits.fold(0, |sum, it| sum * 10 + u16::from(it - b'0'));
     match whole {
         "0" => Some(thousandths),
         "1" if thousandths == 0 => Some(FULL),

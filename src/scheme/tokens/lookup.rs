@@ -100,7 +100,7 @@ impl Lookup {
         if account.is_none() && self.directory == Asked::Required {
             return Err(denied(Reason::Unknown, "the token names nobody with a record").into());
         }
-        let generations = generations(account.as_ref(), 0, reads).await?;
+        let generations = generations(account.as_deref(), 0, reads).await?;
         check_generations(issued, generations)?;
         let by_itself = named.user.is_none() && named.login.is_none();
         let mut identity = self.claimed(named, account.and_then(|it| it.expires));

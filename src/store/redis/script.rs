@@ -5,7 +5,7 @@
 //! by its digest first and sent along only where the server does not know it.
 
 use bytes::Bytes;
-use redis::{Pipeline, ServerErrorKind, ToRedisArgs, Value};
+use redis::{Cmd, Pipeline, ServerErrorKind, ToRedisArgs, Value};
 use sha1::{Digest, Sha1};
 
 use super::link::Link;
@@ -94,9 +94,12 @@ impl Call {
 
     /// Begins the command that writes a value, with its lifetime in milliseconds.
     pub(super) fn set(key: &str, value: &[u8], ttl: Option<u64>) -> Self {
-        let call = Self::command("SET").arg(key).arg(value);
-        ttl.into_iter()
-            .fold(call, |call, ttl| call.arg("PX").arg(ttl))
+        let mut first = Pipeline::with_capacity(1);
+        first.add_command(set(key, value, ttl));
+        Self {
+            first,
+            if_unknown: None,
+        }
     }
 
     pub(super) fn arg(mut self, argument: impl ToRedisArgs) -> Self {
@@ -134,6 +137,17 @@ impl Call {
             _ => Ok(answer),
         }
     }
+}
+
+/// Gives the command that writes a value, with its lifetime in milliseconds.
+pub(super) fn set(key: &str, value: &[u8], ttl: Option<u64>) -> Cmd {
+    // Room for the numerals of a lifetime, too.
+    let mut set = Cmd::with_capacity(5, "SETPX".len() + key.len() + value.len() + 20);
+    set.arg("SET").arg(key).arg(value);
+    if let Some(ttl) = ttl {
+        set.arg("PX").arg(ttl);
+    }
+    set
 }
 
 async fn send(call: &Pipeline, link: &Link, asking: bool) -> Result<Value, StoreError> {

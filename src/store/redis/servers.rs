@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use redis::{Pipeline, Value};
 
 use super::cluster::{self, Cluster};
 use super::node::Node;
-use super::script::Call;
+use super::script::{self, Call};
 use super::{listing, reply};
 use crate::store::{Cursor, Page, Replicas, StoreError};
 
@@ -38,10 +39,38 @@ impl Servers {
                 }
                 node.link.ask(&gets).await?
             }
-            Self::Many(cluster) => cluster.get(keys).await?,
+            // Boxed, so that where there is one server nobody carries what many need.
+            Self::Many(cluster) => Box::pin(cluster.get(keys)).await?,
         };
         let values = keys.iter().zip(answers);
         values.map(|(key, it)| reply::value(key, it)).collect()
+    }
+
+    /// Writes values with this lifetime in milliseconds, those of one server together.
+    pub(super) async fn set_all(
+        &self,
+        values: &[(String, Bytes)],
+        ttl: Option<u64>,
+    ) -> Result<(), StoreError> {
+        let written = |key: &str, answer| reply::done(key, answer).map(drop);
+        match self {
+            Self::One(node) => {
+                let mut sets = Pipeline::with_capacity(values.len());
+                for (key, value) in values {
+                    sets.add_command(script::set(key, value, ttl));
+                }
+                let answers = node.link.ask(&sets).await?;
+                let mut answers = values.iter().zip(answers);
+                answers.try_for_each(|((key, _), answer)| written(key, answer))
+            }
+            Self::Many(cluster) => {
+                let sets = values.iter().map(async |(key, value)| {
+                    let set = Call::set(key, value, ttl);
+                    written(key, cluster.make(key, &set).await?)
+                });
+                join_all(sets).await.into_iter().collect()
+            }
+        }
     }
 
     pub(super) async fn scan(

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
-
 use crate::telemetry::traceparent::Parts;
 
 /// How much of what a client sent stands in one field, in characters: more than any real id or name
@@ -20,14 +18,13 @@ impl Sent<'_> {
         self.0.is_empty()
     }
 
-    /// Gives it where it is shown as it is, as nearly all is.
-    fn as_shown(&self) -> Option<&str> {
-        let is_shown = self.0.len() <= MAX_SENT && self.0.iter().all(|it| is_visible(*it));
-        is_shown.then(|| str::from_utf8(self.0).ok()).flatten()
+    /// Gives it as it is, where nothing is to be cut off.
+    pub(super) fn short(&self) -> Option<&[u8]> {
+        (self.0.len() <= MAX_SENT).then_some(self.0)
     }
 }
 
-fn is_visible(byte: u8) -> bool {
+pub(super) fn is_visible(byte: u8) -> bool {
     matches!(byte, b' '..=b'~')
 }
 
@@ -68,18 +65,9 @@ impl fmt::Debug for Sent<'_> {
     }
 }
 
-impl Serialize for Sent<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.as_shown() {
-            Some(text) => serializer.serialize_str(text),
-            None => serializer.collect_str(self),
-        }
-    }
-}
-
 /// Gives the trace's id out of a `traceparent` (W3C Trace Context §3.2.2); nothing where it is none.
 #[must_use]
-pub fn trace_id(traceparent: &[u8]) -> Option<&str> {
+pub fn trace_id(traceparent: &[u8]) -> Option<&[u8]> {
     Parts::of(traceparent).map(|it| it.trace)
 }
 
@@ -121,12 +109,22 @@ mod tests {
                 false,
             ),
             (format!("00-{id}-00f067aa0ba902b7"), false),
+            (format!("00-{id}-00f067aa0ba902b7-0"), false),
+            (format!("00-{id}-00f067aa0ba902b7-01x"), false),
+            (format!("01-{id}-00f067aa0ba902b7-01x"), false),
+            (format!("00_{id}-00f067aa0ba902b7-01"), false),
+            (format!("00-{id}-00f067aa0ba902b701-"), false),
+            (format!("00-{id}-00f067aa0ba902b7x01"), false),
+            (format!("0-0{id}-00f067aa0ba902b7-01"), false),
+            (format!("00-{}ü-00f067aa0ba902b7-01", &id[2..]), false),
             (format!("00-{}\n-00f067aa0ba902b7-01", &id[1..]), false),
             (String::new(), false),
         ] {
-            let want = taken.then_some(id);
+            let want = taken.then_some(id.as_bytes());
             assert_eq!(trace_id(sent.as_bytes()), want, "{sent}");
         }
         assert_eq!(trace_id(b"00-\xff"), None);
+        let later = format!("01-{id}-00f067aa0ba902b7-01-").into_bytes();
+        assert_eq!(trace_id(&[later, b"\xff".to_vec()].concat()), None);
     }
 }

@@ -6,12 +6,11 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::mpsc;
+use crate::telemetry::audit::queue::Batches;
+use crate::telemetry::audit::{Losses, Target};
 
-use crate::telemetry::audit::{Losses, Message, Target};
-
-/// How many lines are written at once.
-const BATCH: usize = 256;
+/// How much is written at once, in bytes, but for the end of a line: where that fails, it is what is lost.
+const PIECE_BYTES: usize = 128 * 1024;
 
 /// Writes lines, whole and in their order.
 pub(super) struct Writer {
@@ -39,26 +38,13 @@ impl Writer {
     }
 
     /// Writes what comes until nobody is left to send any.
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Message>) {
-        let mut batch = Vec::with_capacity(BATCH);
-        while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
-            let (mut text, mut lines, mut waiting) = (Vec::new(), 0, Vec::new());
-            for message in batch.drain(..) {
-                match message {
-                    Message::Line(line) => {
-                        text.extend_from_slice(&line);
-                        lines += 1;
-                    }
-                    Message::Written(done) => waiting.push(done),
+    pub(super) fn run(mut self, mut batches: Batches) {
+        while let Some(text) = batches.next() {
+            for piece in pieces(text) {
+                if let Err(error) = self.write(piece) {
+                    let lines = piece.iter().filter(|it| **it == b'\n');
+                    self.losses.note(lines.count(), &error);
                 }
-            }
-            if lines > 0
-                && let Err(error) = self.write(&text)
-            {
-                self.losses.note(lines, &error);
-            }
-            for done in waiting {
-                let _ = done.send(());
             }
         }
     }
@@ -84,6 +70,17 @@ impl Writer {
     }
 }
 
+/// Parts lines into pieces of whole ones.
+fn pieces(mut lines: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let from = lines.len().min(PIECE_BYTES);
+        let end = lines[from..].iter().position(|it| *it == b'\n');
+        let (piece, rest) = lines.split_at(end.map_or(lines.len(), |it| from + it + 1));
+        lines = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
 fn open(to: &Target) -> io::Result<Box<dyn Write + Send>> {
     Ok(match to {
         Target::Stdout => Box::new(io::stdout()),
@@ -92,4 +89,30 @@ fn open(to: &Target) -> io::Result<Box<dyn Write + Send>> {
             Box::new(options.append(true).create(true).mode(0o600).open(path)?)
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_at_once_is_whole_lines_and_all_of_them_are() {
+        for (line, count) in [
+            (1, 0),
+            (1, 1),
+            (400, 3000),
+            (PIECE_BYTES, 3),
+            (PIECE_BYTES * 2, 2),
+        ] {
+            let mut text = vec![b'a'; line - 1];
+            text.push(b'\n');
+            let text = text.repeat(count);
+            let parted: Vec<_> = pieces(&text).collect();
+            assert_eq!(parted.concat(), text);
+            for piece in parted {
+                assert_eq!(piece.last(), Some(&b'\n'));
+                assert!(piece.len() <= PIECE_BYTES + line, "{line}");
+            }
+        }
+    }
 }

@@ -74,7 +74,7 @@ impl Visit<'_> {
                 let name = key.strip_prefix(&prefix).unwrap_or_default();
                 self.read::<T>(kind, name, &key, &value).await?;
                 // Sessions are named by their users, what leads to them by digests.
-                if let Ok(digest) = Digest::try_from(name.to_owned()) {
+                if let Ok(digest) = Digest::try_from(name) {
                     let standing = self.directory.peppers().standing(&digest);
                     self.verified.old_pepper += usize::from(standing == Standing::Old);
                 }
