@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::credential::{Fingerprint, Fingerprinter, Secret};
 use crate::decision::Fault;
-use crate::identity::Identity;
+use crate::identity::{Holder, Terms};
 use crate::keys::asserting::AssertionKeys;
 use crate::platform::Platforms;
 use crate::platform::settings::AssertionSettings;
@@ -69,7 +69,7 @@ impl Assertions {
     /// A fault where it cannot be signed.
     pub fn of(
         &self,
-        identity: &Identity,
+        identity: &Holder,
         settings: &AssertionSettings,
         now: u64,
     ) -> Result<Arc<Secret>, Fault> {
@@ -80,16 +80,19 @@ impl Assertions {
         kept.into_value().token
     }
 
-    fn sign(&self, identity: &Identity, settings: &AssertionSettings, now: u64) -> Kept {
+    fn sign(&self, identity: &Holder, settings: &AssertionSettings, now: u64) -> Kept {
         let lifetime = settings.lifetime_seconds;
         let expires = now.saturating_add(lifetime);
         // What ends with the identity would end no later if it were signed again.
-        let (expires, due) = match identity.expires {
+        let (expires, due) = match identity.expires() {
             Some(end) if end <= expires => (end, end),
             _ => (expires, now.saturating_add(lifetime.div_ceil(2))),
         };
         let claims = Claims::of(identity, settings, (now, expires));
-        let token = self.keys.sign(&identity.platform, &claims).map(Arc::new);
+        let token = self
+            .keys
+            .sign(&identity.terms.platform, &claims)
+            .map(Arc::new);
         // A fault is never kept: whoever comes next tries again.
         let due = if token.is_ok() { due } else { now };
         Kept {
@@ -100,30 +103,26 @@ impl Assertions {
     }
 
     /// Names all that an assertion says of an identity.
-    fn key(&self, identity: &Identity) -> Fingerprint {
-        let Identity {
+    fn key(&self, identity: &Holder) -> Fingerprint {
+        let Terms {
             platform,
-            account,
-            user,
-            username,
             scheme,
             scopes,
             roles,
-            expires,
             ..
-        } = identity;
-        let expires = expires.map(u64::to_be_bytes);
+        } = &*identity.terms;
+        let expires = identity.expires().map(u64::to_be_bytes);
         let count = scopes.len().to_be_bytes();
         let mut parts: Vec<&[u8]> = Vec::with_capacity(12 + scopes.len() + roles.len());
         parts.extend([platform.as_bytes(), scheme.as_bytes(), &count]);
-        for text in [account, user, username] {
+        for text in [identity.account(), identity.user(), identity.username()] {
             // An empty text is not the same as none.
-            let text = text.as_deref().map(str::as_bytes);
+            let text = text.map(str::as_bytes);
             let tag: &[u8] = if text.is_some() { b"some" } else { b"none" };
             parts.extend([tag, text.unwrap_or_default()]);
         }
         parts.push(expires.as_ref().map_or(&[], |it| it));
-        parts.extend(scopes.iter().chain(roles).map(String::as_bytes));
+        parts.extend(scopes.iter().chain(&**roles).map(String::as_bytes));
         self.fingerprinter.of(&parts)
     }
 }
@@ -162,8 +161,8 @@ enum Audience<'i> {
 }
 
 impl<'i> Claims<'i> {
-    fn of(identity: &'i Identity, settings: &'i AssertionSettings, (iat, exp): (u64, u64)) -> Self {
-        let (account, user) = (identity.account.as_deref(), identity.user.as_deref());
+    fn of(identity: &'i Holder, settings: &'i AssertionSettings, (iat, exp): (u64, u64)) -> Self {
+        let (account, user, terms) = (identity.account(), identity.user(), &*identity.terms);
         Self {
             iss: &settings.issuer,
             aud: match &settings.audience[..] {
@@ -173,13 +172,13 @@ impl<'i> Claims<'i> {
             sub: user.or(account),
             iat,
             exp,
-            platform: &identity.platform,
+            platform: &terms.platform,
             account,
             user,
-            username: identity.username.as_deref(),
-            scheme: &identity.scheme,
-            scope: identity.scopes.join(" "),
-            roles: &identity.roles,
+            username: identity.username(),
+            scheme: &terms.scheme,
+            scope: terms.scopes.join(" "),
+            roles: &terms.roles,
         }
     }
 }
@@ -187,6 +186,7 @@ impl<'i> Claims<'i> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::Identity;
     use base64::Engine as _;
     use base64::prelude::BASE64_URL_SAFE_NO_PAD;
     use serde_json::{Value, json};
@@ -234,7 +234,11 @@ mod tests {
     fn it_says_whom_the_identity_headers_name_and_nothing_that_is_not_known() {
         let assertions = assertions();
         let of = |identity: &Identity, settings: &AssertionSettings| {
-            claims(&assertions.of(identity, settings, NOW).unwrap())
+            claims(
+                &assertions
+                    .of(&identity.clone().into(), settings, NOW)
+                    .unwrap(),
+            )
         };
         let whole = json!({
             "iss": "https://auth.example.com", "aud": "orders", "sub": "ada",
@@ -274,7 +278,9 @@ mod tests {
     fn one_is_signed_in_half_of_its_lifetime_and_none_lasts_longer_than_the_identity() {
         let assertions = assertions();
         let at = |now: u64, identity: &Identity| {
-            let token = assertions.of(identity, &settings(), NOW + now).unwrap();
+            let token = assertions
+                .of(&identity.clone().into(), &settings(), NOW + now)
+                .unwrap();
             let claims = claims(&token);
             let [iat, exp] = ["iat", "exp"].map(|it| claims[it].as_u64().unwrap() - NOW);
             (iat, exp)
@@ -315,7 +321,7 @@ mod tests {
         let gate = std::sync::Barrier::new(8);
         let ask = || {
             gate.wait();
-            assertions.of(&ada(), &settings(), NOW).unwrap()
+            assertions.of(&ada().into(), &settings(), NOW).unwrap()
         };
         let all: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
@@ -330,7 +336,7 @@ mod tests {
         let one = |change: fn(&mut Identity)| {
             let mut identity = ada();
             change(&mut identity);
-            assertions.of(&identity, &settings(), NOW).unwrap()
+            assertions.of(&identity.into(), &settings(), NOW).unwrap()
         };
         let same: [fn(&mut Identity); 2] = [|_| (), |it| it.allowed_addresses = Vec::new()];
         assert!(Arc::ptr_eq(&one(same[0]), &one(same[1])));
@@ -363,9 +369,9 @@ mod tests {
             ..assertions()
         };
         for _ in 0..2 {
-            without.of(&ada(), &settings(), NOW).unwrap_err();
+            without.of(&ada().into(), &settings(), NOW).unwrap_err();
         }
-        let token = assertions().of(&ada(), &settings(), NOW).unwrap();
+        let token = assertions().of(&ada().into(), &settings(), NOW).unwrap();
         assert_eq!(format!("{token:?}"), "(..)");
     }
 }

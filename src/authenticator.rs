@@ -19,7 +19,7 @@ use crate::credential::{Begun, Credential, Fingerprint, Fingerprinter};
 use crate::decision::{CacheUse, Denial, Dependency, Failure, Fault, Reason};
 use crate::directory::Directory;
 use crate::directory::pepper::Peppers;
-use crate::identity::{Identity, Lineage};
+use crate::identity::{Holder, Lineage};
 use crate::platform::{NamedScheme, Platform, Platforms};
 use crate::request::RequestView;
 use crate::throttle::Throttle;
@@ -42,7 +42,7 @@ pub struct Authenticator {
 #[derive(Debug)]
 pub struct Authenticated {
     /// An identity; nobody, where no credential was presented; or why not.
-    pub outcome: Result<Option<Arc<Identity>>, Failure>,
+    pub outcome: Result<Option<Arc<Holder>>, Failure>,
     /// Whether the outcome was known.
     pub cache: CacheUse,
     /// The scheme whose credential counted.
@@ -50,7 +50,7 @@ pub struct Authenticated {
 }
 
 impl Authenticated {
-    fn without_lookup(outcome: Result<Option<Arc<Identity>>, Denial>) -> Self {
+    fn without_lookup(outcome: Result<Option<Arc<Holder>>, Denial>) -> Self {
         Self {
             outcome: outcome.map_err(Failure::from),
             cache: CacheUse::None,
@@ -336,7 +336,7 @@ fn done(
 fn agree(one: &Authenticated, other: &Authenticated) -> bool {
     match (&one.outcome, &other.outcome) {
         (Ok(Some(one)), Ok(Some(other))) => {
-            one.account == other.account && one.user == other.user && one.user.is_some()
+            one.account() == other.account() && one.user() == other.user() && one.user().is_some()
         }
         _ => false,
     }

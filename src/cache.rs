@@ -8,10 +8,12 @@
 //! its end, while it is in use, so that nobody waits for that.
 
 mod ahead;
+mod entry;
 mod facts;
 mod flight;
 mod kept;
 mod lately;
+mod shared;
 mod trust;
 mod unverified;
 
@@ -21,18 +23,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::cache::ahead::Renewal;
+use crate::cache::entry::Entry;
 use crate::cache::facts::Known;
 use crate::cache::flight::Flight;
 use crate::cache::kept::{Kept, KeyHasher, kept};
 use crate::cache::lately::Lately;
+use crate::cache::shared::Shared;
 use crate::clock::Clock;
 use crate::credential::Fingerprint;
 use crate::decision::{Denial, Dependency, Failure, Fault};
 use crate::directory::Directory;
-use crate::directory::generations::Notes;
 use crate::directory::reads::Reads;
-use crate::identity::Identity;
+use crate::identity::Holder;
 use crate::outbound::PATIENCE;
 
 pub use unverified::{Begin, End, Unverified};
@@ -52,6 +54,10 @@ const RESERVED_FLIGHTS: usize = 1024;
 /// How often a flight that landed stale, because a record changed meanwhile, is flown again.
 const FLIGHTS: usize = 3;
 
+/// After one of how many insertions the cache puts them in their order. It would do so anyway, but where somebody asks: what
+/// it keeps would then stand among what requests need for a moment, and leave holes there that nothing fits.
+const SETTLED_OF: u128 = 8;
+
 /// Sizes and lifetimes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -68,7 +74,7 @@ pub struct Limits {
 }
 
 /// What a credential came to.
-pub type Outcome = Result<Arc<Identity>, Denial>;
+pub type Outcome = Result<Arc<Holder>, Denial>;
 
 /// What is known of a credential.
 #[derive(Clone, Debug)]
@@ -88,12 +94,13 @@ struct Inner {
     limits: Limits,
     directory: Directory,
     clock: Clock,
-    identities: Kept<Arc<Entry>>,
-    denials: Kept<Arc<Entry>>,
+    identities: Kept<Entry>,
+    denials: Kept<Entry>,
     /// What came to an identity when it was verified last.
     good: Arc<Lately>,
     /// What came to a denial.
     refused: Arc<Lately>,
+    shared: Arc<Shared>,
     lineages: Kept<Arc<Known>>,
     /// Those of accounts that stand below nobody: a client may name any number of them.
     strangers: Kept<Arc<Known>>,
@@ -102,25 +109,7 @@ struct Inner {
     told: Arc<AtomicU64>,
 }
 
-#[derive(Debug)]
-struct Entry {
-    /// Apart from the identities that most of them are, a denial is large.
-    outcome: Result<Arc<Identity>, Box<Denial>>,
-    notes: Notes,
-    /// The first millisecond in which it counts no more, in Unix milliseconds.
-    ends: u64,
-    /// Whether its scheme says how long it may count.
-    is_capped: bool,
-    renewal: Renewal,
-}
-
-impl Entry {
-    fn outcome(&self) -> Outcome {
-        self.outcome.clone().map_err(|it| *it)
-    }
-}
-
-type Landing = Result<Arc<Entry>, Fault>;
+type Landing = Result<Entry, Fault>;
 
 impl Cache {
     /// Makes empty caches before the directory.
@@ -138,6 +127,7 @@ impl Cache {
             denials: kept(limits.denial_capacity, spread(limits.denial_ttl)),
             good: Arc::new(Lately::new(limits.capacity)),
             refused: Arc::new(Lately::new(limits.denial_capacity)),
+            shared: Arc::default(),
             lineages: kept(limits.capacity, limits.ttl),
             strangers: kept(limits.denial_capacity, limits.denial_ttl),
             flights: Arc::default(),
@@ -162,10 +152,10 @@ impl Cache {
             .identities
             .get(&key)
             .or_else(|| self.0.denials.get(&key))?;
-        let is_good = now < entry.ends && self.is_true(&entry.notes, now);
+        let is_good = now < entry.ends() && self.is_true(&entry.notes, now);
         is_good.then(|| Hit {
+            is_due: entry.renewal.as_ref().is_some_and(|it| it.is_due(now)),
             outcome: entry.outcome(),
-            is_due: entry.renewal.is_due(now),
         })
     }
 
@@ -197,7 +187,7 @@ impl Cache {
     /// How many identities and denials are kept, about.
     #[must_use]
     pub fn entries(&self) -> (u64, u64) {
-        let count = |it: &Kept<Arc<Entry>>| {
+        let count = |it: &Kept<Entry>| {
             // What came last is counted by then only.
             it.run_pending_tasks();
             it.entry_count()
@@ -237,7 +227,7 @@ impl Cache {
             let landing = flown.map_err(late);
             let landing = landing.and_then(|it| it);
             if let (Some(end), Ok(entry)) = (end, &landing) {
-                end(entry.outcome.as_ref().err().map(|it| &**it));
+                end(entry.outcome.as_ref().err().map(Arc::as_ref));
             }
             drop(arrival);
             if let Err(fault) = &landing
@@ -275,7 +265,7 @@ impl Cache {
             .then(|| self.accounts_within(scheme.kept_at_most()));
         let reads = reads.knowing_accounts(within);
         let outcome = match scheme.verify(&it.credential, &reads).await {
-            Ok(verified) => Ok(Arc::new(verified.into_identity())),
+            Ok(verified) => Ok(Arc::new(self.0.shared.holder(verified.into_identity()))),
             Err(Failure::Denied(denial)) => Err(denial),
             Err(Failure::Fault(fault)) => return Err(fault),
         };
@@ -284,20 +274,24 @@ impl Cache {
         let notes = reads.finish();
         // What lets somebody in counts from when the oldest of it was read.
         let from = if outcome.is_ok() { notes.begun() } else { now };
-        let entry = Arc::new(Entry {
-            outcome: outcome.map_err(Box::new),
+        let lasts = from.saturating_add(lifetime).saturating_sub(notes.begun());
+        let entry = Entry {
+            outcome: outcome.map_err(Arc::new),
             notes,
+            renewal: renewal.map(Arc::new),
+            lasts: u32::try_from(lasts).unwrap_or(u32::MAX),
             is_capped: scheme.kept_at_most().is_some(),
-            ends: from.saturating_add(lifetime),
-            renewal,
-        });
+        };
         if entry.notes.are_complete() {
             let (into, other) = match &entry.outcome {
                 Ok(_) => (&self.0.identities, &self.0.denials),
                 Err(_) => (&self.0.denials, &self.0.identities),
             };
             other.invalidate(&key);
-            into.insert(key, Arc::clone(&entry));
+            into.insert(key, entry.clone());
+            if key.is_multiple_of(SETTLED_OF) {
+                into.run_pending_tasks();
+            }
             match &entry.outcome {
                 Ok(_) => self.0.good.note(key, now),
                 Err(_) => {
@@ -339,6 +333,7 @@ mod tests {
     use crate::decision::Reason;
     use crate::directory::pepper::Peppers;
     use crate::directory::records::Account;
+    use crate::identity::Identity;
     use crate::proof::Prover;
     use crate::scheme::scripted::Scripted;
     use crate::store::Change;
@@ -467,7 +462,8 @@ mod tests {
         let bench = Bench::new();
         let scheme = scripted(vec![Ok(john())]);
         assert!(bench.hit(bench.key).is_none());
-        assert_eq!(*bench.load(&scheme).await.unwrap().unwrap(), john());
+        let loaded = bench.load(&scheme).await.unwrap().unwrap();
+        assert_eq!(loaded.identity(), john());
         assert!(bench.hit(bench.key).is_some());
         // The account did not exist when it was read: that it does now is a change.
         bench.change().await;

@@ -15,7 +15,7 @@ use crate::context::{self, Context};
 use crate::credential::Secret;
 use crate::decision::{CacheUse, Denial, Failure, Fault, Reason};
 use crate::gate::waiting::{Until, Waiting};
-use crate::identity::{Identity, Lineage};
+use crate::identity::{Holder, Lineage};
 use crate::platform::https;
 use crate::platform::{Platform, Platforms};
 use crate::policy::path::PathSegments;
@@ -45,7 +45,7 @@ pub struct Decision {
     pub scheme: Option<Arc<str>>,
     /// Whom the rules did not admit, where a scheme vouched for somebody; those they did stand in the
     /// permit.
-    pub refused: Option<Arc<Identity>>,
+    pub refused: Option<Arc<Holder>>,
     /// What the issue listener is told, where the request goes there.
     pub context: Option<String>,
     /// What the upstream is told so that it can verify it, where the platform has that and it is
@@ -63,7 +63,7 @@ struct Asked<'a> {
 
 /// Who was found to be calling, and how.
 struct Caller {
-    identity: Option<Arc<Identity>>,
+    identity: Option<Arc<Holder>>,
     cache: CacheUse,
     scheme: Option<Arc<str>>,
 }
@@ -71,7 +71,7 @@ struct Caller {
 impl Asked<'_> {
     fn admit(
         &self,
-        identity: &Option<Arc<Identity>>,
+        identity: &Option<Arc<Holder>>,
         (lineages, now): (&[Arc<Lineage>], u64),
         trace: &impl Trace,
     ) -> Result<Permit, Refusal> {
@@ -243,7 +243,7 @@ impl Gate {
             method: asked.request.method.to_owned(),
             path: asked.request.path.to_owned(),
             client_address: asked.client,
-            identity: permit.identity().cloned(),
+            identity: permit.identity().map(Holder::identity),
             issued: self.authenticator.now(),
         };
         context.seal(self.authenticator.peppers())

@@ -4,6 +4,9 @@
 //! What a verdict depends on besides the credential, such as the client's address, is a
 //! constraint in here, judged at every use, and so no part of a cache key.
 
+mod holder;
+mod texts;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,7 +14,9 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A verified caller.
+pub use holder::{Holder, Terms};
+
+/// A verified caller, as a scheme says it; [`Holder`] as it is kept.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Identity {
     /// The platform's name in the configuration.

@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::decision::{Denial, Reason};
-use crate::identity::{Identity, Lineage};
+use crate::identity::{Holder, Lineage, Terms};
 use crate::policy::matcher::{Matcher, Params, PatternError, Row};
 use crate::policy::path::PathSegments;
 pub use crate::policy::refusal::Refusal;
@@ -67,14 +67,14 @@ pub struct Facts<'f> {
 struct Asking<'a> {
     request: &'a RequestView<'a>,
     path: &'a PathSegments<'a>,
-    identity: Option<&'a Identity>,
+    identity: Option<&'a Holder>,
     lineages: &'a [Arc<Lineage>],
 }
 
 /// Leave to pass. Only [`Policy::admit`] makes one.
 #[derive(Clone, Debug)]
 pub struct Permit {
-    identity: Option<Arc<Identity>>,
+    identity: Option<Arc<Holder>>,
     rule: Arc<str>,
     issues: bool,
 }
@@ -82,7 +82,7 @@ pub struct Permit {
 impl Permit {
     /// Whose request it is; `None` on a public rule without credentials.
     #[must_use]
-    pub fn identity(&self) -> Option<&Identity> {
+    pub fn identity(&self) -> Option<&Holder> {
         self.identity.as_deref()
     }
 
@@ -190,7 +190,7 @@ impl Policy {
         &self,
         request: &RequestView<'_>,
         path: &PathSegments<'_>,
-        identity: Option<Arc<Identity>>,
+        identity: Option<Arc<Holder>>,
         facts: Facts<'_>,
         trace: &impl Trace,
     ) -> Result<Permit, Refusal> {
@@ -218,13 +218,13 @@ impl Policy {
     fn hold_constraints(
         &self,
         request: &RequestView<'_>,
-        identity: &Identity,
+        identity: &Holder,
         facts: Facts<'_>,
     ) -> Result<(), Denial> {
-        if identity.expires.is_some_and(|it| it <= facts.now) {
+        if identity.expires().is_some_and(|it| it <= facts.now) {
             return Err(Denial::new(Reason::Expired, "the credential has expired"));
         }
-        let allowed = &identity.allowed_addresses;
+        let allowed = &identity.terms.allowed_addresses;
         let inside = |address: IpAddr| allowed.iter().any(|it| it.contains(&address));
         if !allowed.is_empty() && !facts.client_address.is_some_and(inside) {
             let detail = "the client's address is not among those allowed";
@@ -232,7 +232,7 @@ impl Policy {
         }
         if let Some(header) = &self.extras.account_header
             && let Some(account) = request.headers.single_unmistakable(header)?
-            && identity.account.as_deref() != Some(account)
+            && identity.account() != Some(account)
         {
             let detail = "the account header names another account than the credential's";
             return Err(Denial::new(Reason::AccountMismatch, detail));
@@ -300,28 +300,25 @@ impl Policy {
         let Some(identity) = asking.identity else {
             return Err(Denial::new(Reason::Missing, "no credential was presented").into());
         };
-        let accepts = |it: &Vec<String>| it.iter().any(|it| **it == *identity.scheme);
+        let terms = &*identity.terms;
+        let accepts = |it: &Vec<String>| it.iter().any(|it| **it == *terms.scheme);
         if !rule.schemes.as_ref().is_none_or(accepts) {
             let detail = "the rule does not accept this scheme";
             return Err(Denial::new(Reason::SchemeNotAccepted, detail).into());
         }
-        if !rule.roles_any.is_empty()
-            && !rule.roles_any.iter().any(|it| identity.roles.contains(it))
-        {
+        if !rule.roles_any.is_empty() && !rule.roles_any.iter().any(|it| terms.roles.contains(it)) {
             let detail = "the identity has none of the rule's roles";
             return Err(Denial::new(Reason::Role, detail).into());
         }
-        if rule.scopes_any.is_empty() && identity.only_scopes {
+        if rule.scopes_any.is_empty() && terms.only_scopes {
             let detail = "the credential is good only where one of its scopes is asked for";
             return Err(Denial::new(Reason::Scope, detail).into());
         }
-        if !rule.scopes_any.is_empty()
-            && !rule.scopes_any.iter().any(|it| self.grants(identity, it))
-        {
+        if !rule.scopes_any.is_empty() && !rule.scopes_any.iter().any(|it| self.grants(terms, it)) {
             let detail = "the identity has none of the rule's scopes";
             return Err(Denial::new(Reason::Scope, detail).into());
         }
-        if !claims::hold(&rule.claims, identity) {
+        if !claims::hold(&rule.claims, &terms.claims) {
             let detail = "a claim is not what the rule demands";
             return Err(Denial::new(Reason::Scope, detail).into());
         }
@@ -339,17 +336,17 @@ impl Policy {
         rules.chain(granted).any(|it| it == scope)
     }
 
-    fn grants(&self, identity: &Identity, scope: &String) -> bool {
+    fn grants(&self, terms: &Terms, scope: &String) -> bool {
         let by_role = |role: &String| self.extras.role_scopes.get(role);
-        let mut roles = identity.roles.iter().filter_map(by_role);
-        identity.scopes.contains(scope)
-            || (!identity.only_scopes && roles.any(|it| it.contains(scope)))
+        let mut roles = terms.roles.iter().filter_map(by_role);
+        terms.scopes.contains(scope) || (!terms.only_scopes && roles.any(|it| it.contains(scope)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::Identity;
     use crate::request::query::Query;
     use crate::trace::Untraced;
 
@@ -440,7 +437,8 @@ mod tests {
         };
         let read = PathSegments::parse(path).ok();
         let path = read.or_else(|| policy().front(path)).expect("a front");
-        let permit = policy().admit(&view, &path, identity.map(Arc::new), facts, &Untraced)?;
+        let identity = identity.map(|it| Arc::new(it.into()));
+        let permit = policy().admit(&view, &path, identity, facts, &Untraced)?;
         Ok(permit.rule().to_owned())
     }
 
@@ -654,7 +652,7 @@ mod tests {
         let denial = policy().admit(
             &view,
             &path,
-            Some(Arc::new(identity)),
+            Some(Arc::new(identity.into())),
             Facts::default(),
             &Untraced,
         );

@@ -147,14 +147,10 @@ impl Verified {
         Self(identity)
     }
 
-    /// Gives the identity, no larger than it is, since many are kept.
+    /// Gives the identity.
     #[must_use]
     pub fn into_identity(self) -> Identity {
-        let mut identity = self.0;
-        identity.scopes.shrink_to_fit();
-        identity.roles.shrink_to_fit();
-        identity.allowed_addresses.shrink_to_fit();
-        identity
+        self.0
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential::{Credential, Place};
 use crate::decision::{Denial, Failure};
-use crate::identity::{Identity, Lineage};
+use crate::identity::{Holder, Lineage};
 
 /// Whoever is told the steps of one decision.
 pub trait Trace: Sync {
@@ -35,7 +35,7 @@ pub enum Step {
     /// Plain HTTP was judged.
     Https(Result<(), Denial>),
     /// Whom the rules are asked about; `None`: somebody without a credential.
-    Identity(Option<Arc<Identity>>),
+    Identity(Option<Arc<Holder>>),
     /// A rule asked where the account of the path stands; the rules are looked at anew.
     Lineage(Arc<Lineage>),
     /// The path was read: its decoded segments, or why it has no one reading.

@@ -11,11 +11,11 @@ use crate::served::{Program, Server, Wrapping};
 use crate::site::{AUDIT, MEMORY, PRESETS, config, directory, filled_redis, of_platform, redis};
 use crate::support::redis::RedisServer;
 use crate::table::median;
-use crate::{BUSY, COUNTED, Setting, counted};
+use crate::{BUSY, COUNTED, MANY, Setting, counted};
 
 /// Those that are only timed would take long under callgrind.
 const COUNTED_IDENTITIES: [u64; 3] = [1_000, 10_000, 100_000];
-const TIMED_IDENTITIES: [u64; 3] = [1_000, 10_000, 100_000];
+const TIMED_IDENTITIES: [u64; 4] = [1_000, 10_000, 100_000, MANY];
 const HEADERS: [usize; 5] = [6, 21, 40, 70, 100];
 const RULES: [usize; 4] = [1, 10, 100, 943];
 const PLATFORMS: [usize; 3] = [1, 10, 50];
@@ -73,7 +73,7 @@ pub fn measure(setting: &Setting) {
         &one,
         last(&platforms) <= SAME,
     );
-    let store = filled_redis(&directory(TIMED_IDENTITIES[2], 0));
+    let store = filled_redis(MANY, 0);
     let counts = counted_identities(setting, &store);
     let one = format!("not at all: one is found by its hash; {:.2}", last(&counts));
     print(

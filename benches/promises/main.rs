@@ -3,7 +3,8 @@
 //! ```text
 //! cargo bench --bench promises              measures in some six minutes, prints the table and draws it
 //! cargo bench --bench promises -- count     the rows that do not depend on what else the machine does
-//! cargo bench --bench promises -- misses    the rows of what stands in a Redis: misses, and memory
+//! cargo bench --bench promises -- misses    the rows of what stands in a Redis: misses, and memory up to a million identities
+//! cargo bench --bench promises -- sites     has DHAT write down which places in the program hold the memory of identities
 //! cargo bench --bench promises -- growth    how a hit's cost grows with identities, headers, rules and platforms
 //! cargo bench --bench promises -- runtimes  what a runtime for each core brings against one of many threads
 //! ```
@@ -69,6 +70,9 @@ const COUNTED: u64 = 2000;
 /// Who is known to the Redis, and how many are enough where no clock is looked at.
 const KNOWN: u64 = 100_000;
 const FEW: u64 = 10_000;
+
+/// Who is known where it takes minutes anyway.
+const MANY: u64 = 1_000_000;
 
 /// What all that is measured here has in common.
 #[derive(Debug)]
@@ -138,6 +142,7 @@ fn main() {
         }
         ["count", ..] => measure(false),
         ["misses", ..] => measure_misses(),
+        ["sites", ..] => write_sites(),
         ["--bench"] => measure(true),
         _ => show(),
     }
@@ -159,7 +164,7 @@ fn show() {
     }
     let answer = server.warm(&Arc::new(Question::new(Kind::Hit)));
     runtimes::show(&setting);
-    let store = filled_redis(&directory(2000, 10));
+    let store = filled_redis(2000, 10);
     misses::measure(&setting, &store, 2000, &answer);
 }
 
@@ -180,7 +185,7 @@ fn measure(with_clock: bool) {
     let answer = answer.unwrap_or_else(|| hits::answer(&setting));
     hits::counted(&setting, &mut table, &answer);
     let (callers, users) = if with_clock { (KNOWN, KNOWN) } else { (FEW, 0) };
-    let store = filled_redis(&directory(callers, users));
+    let store = filled_redis(callers, users);
     if with_clock {
         table.add(starting::on_redis(&setting, &store, users));
     }
@@ -209,12 +214,22 @@ fn measure_misses() {
     println!("{}\n", machine(&setting));
     let mut table = Table::begin();
     let answer = hits::answer(&setting);
-    let store = filled_redis(&directory(KNOWN, 0));
-    let (miss, asked) = misses::measure(&setting, &store, KNOWN, &answer);
+    let store = filled_redis(MANY, 0);
+    let (miss, asked) = misses::measure(&setting, &store, MANY, &answer);
     table.add(miss);
-    let (bytes, resident) = memory::of_identities(&setting, &store, KNOWN);
+    let (bytes, resident) = memory::of_identities(&setting, &store, MANY);
     table.add(bytes);
     println!("\n{asked}\n\n{resident}");
+}
+
+/// Has written down where in the program the memory of identities is asked for.
+fn write_sites() {
+    let setting = Setting::new(false);
+    let store = filled_redis(2 * FEW, 0);
+    for callers in [FEW, 2 * FEW] {
+        let written = memory::by_site(&setting, &store, callers);
+        println!("{callers} identities: {}", written.display());
+    }
 }
 
 /// Says on what, in which profile and where it is measured.

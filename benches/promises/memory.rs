@@ -1,7 +1,7 @@
 //! What is kept in memory: of each identity, and of a server that has nothing to do; and how large the program is.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::asked::{Kind, Question};
@@ -10,7 +10,7 @@ use crate::served::{PORTCULLIS, Program, Server};
 use crate::site::{AUDIT, EMBEDDED, PRESETS, config, redis};
 use crate::support::redis::RedisServer;
 use crate::table::{Row, Target};
-use crate::{BUSY, KNOWN, Setting};
+use crate::{BUSY, KNOWN, MANY, Setting};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -30,11 +30,9 @@ pub fn of_identities(setting: &Setting, store: &RedisServer, callers: u64) -> (R
         "| identities cached | resident, MiB | bytes an identity |\n|---|---|---|\n| 0 | {:.1} | |\n",
         empty as f64 / MIB
     );
-    let (mut kept, mut bytes) = (0, 0.0);
-    for count in [1_000, 10_000, 100_000, 1_000_000]
-        .into_iter()
-        .filter(|it| *it <= callers)
-    {
+    let (mut kept, mut promised) = (0, (0, 0.0));
+    let counts = [1_000, 10_000, KNOWN, MANY];
+    for count in counts.into_iter().filter(|it| *it <= callers) {
         // The caller of the warming is one of them.
         server.load(
             &question,
@@ -44,13 +42,17 @@ pub fn of_identities(setting: &Setting, store: &RedisServer, callers: u64) -> (R
         let cached = server.metric("portcullis_cache_entries", "identity");
         assert!(cached.is_some_and(|it| it * 10 >= count * 9), "{cached:?}");
         let resident = server.resident();
-        bytes = resident.saturating_sub(empty) as f64 / count as f64;
+        let bytes = resident.saturating_sub(empty) as f64 / count as f64;
+        if count <= KNOWN {
+            promised = (count, bytes);
+        }
         told.push_str(&format!(
             "| {count} | {:.1} | {bytes:.0} |\n",
             resident as f64 / MIB
         ));
         kept = count;
     }
+    let (kept, bytes) = promised;
     let promise = format!("bytes a cached identity, {kept} of them, resident");
     let row = Row::judge(
         &promise,
@@ -61,6 +63,31 @@ pub fn of_identities(setting: &Setting, store: &RedisServer, callers: u64) -> (R
     );
     let few = (kept < KNOWN).then(|| format!("promised of {KNOWN}"));
     (row.unless(few), told)
+}
+
+/// Has DHAT write down what each place in the program has asked for and keeps, with so many identities in the cache and
+/// with so many fewer, in the file that it gives: what they differ by is what identities take.
+pub fn by_site(setting: &Setting, store: &RedisServer, callers: u64) -> PathBuf {
+    let question = Arc::new(Question::new(Kind::Miss).of_callers(callers));
+    let config = config(&redis(store), AUDIT, PRESETS);
+    let program = Program::Portcullis {
+        config: &config,
+        directory: "",
+    };
+    let written = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("memory-{callers}.dhat"));
+    let mut wrapping = setting.on("0");
+    let dhat = [
+        "valgrind",
+        "--tool=dhat",
+        "--num-callers=40",
+        &format!("--dhat-out-file={}", written.display()),
+    ];
+    wrapping.0.extend(dhat.map(str::to_owned));
+    let server = Server::start(&setting.runtime, program, &wrapping);
+    server.warm(&Arc::new(Question::new(Kind::Hit)));
+    server.load(&question, BUSY, End::Answers(callers - 1));
+    server.abort();
+    written
 }
 
 /// Gives the row of a server that has nothing to do.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
 use crate::asked::key;
@@ -47,6 +48,9 @@ platforms:
     )
 }
 
+/// How many rows of a list stand in one file: `import` takes 64 MiB.
+const ROWS: u64 = 250_000;
+
 /// Gives the setting of a Redis.
 pub fn redis(server: &RedisServer) -> String {
     let url = server.url();
@@ -60,12 +64,17 @@ pub fn directory(callers: u64, users: u64) -> String {
 
 /// The same on a platform of this name.
 pub fn of_platform(name: &str, callers: u64, users: u64) -> String {
+    part(name, 0..callers, 0..users)
+}
+
+/// The part of a directory that holds these.
+fn part(name: &str, callers: Range<u64>, users: Range<u64>) -> String {
     let mut text = format!("{name}:\n  accounts: [{{ id: acc-1, name: Bench }}]\n");
-    let lines = |text: &mut String, list: &str, count: u64, line: &dyn Fn(u64) -> String| {
-        if count > 0 {
+    let lines = |text: &mut String, list: &str, rows: Range<u64>, line: &dyn Fn(u64) -> String| {
+        if !rows.is_empty() {
             let _ = writeln!(text, "  {list}:");
         }
-        for number in 0..count {
+        for number in rows {
             let _ = writeln!(text, "    - {{ {}, account: acc-1 }}", line(number));
         }
     };
@@ -95,20 +104,26 @@ pub fn files(directory: &str) -> [(&'static str, &str); 2] {
     [("directory.yaml", directory), ("pepper", PEPPER)]
 }
 
-/// Starts a Redis and has a directory imported there, as an operator would.
-pub fn filled_redis(directory: &str) -> RedisServer {
+/// Starts a Redis and has so many callers and users imported there, as an operator would: in parts, since what stands in
+/// no part stays as it is.
+pub fn filled_redis(callers: u64, users: u64) -> RedisServer {
     let server = RedisServer::start(Product::Redis);
     let dir = tempfile::tempdir().expect("a temporary directory");
     let config = config(&redis(&server), NO_AUDIT, PRESETS)
         .replace("{grpc}", "1")
         .replace("{admin}", "2");
-    for (name, text) in files(directory)
-        .into_iter()
-        .chain([("portcullis.yaml", config.as_str())])
-    {
+    let write = |name: &str, text: &str| {
         fs::write(dir.path().join(name), text).expect("a writable temporary directory");
+    };
+    write("portcullis.yaml", &config);
+    for first in (0..callers.max(users)).step_by(ROWS as usize) {
+        let of = |count: u64| first.min(count)..(first + ROWS).min(count);
+        let directory = part("infobip", of(callers), of(users));
+        for (name, text) in files(&directory) {
+            write(name, text);
+        }
+        import(dir.path());
     }
-    import(dir.path());
     server
 }
 

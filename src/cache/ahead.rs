@@ -22,14 +22,6 @@ pub(super) struct Renewal {
 }
 
 impl Renewal {
-    /// Not at all.
-    pub(super) fn never() -> Self {
-        Self {
-            next: AtomicU64::new(u64::MAX),
-            pause: 0,
-        }
-    }
-
     /// When most of `lifetime`, in milliseconds from `now`, is over.
     pub(super) fn ahead_of(now: u64, lifetime: u64) -> Self {
         let before = lifetime / 100 * DUE;
@@ -43,9 +35,7 @@ impl Renewal {
     pub(super) fn is_due(&self, now: u64) -> bool {
         let next = self.next.load(Ordering::Relaxed);
         let later = now.saturating_add(self.pause);
-        // `u64::MAX` is never, whatever a clock says.
         next <= now
-            && next != u64::MAX
             && self
                 .next
                 .compare_exchange(next, later, Ordering::Relaxed, Ordering::Relaxed)
@@ -71,6 +61,5 @@ mod tests {
         ] {
             assert_eq!(renewal.is_due(1_000_000 + at), want, "{at}");
         }
-        assert!(!Renewal::never().is_due(u64::MAX));
     }
 }

@@ -5,7 +5,7 @@
 //! are all older, is emptied and filled next.
 
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -17,8 +17,25 @@ const SHARDS: usize = 64;
 /// For how long a credential is known to be nobody's invention, or no new guess, in seconds.
 const LATELY: u64 = 3600;
 
-/// The Unix second in which each was verified last, by half of its fingerprint.
-type Table = HashMap<u64, u32, BuildHasherDefault<KeyHasher>>;
+/// The Unix second in which each was verified last.
+type Table = HashMap<Half, u32, BuildHasherDefault<KeyHasher>>;
+
+/// Half of a fingerprint, in two pieces: as one, it would want a second of eight bytes beside it.
+#[derive(Debug, Eq, PartialEq)]
+struct Half([u32; 2]);
+
+impl Half {
+    fn of(key: u128) -> Self {
+        Self([(key >> 32) as u32, key as u32])
+    }
+}
+
+impl Hash for Half {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [high, low] = self.0.map(u64::from);
+        state.write_u64(high << 32 | low);
+    }
+}
 
 /// Credentials that came to the same, and when.
 #[derive(Debug)]
@@ -67,10 +84,10 @@ impl Lately {
         at.is_some_and(|at| now / 1000 < u64::from(*at).saturating_add(LATELY))
     }
 
-    fn shard(&self, key: u128) -> (MutexGuard<'_, Shard>, u64) {
+    fn shard(&self, key: u128) -> (MutexGuard<'_, Shard>, Half) {
         let shard = &self.shards[(key >> 64) as usize % SHARDS];
         let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        (shard, key as u64)
+        (shard, Half::of(key))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::credential::Fingerprint;
 use crate::decision::{Dependency, Fault};
 use crate::directory::accounts::REMEMBERED;
 use crate::directory::generations::Notes;
-use crate::identity::Identity;
+use crate::identity::Holder;
 
 /// How long what was read counts while nobody tells of changes that others make, in milliseconds.
 const UNTOLD: u64 = 1000;
@@ -42,7 +42,7 @@ impl Cache {
     /// may be lost for a while longer than it is relied on otherwise. Never what has expired or is known to have
     /// changed, and never what another server is asked about.
     #[must_use]
-    pub fn stale(&self, key: Fingerprint, fault: &Fault) -> Option<Arc<Identity>> {
+    pub fn stale(&self, key: Fingerprint, fault: &Fault) -> Option<Arc<Holder>> {
         let Inner {
             limits, directory, ..
         } = &*self.0;
@@ -53,9 +53,9 @@ impl Cache {
         let is_good = fault.dependency() == Dependency::Store
             && now < relied_on.saturating_add(milliseconds(limits.stale_if_fault))
             && identity
-                .expires
+                .expires()
                 .is_none_or(|it| now < it.saturating_mul(1000))
-            && (!entry.is_capped || now < entry.ends)
+            && (!entry.is_capped || now < entry.ends())
             && directory.generations().is_current(&entry.notes);
         is_good.then(|| Arc::clone(identity))
     }
@@ -110,21 +110,21 @@ impl Cache {
         key: u128,
         outcome: &Outcome,
         cap: Option<Duration>,
-    ) -> (u64, Renewal) {
+    ) -> (u64, Option<Renewal>) {
         let Ok(identity) = outcome else {
-            return (milliseconds(self.0.limits.denial_ttl), Renewal::never());
+            return (milliseconds(self.0.limits.denial_ttl), None);
         };
         let spread = 900 + u64::try_from(key % 201).expect("below 201");
         let ttl = milliseconds(self.0.limits.ttl) * spread / 1000;
         let ttl = cap.map_or(ttl, |it| milliseconds(it).min(ttl));
         let left = identity
-            .expires
+            .expires()
             .map(|it| it.saturating_mul(1000).saturating_sub(now));
         match left {
             // To ask anew would not make it last longer.
-            Some(left) if left <= ttl => (left, Renewal::never()),
-            _ if cap.is_some() => (ttl, Renewal::ahead_of(now, ttl)),
-            _ => (ttl, Renewal::never()),
+            Some(left) if left <= ttl => (left, None),
+            _ if cap.is_some() => (ttl, Some(Renewal::ahead_of(now, ttl))),
+            _ => (ttl, None),
         }
     }
 }

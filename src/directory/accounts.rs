@@ -79,6 +79,7 @@ impl Accounts {
 mod tests {
     use super::*;
     use crate::directory::bench::{Bench, START};
+    use crate::directory::generations::Generations;
     use crate::directory::reads::Reads;
     use crate::store::lease::Lease;
     use crate::store::recorded::Recorded;
@@ -167,7 +168,8 @@ mod tests {
         let accounts = Accounts::default();
         for number in 0..1000 {
             let key = format!("pc:a:p:{number}");
-            accounts.keep(key, &Arc::new(account("a")), Notes::default(), 64 * 1024);
+            let notes = Generations::default().begin(0);
+            accounts.keep(key, &Arc::new(account("a")), notes, 64 * 1024);
         }
         accounts.0.run_pending_tasks();
         let (kept, bytes) = (accounts.0.entry_count(), accounts.0.weighted_size());

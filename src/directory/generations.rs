@@ -6,6 +6,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::directory::UNTRACKED;
@@ -18,11 +19,11 @@ const SLOTS: usize = 65_536;
 /// in the same slot would make all of them stale each time that it changes.
 const PLATFORM_SLOTS: usize = 64;
 
-/// How much of a note is the count of changes, which would take ages to come round; the rest is the slot.
-const COUNT_BITS: u32 = 48;
-
 /// How many records a kept verdict may stand on. One that read more is used once and not kept.
 const MAX_NOTES: usize = 20;
+
+/// How many of them most verdicts stand on at most, and many are kept.
+const FEW: usize = 7;
 
 /// How often each record has changed, by slot, and all of them together.
 pub struct Generations {
@@ -63,39 +64,31 @@ impl Generations {
     /// Tells whether nothing that the notes were taken from has changed since.
     #[must_use]
     pub fn is_current(&self, notes: &Notes) -> bool {
-        notes.global == self.global.load(Ordering::Acquire)
-            && notes
-                .records
-                .iter()
-                .all(|it| *it == self.noted((it >> COUNT_BITS) as usize))
+        let counts = notes.slots.noted().iter().map(|it| self.count(*it));
+        notes.sum == counts.fold(self.global.load(Ordering::Acquire), u64::wrapping_add)
     }
 
     /// Begins to note what is read from this millisecond on.
     pub(super) fn begin(&self, now: u64) -> Notes {
         Notes {
             begun: now,
-            global: self.global.load(Ordering::Acquire),
-            records: Vec::new(),
-            too_many: false,
+            sum: self.global.load(Ordering::Acquire),
+            slots: Slots::Few(0, [0; FEW]),
         }
     }
 
-    fn noted(&self, slot: usize) -> u64 {
-        let count = self.slots[slot].load(Ordering::Acquire);
-        ((slot as u64) << COUNT_BITS) | (count & ((1 << COUNT_BITS) - 1))
+    fn count(&self, slot: u16) -> u64 {
+        self.slots[usize::from(slot)].load(Ordering::Acquire)
     }
 
     pub(super) fn note(&self, notes: &mut Notes, key: &str) {
-        let slot = slot(key);
-        let is_slot = |it: &u64| (it >> COUNT_BITS) as usize == slot;
-        if notes.records.iter().any(is_slot) {
+        let slot = u16::try_from(slot(key)).expect("there are no more slots");
+        let noted = notes.slots.noted();
+        if noted.contains(&slot) || noted.len() > MAX_NOTES {
             return;
         }
-        if notes.records.len() == MAX_NOTES {
-            notes.too_many = true;
-            return;
-        }
-        notes.records.push(self.noted(slot));
+        notes.sum = notes.sum.wrapping_add(self.count(slot));
+        notes.slots.push(slot);
     }
 }
 
@@ -111,13 +104,44 @@ fn slot(key: &str) -> usize {
 }
 
 /// The generations that a verdict was built on.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Notes {
     begun: u64,
-    global: u64,
-    /// A slot, and how often it has changed.
-    records: Vec<u64>,
-    too_many: bool,
+    /// How often all that was noted had changed, together: a count only rises, so the sum is the same as long as each
+    /// of them is.
+    sum: u64,
+    slots: Slots,
+}
+
+/// The slots of what was read: one more than may be noted, where it was too much.
+#[derive(Clone, Debug)]
+enum Slots {
+    /// So many of these.
+    Few(u8, [u16; FEW]),
+    Many(Arc<Vec<u16>>),
+}
+
+impl Slots {
+    fn noted(&self) -> &[u16] {
+        match self {
+            Self::Few(count, slots) => &slots[..usize::from(*count)],
+            Self::Many(slots) => slots,
+        }
+    }
+
+    fn push(&mut self, slot: u16) {
+        match self {
+            Self::Few(count, slots) if usize::from(*count) < FEW => {
+                slots[usize::from(*count)] = slot;
+                *count += 1;
+            }
+            Self::Few(_, slots) => {
+                let slots = slots.iter().copied().chain([slot]);
+                *self = Self::Many(Arc::new(slots.collect()));
+            }
+            Self::Many(slots) => Arc::make_mut(slots).push(slot),
+        }
+    }
 }
 
 impl Notes {
@@ -132,16 +156,10 @@ impl Notes {
         self.begun = self.begun.min(begun);
     }
 
-    /// The same, no larger than they are, since many are kept.
-    pub(super) fn shrunk(mut self) -> Self {
-        self.records.shrink_to_fit();
-        self
-    }
-
     /// Tells whether the notes cover everything that was read, so that the verdict may be kept.
     #[must_use]
     pub fn are_complete(&self) -> bool {
-        !self.too_many
+        self.slots.noted().len() <= MAX_NOTES
     }
 }
 
@@ -166,6 +184,33 @@ mod tests {
         assert!(generations.is_current(&notes), "untracked");
         generations.raise(Change::Everything);
         assert!(!generations.is_current(&notes));
+    }
+
+    #[test]
+    fn a_change_of_any_of_the_records_is_seen_however_many_were_noted() {
+        for count in 1..=MAX_NOTES + 2 {
+            let key = |it: usize| format!("pc:u:p:{it}");
+            for changed in 0..count {
+                let generations = Generations::default();
+                generations.raise(Change::Key(&key(0)));
+                let mut notes = generations.begin(0);
+                for it in 0..count {
+                    generations.note(&mut notes, &key(it));
+                    generations.note(&mut notes, &key(it));
+                }
+                assert!(generations.is_current(&notes));
+                assert_eq!(notes.are_complete(), count <= MAX_NOTES);
+                generations.raise(Change::Key(&key(changed)));
+                // Beyond what may be noted nothing is looked at, and nothing is kept.
+                let is_noted = changed <= MAX_NOTES;
+                assert_eq!(
+                    generations.is_current(&notes),
+                    !is_noted,
+                    "{changed} of {count}"
+                );
+            }
+        }
+        assert!(size_of::<Notes>() <= 32, "many are kept");
     }
 
     #[test]

@@ -88,7 +88,6 @@ impl Reads {
         self.notes
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner)
-            .shrunk()
     }
 
     /// Proves secrets against what was read.

@@ -72,8 +72,12 @@ fn put(
     };
     let (outcome, reason, fault) = came_to(decision);
     let (account, user, key) = match identity {
-        Some(it) => (&it.account, &it.user, &it.key),
-        None => (&about.account, &about.user, &about.key),
+        Some(it) => (it.account(), it.user(), it.key()),
+        None => (
+            about.account.as_deref(),
+            about.user.as_deref(),
+            about.key.as_deref(),
+        ),
     };
     let first = |name: &str| request.headers.all(name).next().unwrap_or_default();
     note(&Entry {
@@ -88,9 +92,9 @@ fn put(
             .map(Permit::rule)
             .or(about.rule.as_deref())
             .unwrap_or_default(),
-        account: account.as_deref().unwrap_or_default().into(),
-        user: user.as_deref().unwrap_or_default().into(),
-        key: key.as_deref().unwrap_or_default().into(),
+        account: account.unwrap_or_default().into(),
+        user: user.unwrap_or_default().into(),
+        key: key.unwrap_or_default().into(),
         method: request.method.into(),
         path: (&*path).into(),
         client: deciding.gate.client_address(request),

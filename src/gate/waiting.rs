@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::authenticator::Unknown;
 use crate::decision::{Dependency, Failure, Fault};
 use crate::gate::{Asked, Caller, Decision, Gate};
-use crate::identity::{Identity, Lineage};
+use crate::identity::{Holder, Lineage};
 use crate::policy::{Permit, Refusal};
 use crate::trace::{Step, Trace};
 
@@ -54,7 +54,7 @@ impl Gate {
     async fn admit_in(
         &self,
         asked: &Asked<'_>,
-        identity: &Option<Arc<Identity>>,
+        identity: &Option<Arc<Holder>>,
         (mut account, now): (String, u64),
         trace: &impl Trace,
     ) -> Result<Permit, Failure> {

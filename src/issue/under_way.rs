@@ -135,7 +135,7 @@ async fn what_is_revoked_behind_the_check_renews_nothing() {
                 };
                 let decision = opened.gate.decide(&view, &Untraced).await;
                 let identity = decision.verdict.expect("admitted");
-                let token = identity.identity().and_then(|it| it.token.clone());
+                let token = identity.identity().and_then(|it| it.identity().token);
                 let token = token.expect("a token");
                 let digest = token.digest.as_str().try_into().expect("a digest");
                 let revoked = opened

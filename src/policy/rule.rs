@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::decision::{Denial, Reason};
-use crate::identity::{Identity, Lineage};
+use crate::identity::{Holder, Lineage};
 use crate::policy::Refusal;
 use crate::policy::claims::Conditions;
 use crate::policy::matcher::Params;
@@ -81,11 +81,11 @@ impl Relation {
     pub(super) fn holds(
         self,
         named: Option<&str>,
-        identity: &Identity,
+        identity: &Holder,
         lineages: &[Arc<Lineage>],
     ) -> Result<(), Refusal> {
         let other = || Denial::new(Reason::Relation, "the path names another account");
-        let (Some(named), Some(own)) = (named, &identity.account) else {
+        let (Some(named), Some(own)) = (named, identity.account()) else {
             return Err(other().into());
         };
         if named == own {
@@ -93,7 +93,9 @@ impl Relation {
         }
         match (self, lineages.iter().find(|it| it.account == named)) {
             (Self::OwnOrDescendantAccount, None) => Err(Refusal::NeedsLineage(named.to_owned())),
-            (Self::OwnOrDescendantAccount, Some(it)) if it.ancestors.contains(own) => Ok(()),
+            (Self::OwnOrDescendantAccount, Some(it)) if it.ancestors.iter().any(|it| it == own) => {
+                Ok(())
+            }
             _ => Err(other().into()),
         }
     }

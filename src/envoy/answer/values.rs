@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use crate::identity::Holder;
 use crate::policy::Permit;
 
 /// A field of the identity under its key in the settings; `None` where the identity has none.
@@ -11,19 +12,17 @@ pub(super) type Value<'p> = (&'static str, Option<Cow<'p, str>>);
 /// Gives the fields of the identity, in the order of the settings.
 pub(super) fn identity_values<'p>(permit: &'p Permit, platform: &'p str) -> [Value<'p>; 8] {
     let identity = permit.identity();
-    let text = |it: Option<&'p String>| it.map(|it| header_text(it, ""));
-    let expires = identity.and_then(|it| it.expires);
+    let text = |it: Option<&'p str>| it.map(|it| header_text(it, ""));
+    let expires = identity.and_then(Holder::expires);
+    let terms = identity.map(|it| &*it.terms);
     [
         ("platform", Some(Cow::Borrowed(platform))),
-        ("account", text(identity.and_then(|it| it.account.as_ref()))),
-        ("user", text(identity.and_then(|it| it.user.as_ref()))),
-        (
-            "username",
-            text(identity.and_then(|it| it.username.as_ref())),
-        ),
-        ("scheme", identity.map(|it| Cow::Borrowed(&*it.scheme))),
-        ("scopes", identity.and_then(|it| list(&it.scopes, " "))),
-        ("roles", identity.and_then(|it| list(&it.roles, ","))),
+        ("account", text(identity.and_then(Holder::account))),
+        ("user", text(identity.and_then(Holder::user))),
+        ("username", text(identity.and_then(Holder::username))),
+        ("scheme", terms.map(|it| Cow::Borrowed(&*it.scheme))),
+        ("scopes", terms.and_then(|it| list(&it.scopes, " "))),
+        ("roles", terms.and_then(|it| list(&it.roles, ","))),
         ("expires", expires.map(|it| it.to_string().into())),
     ]
 }

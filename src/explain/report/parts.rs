@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::decision::Denial;
-use crate::identity::Identity;
+use crate::identity::{Holder, Identity};
 use crate::platform::Platform;
 use crate::platform::https::{Mode, Proto};
 use crate::request::{ClientAddress, RequestView, is_token_byte};
@@ -119,7 +119,7 @@ pub struct Who {
 }
 
 impl Who {
-    pub(super) fn of(identity: &Identity) -> Self {
+    pub(super) fn of(holder: &Holder) -> Self {
         let Identity {
             platform: _,
             account,
@@ -136,7 +136,7 @@ impl Who {
             token: _,
             only_scopes: _,
             session: _,
-        } = identity.clone();
+        } = holder.identity();
         Self {
             account,
             user,
