@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use crate::cache::Landing;
 
@@ -42,17 +42,11 @@ impl Flight {
 
     /// Waits for what it comes to; `None` where that is nothing.
     pub(super) async fn landing(&self) -> Option<Landing> {
-        poll_fn(|context| match &mut *self.stage() {
-            Stage::Landed(landing) => Poll::Ready(Some(landing.clone())),
-            Stage::Aborted => Poll::Ready(None),
-            Stage::Flying(waiting) => {
-                if !waiting.iter().any(|it| it.will_wake(context.waker())) {
-                    waiting.push(context.waker().clone());
-                }
-                Poll::Pending
-            }
-        })
-        .await
+        let mut seat = Seat {
+            flight: self,
+            at: None,
+        };
+        poll_fn(|context| seat.poll(context)).await
     }
 
     /// Tells whether it came to nothing.
@@ -68,6 +62,44 @@ impl Flight {
         let before = mem::replace(&mut *self.stage(), stage);
         if let Stage::Flying(waiting) = before {
             waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+/// Somebody who waits. Many may wait for one flight, each for a part of its time only: nobody looks at the others', and who
+/// gives up is held on to by nothing.
+struct Seat<'f> {
+    flight: &'f Flight,
+    /// Which of those to be woken this is.
+    at: Option<usize>,
+}
+
+impl Seat<'_> {
+    fn poll(&mut self, context: &Context<'_>) -> Poll<Option<Landing>> {
+        match &mut *self.flight.stage() {
+            Stage::Landed(landing) => Poll::Ready(Some(landing.clone())),
+            Stage::Aborted => Poll::Ready(None),
+            Stage::Flying(waiting) => {
+                match self.at.and_then(|it| waiting.get_mut(it)) {
+                    Some(own) => own.clone_from(context.waker()),
+                    None => {
+                        self.at = Some(waiting.len());
+                        waiting.push(context.waker().clone());
+                    }
+                }
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let Some(at) = self.at else { return };
+        if let Stage::Flying(waiting) = &mut *self.flight.stage()
+            && let Some(own) = waiting.get_mut(at)
+        {
+            own.clone_from(Waker::noop());
         }
     }
 }
@@ -95,9 +127,9 @@ impl Drop for Pilot {
 #[cfg(test)]
 mod tests {
     use std::future::Future;
-    use std::pin::pin;
+    use std::pin::{Pin, pin};
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Context, Wake};
+    use std::task::Wake;
 
     use futures_util::future::join_all;
 
@@ -161,5 +193,25 @@ mod tests {
         pilot.land(landing());
         assert_eq!(woken.0.load(Ordering::SeqCst), 1);
         assert!(waiting.as_mut().poll(&mut context).is_ready());
+    }
+
+    #[test]
+    fn whoever_gives_up_is_neither_held_on_to_nor_woken() {
+        let (flight, pilot) = Flight::begin();
+        let woken = Arc::<Woken>::default();
+        let poll = |landing: Pin<&mut dyn Future<Output = Option<Landing>>>, of: &Arc<Woken>| {
+            let waker = Waker::from(Arc::clone(of));
+            landing.poll(&mut Context::from_waker(&waker)).is_pending()
+        };
+        let mut stays = pin!(flight.landing());
+        assert!(poll(stays.as_mut(), &woken));
+        let gone = Arc::<Woken>::default();
+        for _ in 0..3 {
+            assert!(poll(pin!(flight.landing()), &gone));
+        }
+        assert_eq!(Arc::strong_count(&gone), 1);
+        pilot.land(landing());
+        let count = |of: &Arc<Woken>| of.0.load(Ordering::SeqCst);
+        assert_eq!((count(&woken), count(&gone)), (1, 0));
     }
 }
