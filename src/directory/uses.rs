@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{mem, time::Duration};
 
 use bytes::Bytes;
+use tokio::sync::Mutex as AsyncMutex;
 
 use crate::decision::Fault;
 use crate::directory::Directory;
@@ -46,7 +47,11 @@ pub(super) struct Uses {
 
 /// Uses that wait to be written: names in the store, and when in Unix seconds, as it is written.
 #[derive(Default)]
-pub(super) struct Waiting(Mutex<Vec<(String, Bytes)>>);
+pub(super) struct Waiting {
+    uses: Mutex<Vec<(String, Bytes)>>,
+    /// One writes at a time: where that is slow, others wait here and not in the way of what verifications ask.
+    writing: AsyncMutex<()>,
+}
 
 impl Default for Uses {
     fn default() -> Self {
@@ -71,11 +76,12 @@ impl fmt::Debug for Waiting {
 
 impl Waiting {
     fn uses(&self) -> MutexGuard<'_, Vec<(String, Bytes)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.uses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes what there is.
     async fn write(&self, store: &dyn Store) {
+        let _turn = self.writing.lock().await;
         let uses = mem::take(&mut *self.uses());
         for uses in uses.chunks(TOGETHER) {
             if let Err(error) = store.put_all(uses, Some(REMEMBERED)).await {

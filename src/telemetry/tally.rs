@@ -59,6 +59,9 @@ impl Tally {
     }
 }
 
+// A reason that is not among all of them would have no counter.
+const _: () = assert!(Reason::Wrong as usize + 1 == Reason::ALL.len());
+
 /// The denials of one platform by their reason, counted likewise.
 #[derive(Debug)]
 pub struct DenialTally {
