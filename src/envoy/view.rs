@@ -15,6 +15,9 @@ use crate::request::{Header, Headers, RequestView, fold_bit, is_token_byte};
 /// Room for the headers of nearly every request, so that one allocation does.
 const USUAL_HEADERS: usize = 32;
 
+/// Among how many headers one is looked for by its name: as many as an Envoy lets pass by default.
+const FEW_HEADERS: usize = 100;
+
 /// How many headers a request may have, of both forms: an Envoy lets 100 pass by default. In a message they may take two
 /// bytes each, and here many times more, as long as the request waits to be decided.
 pub const MAX_HEADERS: usize = 1000;
@@ -178,7 +181,7 @@ impl<'m> Http<'m> {
         if self.kinds & kind != 0 && !self.may_repeat {
             // Among few it is quicker to look.
             self.may_repeat =
-                self.mapped.len() > USUAL_HEADERS || self.mapped.iter().any(|it| it.0 == name);
+                self.mapped.len() > FEW_HEADERS || self.mapped.iter().any(|it| it.0 == name);
         }
         self.kinds |= kind;
         self.mapped.push(header);
