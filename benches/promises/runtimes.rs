@@ -39,7 +39,7 @@ const SHAPES: [(&str, Shape); 2] = [
 const WORTH: f64 = 0.9;
 
 /// The calls to the kernel that are counted.
-const CALLS: [&str; 4] = ["writev", "sendto", "futex", "epoll_wait"];
+const CALLS: [&str; 3] = ["sendto", "futex", "epoll_wait"];
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -72,7 +72,7 @@ pub fn show(setting: &Setting) {
 pub fn measure(setting: &Setting) {
     println!(
         "Cached hits: a runtime for each core, to one with many threads for all. `kept`: {WORTH} of the instructions or the \
-         CPU, or less.\n\n| hits | instructions | CPU, µs | answers a second | {} | |\n|---|---|---|---|---|---|---|---|---|",
+         CPU, or less.\n\n| hits | instructions | CPU, µs | answers a second | {} | |\n|---|---|---|---|---|---|---|---|",
         CALLS.map(|it| format!("`{it}` a hit")).join(" | ")
     );
     let uncounted = setting.uncounted();
