@@ -252,4 +252,30 @@ mod tests {
             assert_eq!(DecisionId::of(instance, number).as_str(), want);
         }
     }
+
+    #[test]
+    fn headers_and_metadata_are_whole_whatever_their_length() {
+        use prost::Message as _;
+
+        use crate::envoy::protos::auth::{CheckResponse, OkHttpResponse};
+
+        let value = "v".repeat(300);
+        for length in 0..=value.len() {
+            let (name, value) = ("x-name", &value[..length]);
+            let mut ok = Vec::new();
+            put_overwrite(&mut ok, 2, name, value);
+            let ok = OkHttpResponse::decode(&*ok).expect("a message");
+            let header = ok.headers[0].header.clone().expect("a header");
+            assert_eq!((&*header.key, &*header.value), (name, value), "{length}");
+
+            let mut message = Vec::new();
+            wire::put_nested(&mut message, field::DYNAMIC_METADATA, |to| {
+                Said(to).put(name, value);
+            });
+            let message = CheckResponse::decode(&*message).expect("a message");
+            let said = message.dynamic_metadata.expect("metadata").fields;
+            let want = prost_types::value::Kind::StringValue(value.to_owned());
+            assert_eq!(said[name].kind, Some(want), "{length}");
+        }
+    }
 }
