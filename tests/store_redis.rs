@@ -4,9 +4,14 @@
 
 mod support;
 
+use std::future::poll_fn;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use portcullis::credential::Secret;
 use portcullis::store::redis::{Redis, Settings};
 use portcullis::store::{Change, DeleteIf, PutIf, Replicas, Store, StoreError, VALUE_BYTES_MAX};
@@ -15,6 +20,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, cmd};
 use support::free_port;
 use support::redis::{ADMIN, ISSUER, PASSWORD, Product, RedisServer};
+use tokio::runtime::Builder;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
@@ -282,6 +288,128 @@ async fn an_unwilling_server_is_a_fault_with_its_reason() {
         );
         assert_unavailable(answer, want);
     }
+}
+
+#[tokio::test]
+async fn as_many_who_read_together_in_vain_as_one_by_one_have_a_frozen_server_given_up() {
+    const TIMEOUT: Duration = Duration::from_millis(200);
+    let server = RedisServer::start(Product::Redis);
+    let store = Redis::new(settings(&server.url(), TIMEOUT)).expect("a store");
+    await_answer(&store).await;
+    server.pause();
+    let asked: Vec<_> = (0..20).map(|it| [it.to_string()]).collect();
+    for answer in join_all(asked.iter().map(|it| store.get(it))).await {
+        assert_unavailable(answer, "no answer in time");
+    }
+    assert_unavailable(get(&store, "k").await, "given up for a moment");
+}
+
+/// How often the server was asked for a value.
+async fn reads(connection: &mut MultiplexedConnection) -> u64 {
+    let told: String = ask(connection, &[b"INFO", b"commandstats"]).await;
+    let mut lines = told.lines();
+    let calls = lines.find_map(|it| it.strip_prefix("cmdstat_get:calls="));
+    let calls = calls.and_then(|it| it.split_once(','));
+    calls.map_or(0, |(calls, _)| calls.parse().expect("a number"))
+}
+
+#[tokio::test]
+async fn who_reads_at_one_time_has_its_own_answers_and_what_many_want_is_read_once() {
+    let server = RedisServer::start(Product::Redis);
+    let store = open(&server);
+    let mut direct = connect(&server).await;
+    await_answer(&store).await;
+    for key in ["k0", "k1", "k2", "common"] {
+        let _: () = ask(&mut direct, &[b"SET", key.as_bytes(), key.as_bytes()]).await;
+    }
+    let _: u64 = ask(&mut direct, &[b"LPUSH", b"list", b"hidden"]).await;
+    let asked = ["k0", "k1", "absent", "list", "k2"].map(|own| {
+        // Twice, as a record that two ways lead to.
+        [own, own, "common"].map(str::to_owned)
+    });
+
+    let before = reads(&mut direct).await;
+    let answers = join_all(asked.iter().map(|it| store.get(it))).await;
+    assert_eq!(reads(&mut direct).await - before, 6);
+    for (asked, answer) in asked.iter().zip(answers) {
+        let value = |key: &String| (key != "absent").then(|| key.clone().into());
+        match asked[0].as_str() {
+            "list" => assert_corrupt(answer, "a list"),
+            _ => assert_eq!(answer, Ok(asked.iter().map(value).collect())),
+        }
+    }
+
+    // More than go together, and some who want more than that.
+    let asked: Vec<Vec<_>> = (0..100)
+        .map(|reader| {
+            let number = if reader % 10 == 0 { 30 } else { 3 };
+            (0..number).map(|it| format!("of {reader}: {it}")).collect()
+        })
+        .collect();
+    for key in asked.iter().flatten() {
+        let _: () = ask(&mut direct, &[b"SET", key.as_bytes(), key.as_bytes()]).await;
+    }
+    let answers = join_all(asked.iter().map(|it| store.get(it))).await;
+    for (asked, answer) in asked.iter().zip(answers) {
+        let values = asked.iter().map(|it| Some(it.clone().into()));
+        assert_eq!(answer, Ok(values.collect()));
+    }
+}
+
+/// What is read last tells whether the store was whole while all before it was read.
+#[tokio::test]
+async fn what_one_wants_last_is_read_after_all_else_that_it_wants_whoever_wants_it_too() {
+    let server = RedisServer::start(Product::Redis);
+    let store = open(&server);
+    await_answer(&store).await;
+    let mut heard = TcpStream::connect(server.address()).expect("a Redis that listens");
+    heard.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    heard.write_all(b"MONITOR\r\n").expect("a socket");
+    let mut heard = BufReader::new(heard).lines().map_while(Result::ok);
+    assert_eq!(heard.next().as_deref(), Some("+OK"));
+
+    let asked = [&["a", "check"][..], &["b", "check"], &["c", "a"], &["b"]];
+    let asked = asked.map(|it| it.iter().copied().map(str::to_owned).collect::<Vec<_>>());
+    let answers = join_all(asked.iter().map(|it| store.get(it))).await;
+    assert!(answers.iter().all(Result::is_ok));
+    let read = heard.filter_map(|line| Some(line.split_once("\"GET\" ")?.1.to_owned()));
+    let read: Vec<_> = read.take(6).collect();
+    let place = |key: &str, from: usize| {
+        let mut rest = read[from..].iter();
+        let found = rest.position(|it| it.trim_matches('"') == key);
+        from + 1 + found.unwrap_or_else(|| panic!("{key} after {from} in {read:?}"))
+    };
+    for keys in asked {
+        keys.iter().fold(0, |from, key| place(key, from));
+    }
+}
+
+#[test]
+fn who_reads_on_a_runtime_that_ends_keeps_nobody_from_reading() {
+    let server = RedisServer::start(Product::Redis);
+    let runtime = || {
+        Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime")
+    };
+    let (lasting, ending) = (runtime(), runtime());
+    let store = lasting.block_on(async {
+        let store = open(&server);
+        await_answer(&store).await;
+        store
+    });
+    let keys = ["k".to_owned()];
+    let mut cut_off = store.get(&keys);
+    let begun = poll_fn(|context| Poll::Ready(cut_off.as_mut().poll(context).is_pending()));
+    assert!(ending.block_on(begun));
+    drop(ending);
+    lasting.block_on(async {
+        let cut_off = timeout(PATIENCE, cut_off).await.expect("an end");
+        assert_unavailable(cut_off, "a read was cut off");
+        let next = timeout(PATIENCE, get(&store, "k")).await;
+        assert_eq!(next.expect("an answer"), Ok(None));
+    });
 }
 
 #[tokio::test]

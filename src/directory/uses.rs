@@ -39,10 +39,17 @@ const TOGETHER: usize = 128;
 
 /// What a process has written lately.
 pub(super) struct Uses {
+    written: Mutex<Written>,
+    hashing: RandomState,
+}
+
+#[derive(Default)]
+struct Written {
     /// When, in Unix seconds, by a hash of the key's name in the store: of two keys that share one, a use may not be
     /// written.
-    written: Mutex<HashMap<u64, u64>>,
-    hashing: RandomState,
+    at: HashMap<u64, u64>,
+    /// The second in which it was looked through for old ones, which is not worth it again before the next.
+    swept: u64,
 }
 
 /// Uses that wait to be written: names in the store, and when in Unix seconds, as it is written.
@@ -97,16 +104,17 @@ impl Uses {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let name = self.hashing.hash_one(name);
         let recent = |at: u64| now < at.saturating_add(PERIOD);
-        if written.get(&name).is_some_and(|at| recent(*at)) {
+        if written.at.get(&name).is_some_and(|at| recent(*at)) {
             return false;
         }
-        if written.len() >= MAX_KEYS {
-            written.retain(|_, at| recent(*at));
+        if written.at.len() >= MAX_KEYS && written.swept != now {
+            written.at.retain(|_, at| recent(*at));
+            written.swept = now;
         }
-        if written.len() >= MAX_KEYS {
+        if written.at.len() >= MAX_KEYS {
             return false;
         }
-        written.insert(name, now);
+        written.at.insert(name, now);
         true
     }
 }

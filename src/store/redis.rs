@@ -13,12 +13,14 @@
 //!
 //! [`Store::watch`] tells of what anybody changes, as long as the [`Lease`] holds (`redis/watch.rs`).
 
+mod batch;
 mod breaker;
 mod canary;
 mod certificate;
 mod cluster;
 mod failures;
 mod fault;
+mod guard;
 mod link;
 mod login;
 mod node;

@@ -1,7 +1,7 @@
 //! When to stop asking a server that does not answer, and when to try again.
 //!
 //! Whoever waits for an answer that does not come waits out its timeout, each time. So after many
-//! that did not come, nobody asks for a moment; then one does, and its answer decides. Apart from
+//! that did not come, nobody asks for a moment; then one does, with those who ask along with it, and that answer decides. Apart from
 //! the connection, and with the time as a parameter: what it decides can be read off here.
 
 use std::time::{Duration, Instant};
@@ -55,7 +55,7 @@ impl Breaker {
         }
     }
 
-    /// Tells whether a command may be sent.
+    /// Tells whether commands may be sent, those that go together as one.
     pub(super) fn admit(&mut self, now: Instant) -> Option<Pass> {
         if let State::Open { until, pause } = &mut self.state {
             if now < *until {
@@ -67,9 +67,15 @@ impl Breaker {
         Some(Pass(self.term))
     }
 
-    /// Takes note of whether a command had an answer, whatever it said.
+    /// Takes note of whether so many who asked together had an answer, whatever it said.
     #[expect(clippy::needless_pass_by_value, reason = "a pass is used once")]
-    pub(super) fn note(&mut self, pass: Pass, is_answered: bool, now: Instant) -> Option<Turn> {
+    pub(super) fn note(
+        &mut self,
+        pass: Pass,
+        askers: u32,
+        is_answered: bool,
+        now: Instant,
+    ) -> Option<Turn> {
         if pass.0 != self.term {
             return None;
         }
@@ -89,9 +95,11 @@ impl Breaker {
                 if now.duration_since(*since) >= WINDOW {
                     (*since, *asked, *unanswered) = (now, 0, 0);
                 }
-                *asked += 1;
-                *unanswered += u32::from(!is_answered);
-                if *asked < ASKED_MIN || *unanswered * 2 < *asked {
+                *asked = asked.saturating_add(askers);
+                if !is_answered {
+                    *unanswered = unanswered.saturating_add(askers);
+                }
+                if *asked < ASKED_MIN || *unanswered < *asked - *unanswered {
                     return None;
                 }
                 let pause = PAUSE_MIN;
@@ -153,7 +161,7 @@ mod tests {
         /// Asks, and is answered or not.
         fn ask(&mut self, is_answered: bool) -> Option<Turn> {
             let pass = self.breaker.admit(self.now).expect("a pass");
-            self.breaker.note(pass, is_answered, self.now)
+            self.breaker.note(pass, 1, is_answered, self.now)
         }
 
         fn is_open(&mut self) -> bool {
@@ -168,6 +176,16 @@ mod tests {
             }
             assert_eq!(bench.ask(false), Some(Turn::Opened));
             bench
+        }
+    }
+
+    #[test]
+    fn those_who_ask_together_count_each() {
+        for (askers, opens) in [(19, false), (20, true), (u32::MAX, true)] {
+            let mut bench = Bench::new();
+            let pass = bench.breaker.admit(bench.now).expect("a pass");
+            let turn = bench.breaker.note(pass, askers, false, bench.now);
+            assert_eq!(turn.is_some(), opens, "{askers}");
         }
     }
 
@@ -208,7 +226,7 @@ mod tests {
             bench.pass(1);
             let pass = bench.breaker.admit(bench.now).expect("one may try");
             assert!(bench.is_open(), "one at a time");
-            assert_eq!(bench.breaker.note(pass, false, bench.now), None);
+            assert_eq!(bench.breaker.note(pass, 1, false, bench.now), None);
         }
         bench.pass(5000);
         assert_eq!(bench.ask(true), Some(Turn::Closed));
@@ -230,7 +248,7 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(bench.ask(true), None);
         }
-        assert_eq!(bench.breaker.note(lost, false, bench.now), None);
+        assert_eq!(bench.breaker.note(lost, 1, false, bench.now), None);
     }
 
     #[test]
@@ -244,7 +262,7 @@ mod tests {
         }
         assert_eq!(bench.ask(false), Some(Turn::Opened));
         for pass in late {
-            assert_eq!(bench.breaker.note(pass, true, bench.now), None);
+            assert_eq!(bench.breaker.note(pass, 1, true, bench.now), None);
         }
         assert!(bench.is_open());
     }

@@ -12,16 +12,17 @@
 //! to it is cut, the kernel ends the connection (`settings.rs`).
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Pipeline, PushInfo, PushKind, RedisError, Value, cmd};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::time;
 
-use super::breaker::{Breaker, Pass, Turn};
+use super::batch::Readers;
 use super::failures::Failures;
+use super::guard::Guard;
 use super::login::Login;
 use super::{fault, reply};
 use crate::store::StoreError;
@@ -48,6 +49,7 @@ pub(super) struct Link {
     timeout: Duration,
     pending: Semaphore,
     guard: Guard,
+    pub(super) readers: Readers,
 }
 
 /// How things stand.
@@ -69,13 +71,14 @@ impl Link {
     /// Begins to connect, in a task that ends with this value. `timeout` is for one command.
     pub(super) fn new(login: Login, timeout: Duration) -> Self {
         let (sender, status) = watch::channel(Status::default());
-        let guard = Guard(Arc::new(Mutex::new(Breaker::new(Instant::now()))));
+        let guard = Guard::new();
         let link = Self {
             login: login.clone(),
             status,
             timeout,
             pending: Semaphore::new(PENDING_MAX),
             guard: guard.clone(),
+            readers: Readers::default(),
         };
         tokio::spawn(async move {
             tokio::select! {
@@ -95,7 +98,7 @@ impl Link {
 
     /// Has the next command try a server that was given up: it was heard of on another connection.
     pub(super) fn hurry(&self) {
-        self.guard.breaker().hurry(Instant::now());
+        self.guard.hurry();
     }
 
     pub(super) fn was_reached(&self) -> bool {
@@ -107,18 +110,38 @@ impl Link {
     /// # Errors
     /// [`StoreError::Unavailable`] if they did not come.
     pub(super) async fn ask(&self, commands: &Pipeline) -> Result<Vec<Value>, StoreError> {
+        let _place = self.place()?;
+        self.ask_for(1, commands).await
+    }
+
+    /// Gives one of the places of those who await an answer.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if there is none left.
+    pub(super) fn place(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        let place = self.pending.try_acquire();
+        place.map_err(|_| self.unavailable("too many commands await its answers"))
+    }
+
+    /// Asks for so many who have a place each, and would ask one by one.
+    ///
+    /// # Errors
+    /// As [`Link::ask`].
+    pub(super) async fn ask_for(
+        &self,
+        askers: u32,
+        commands: &Pipeline,
+    ) -> Result<Vec<Value>, StoreError> {
         // Where there is no connection, there is no need to wait for the answers of others.
         if let Some(Err(cause)) = &self.status.borrow().outcome {
             return Err(cause.clone());
         }
         let given_up = "it did not answer, so the store was given up for a moment";
-        let pass = self.guard.breaker().admit(Instant::now());
+        let pass = self.guard.admit();
         let pass = pass.ok_or_else(|| self.unavailable(given_up))?;
-        let place = self.pending.try_acquire();
-        let _place = place.map_err(|_| self.unavailable("too many commands await its answers"))?;
         let answers = time::timeout(self.timeout, self.send(commands)).await;
         let answers = answers.unwrap_or_else(|_| Err(self.unavailable("no answer in time")));
-        self.guard.note(&self.login, pass, answers.is_ok());
+        self.guard.note(&self.login, pass, askers, answers.is_ok());
         answers
     }
 
@@ -157,42 +180,9 @@ impl Link {
         }
     }
 
-    fn unavailable(&self, why: &str) -> StoreError {
+    pub(super) fn unavailable(&self, why: &str) -> StoreError {
         let address = self.login.address();
         StoreError::Unavailable(format!("{address}: {why}; {}", fault::REACH_IT))
-    }
-}
-
-/// The breaker of a link, shared with the task that connects. What it decides is logged.
-#[derive(Clone)]
-struct Guard(Arc<Mutex<Breaker>>);
-
-impl Guard {
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn note(&self, login: &Login, pass: Pass, is_answered: bool) {
-        let turn = self.breaker().note(pass, is_answered, Instant::now());
-        tell(login, turn);
-    }
-
-    fn close(&self, login: &Login) {
-        let turn = self.breaker().close(Instant::now());
-        tell(login, turn);
-    }
-}
-
-fn tell(login: &Login, turn: Option<Turn>) {
-    match turn {
-        Some(Turn::Opened) => tracing::error!(
-            address = login.address(),
-            "the store does not answer; until it does, what is asked of it fails at once"
-        ),
-        Some(Turn::Closed) => {
-            tracing::info!(address = login.address(), "the store answers again");
-        }
-        None => {}
     }
 }
 

@@ -30,15 +30,7 @@ impl Servers {
 
     pub(super) async fn get(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, StoreError> {
         let answers = match self {
-            Self::One(node) => {
-                // Not MGET, which a Cluster refuses for keys that live apart, and which takes a key of
-                // another type for an absent one.
-                let mut gets = Pipeline::with_capacity(keys.len());
-                for key in keys {
-                    gets.cmd("GET").arg(key);
-                }
-                node.link.ask(&gets).await?
-            }
+            Self::One(node) => node.link.get(keys.iter()).await?,
             // Boxed, so that where there is one server nobody carries what many need.
             Self::Many(cluster) => Box::pin(cluster.get(keys)).await?,
         };

@@ -108,11 +108,8 @@ impl Cluster {
         numbers: &[usize],
     ) -> Result<Vec<(usize, Value)>, StoreError> {
         let (place, node) = map.node(index)?;
-        let mut gets = Pipeline::with_capacity(numbers.len());
-        for number in numbers {
-            gets.cmd("GET").arg(&keys[*number]);
-        }
-        let answers = self.heed_failure(node.link.ask(&gets).await)?;
+        let wanted = numbers.iter().map(|number| &keys[*number]);
+        let answers = self.heed_failure(node.link.get(wanted).await)?;
         let answers = numbers.iter().zip(answers).map(async |(number, answer)| {
             // Made only where it is needed, which is seldom.
             let answer = match Elsewhere::read(&answer, place) {
