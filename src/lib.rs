@@ -20,6 +20,8 @@
 // Generated messages name what reads them by a path that also holds where tests include them.
 extern crate self as portcullis;
 
+use tikv_jemallocator::Jemalloc;
+
 pub mod admin;
 pub mod assertion;
 pub mod authenticator;
@@ -54,3 +56,7 @@ pub mod strict_json;
 pub mod telemetry;
 pub mod throttle;
 pub mod trace;
+
+/// Keeps pieces of different sizes apart, so that what lives long leaves no holes among what does not.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;

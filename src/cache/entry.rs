@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_takes_few_bytes() {
-        // With what the cache adds, the largest piece of 96 bytes that glibc gives.
+        // With what the cache adds, a piece of 96 bytes.
         assert!(size_of::<Entry>() + 24 <= 88, "{}", size_of::<Entry>());
     }
 }

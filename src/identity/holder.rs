@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn one_takes_few_bytes() {
-        // With the counts of its `Arc`, the largest piece of 96 bytes that glibc gives.
+        // With the counts of its `Arc`, a piece of 96 bytes.
         assert!(size_of::<Holder>() + 16 <= 88, "{}", size_of::<Holder>());
     }
 }

@@ -1,6 +1,6 @@
 //! Some texts in one piece of memory, each there or not.
 //!
-//! A `String` takes 24 bytes, and what it says takes at least 32 more of an allocator. Here each costs its
+//! A `String` takes 24 bytes, and what it says takes at least 16 more of an allocator. Here each costs its
 //! bytes and where it ends.
 
 use std::array;
