@@ -117,9 +117,9 @@ struct Inner {
     deciding: Current<Deciding>,
     metrics: Arc<Metrics>,
     clock: Clock,
-    /// Random in each process, so that decision ids are unique without drawing one per request.
-    instance: u64,
-    /// The same in words.
+    /// The first id: random in each process, so that ids are unique without drawing one per request.
+    first: DecisionId,
+    /// What of it names the process.
     name: String,
     decisions: AtomicU64,
     told: Told,
@@ -149,7 +149,7 @@ impl Door {
             deciding: Current::from(Deciding::new(gate, settings, &metrics)),
             metrics,
             clock,
-            instance,
+            first: DecisionId::of(instance, 0),
             name: format!("{instance:016x}"),
             decisions,
             told: Told::default(),
@@ -240,7 +240,7 @@ impl Door {
     ) -> Result<Bytes, Status> {
         self.observe(deciding, decision, took);
         let number = self.0.decisions.fetch_add(1, Ordering::Relaxed);
-        let id = DecisionId::of(self.0.instance, number);
+        let id = self.0.first.with_number(number);
         self.note(deciding, decision, request, (&id, number), took);
         if let Some(spans) = &self.0.spans
             && let Some(parent) = traced::wanted(spans, parent, request, number)

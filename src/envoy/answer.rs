@@ -56,10 +56,15 @@ impl DecisionId {
     #[must_use]
     pub fn of(instance: u64, number: u64) -> Self {
         let mut id = [0; 32];
-        let (first, last) = id.split_at_mut(16);
-        first.copy_from_slice(&hexadecimal(instance));
-        last.copy_from_slice(&hexadecimal(number));
-        Self(id)
+        id[..16].copy_from_slice(&hexadecimal(instance));
+        Self(id).with_number(number)
+    }
+
+    /// Names the decision of this number in the same process.
+    #[must_use]
+    pub fn with_number(mut self, number: u64) -> Self {
+        self.0[16..].copy_from_slice(&hexadecimal(number));
+        self
     }
 
     /// Gives it in 32 hexadecimal digits.
@@ -250,6 +255,8 @@ mod tests {
         ] {
             let want = format!("{instance:016x}{number:016x}");
             assert_eq!(DecisionId::of(instance, number).as_str(), want);
+            let other = DecisionId::of(instance, !number);
+            assert_eq!(other.with_number(number).as_str(), want);
         }
     }
 

@@ -15,8 +15,13 @@ use crate::request::{Header, Headers, RequestView, fold_bit, is_token_byte};
 /// Room for the headers of nearly every request, so that one allocation does.
 const USUAL_HEADERS: usize = 32;
 
-/// Among how many headers one is looked for by its name: as many as an Envoy lets pass by default.
-const FEW_HEADERS: usize = 100;
+/// Among how many headers one is looked for by its name while they are read; nearly all requests have fewer. Those of more are
+/// looked through in the end.
+const FEW_HEADERS: usize = 24;
+
+/// Among how many it is looked for then, where nothing says that it is not there; of more a table is made. An Envoy lets
+/// as many pass by default.
+const MANY_HEADERS: usize = 100;
 
 /// How many headers a request may have, of both forms: an Envoy lets 100 pass by default. In a message they may take two
 /// bytes each, and here many times more, as long as the request waits to be decided.
@@ -71,6 +76,37 @@ struct Attributes<'m> {
     principal: &'m str,
     http: Option<Http<'m>>,
     platform: Option<&'m str>,
+}
+
+/// Tells whether two of them have one name, or of very many whether that may be.
+#[cold]
+fn repeats(headers: &[Header<'_>]) -> bool {
+    let mut noted = Noted::default();
+    headers.iter().enumerate().any(|(place, (name, _))| {
+        noted.add(name) && (place > MANY_HEADERS || headers[..place].iter().any(|it| it.0 == *name))
+    })
+}
+
+/// Names, by a bit for each.
+#[derive(Default)]
+struct Noted([u64; 16]);
+
+impl Noted {
+    /// Adds one; tells whether it, or another of the same bit, was there.
+    fn add(&mut self, name: &[u8]) -> bool {
+        /// Odd, and without a pattern: 2⁶⁴ over the golden ratio.
+        const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+        let ends = name.first_chunk().zip(name.last_chunk());
+        let ends = ends.map(|(first, last)| {
+            u64::from_ne_bytes(*first) ^ u64::from_ne_bytes(*last).rotate_left(29)
+        });
+        let whole = || name.iter().fold(0, |all, it| all << 8 | u64::from(*it));
+        let hash = (ends.unwrap_or_else(whole) ^ name.len() as u64).wrapping_mul(FACTOR);
+        let (word, bit) = (&mut self.0[(hash >> 60) as usize], 1 << (hash >> 54 & 63));
+        let was_there = *word & bit != 0;
+        *word |= bit;
+        was_there
+    }
 }
 
 /// The number of its headers, a map.
@@ -179,7 +215,6 @@ impl<'m> Http<'m> {
         }
         let kind = fold_bit(name);
         if self.kinds & kind != 0 && !self.may_repeat {
-            // Among few it is quicker to look.
             self.may_repeat =
                 self.mapped.len() > FEW_HEADERS || self.mapped.iter().any(|it| it.0 == name);
         }
@@ -222,7 +257,7 @@ impl<'m> Http<'m> {
     /// Gives those of the map: of each name the value that came last.
     fn take_mapped(&mut self) -> Vec<Header<'m>> {
         let headers = std::mem::take(&mut self.mapped);
-        if !self.may_repeat {
+        if !self.may_repeat || !repeats(&headers) {
             return headers;
         }
         let last: HashMap<_, _> = headers.iter().copied().collect();

@@ -30,10 +30,17 @@ pub(super) struct Always {
     hidden: Vec<String>,
     /// What these and the context's header have in common with those that could be taken for them ([`fold_bit`]).
     bits: u64,
+    /// How long these are, which is quicker to see.
+    lengths: u64,
     /// Query parameters that carry credentials.
     parameters: Vec<String>,
     /// The removal of what is never set.
     removals: Vec<u8>,
+}
+
+/// Gives a bit that is the same for all names of a length.
+fn length_bit(name: &[u8]) -> u64 {
+    1 << name.len().min(63)
 }
 
 impl Always {
@@ -66,10 +73,11 @@ impl Always {
             Place::Query(name) => Some(name.to_string()),
             Place::Authorization(_) | Place::Certificate | Place::Header(_) => None,
         });
-        let alike = hidden.iter().copied().chain([context::HEADER]);
+        let alike = || hidden.iter().copied().chain([context::HEADER]);
         Self {
+            lengths: alike().fold(0, |all, it| all | length_bit(it.as_bytes())),
             platform: Arc::clone(platform),
-            bits: alike.fold(0, |all, it| all | fold_bit(it.as_bytes())),
+            bits: alike().fold(0, |all, it| all | fold_bit(it.as_bytes())),
             hidden: hidden.into_iter().map(str::to_owned).collect(),
             parameters: parameters.collect(),
             removals,
@@ -119,7 +127,8 @@ impl Always {
 
     /// Removes what was sent under a name that is not one of ours, and that an upstream could take for one.
     fn remove_look_alikes(&self, to: &mut Vec<u8>, request: &RequestView<'_>, has_context: bool) {
-        let is_looked_at = |it: &&[u8]| self.bits & fold_bit(it) != 0;
+        let is_looked_at =
+            |it: &&[u8]| self.lengths & length_bit(it) != 0 && self.bits & fold_bit(it) != 0;
         for name in request.headers.names().filter(is_looked_at) {
             let is_context = folds_to(name, context::HEADER);
             let is_set = has_context && name.eq_ignore_ascii_case(context::HEADER.as_bytes());
