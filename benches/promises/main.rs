@@ -4,7 +4,6 @@
 //! cargo bench --bench promises              measures in some six minutes, prints the table and draws it
 //! cargo bench --bench promises -- count     the rows that do not depend on what else the machine does
 //! cargo bench --bench promises -- misses    the rows of what stands in a Redis: misses, and memory up to a million identities
-//! cargo bench --bench promises -- sites     has DHAT write down which places in the program hold the memory of identities
 //! cargo bench --bench promises -- growth    how a hit's cost grows with identities, headers, rules and platforms
 //! cargo bench --bench promises -- runtimes  what a runtime for each core brings against one of many threads
 //! ```
@@ -142,7 +141,6 @@ fn main() {
         }
         ["count", ..] => measure(false),
         ["misses", ..] => measure_misses(),
-        ["sites", ..] => write_sites(),
         ["--bench"] => measure(true),
         _ => show(),
     }
@@ -220,16 +218,6 @@ fn measure_misses() {
     let (bytes, resident) = memory::of_identities(&setting, &store, MANY);
     table.add(bytes);
     println!("\n{asked}\n\n{resident}");
-}
-
-/// Has written down where in the program the memory of identities is asked for.
-fn write_sites() {
-    let setting = Setting::new(false);
-    let store = filled_redis(2 * FEW, 0);
-    for callers in [FEW, 2 * FEW] {
-        let written = memory::by_site(&setting, &store, callers);
-        println!("{callers} identities: {}", written.display());
-    }
 }
 
 /// Says on what, in which profile and where it is measured.

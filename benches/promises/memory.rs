@@ -1,7 +1,7 @@
 //! What is kept in memory: of each identity, and of a server that has nothing to do; and how large the program is.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::asked::{Kind, Question};
@@ -63,31 +63,6 @@ pub fn of_identities(setting: &Setting, store: &RedisServer, callers: u64) -> (R
     );
     let few = (kept < KNOWN).then(|| format!("promised of {KNOWN}"));
     (row.unless(few), told)
-}
-
-/// Has DHAT write down what each place in the program has asked for and keeps, with so many identities in the cache and
-/// with so many fewer, in the file that it gives: what they differ by is what identities take.
-pub fn by_site(setting: &Setting, store: &RedisServer, callers: u64) -> PathBuf {
-    let question = Arc::new(Question::new(Kind::Miss).of_callers(callers));
-    let config = config(&redis(store), AUDIT, PRESETS);
-    let program = Program::Portcullis {
-        config: &config,
-        directory: "",
-    };
-    let written = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("memory-{callers}.dhat"));
-    let mut wrapping = setting.on("0");
-    let dhat = [
-        "valgrind",
-        "--tool=dhat",
-        "--num-callers=40",
-        &format!("--dhat-out-file={}", written.display()),
-    ];
-    wrapping.0.extend(dhat.map(str::to_owned));
-    let server = Server::start(&setting.runtime, program, &wrapping);
-    server.warm(&Arc::new(Question::new(Kind::Hit)));
-    server.load(&question, BUSY, End::Answers(callers - 1));
-    server.abort();
-    written
 }
 
 /// Gives the row of a server that has nothing to do.

@@ -54,7 +54,8 @@ pub fn measure(
     };
     let one = setting.on("0");
     let server = Server::start(&setting.runtime, program, &one);
-    server.load(&question, BUSY, End::Answers(300));
+    // Enough that all accounts were read.
+    server.load(&question, BUSY, End::Answers(setting.of(1000)));
     let commands = commands(store, || {
         server.load(&question, ALONE, End::Answers(1));
     });

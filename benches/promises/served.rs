@@ -233,19 +233,6 @@ impl<'r> Server<'r> {
         kilobytes.expect("a number of kilobytes") * 1024
     }
 
-    /// Ends it without a chance to give back what it has, and waits until it has ended.
-    pub fn abort(mut self) {
-        let id = self.id().to_string();
-        let told = std::process::Command::new("kill")
-            .args(["-ABRT", &id])
-            .status();
-        assert!(told.is_ok_and(|it| it.success()));
-        while fs::exists(format!("/proc/{id}/exe")).is_ok_and(|it| it) {
-            std::thread::sleep(START_PAUSE);
-        }
-        self.process.stop();
-    }
-
     /// Asks it over its Unix socket from now on, which [`site::on_unix_too`] gives it.
     pub fn turn_to_unix(&mut self) {
         self.place = Place::Unix(self.dir.path().join(site::SOCKET));

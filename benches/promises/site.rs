@@ -51,6 +51,9 @@ platforms:
 /// How many rows of a list stand in one file: `import` takes 64 MiB.
 const ROWS: u64 = 250_000;
 
+/// How many keys an account has. Each is listed with the account's others, so that many in one would take long to write.
+const KEYS: u64 = 10_000;
+
 /// Gives the setting of a Redis.
 pub fn redis(server: &RedisServer) -> String {
     let url = server.url();
@@ -69,22 +72,26 @@ pub fn of_platform(name: &str, callers: u64, users: u64) -> String {
 
 /// The part of a directory that holds these.
 fn part(name: &str, callers: Range<u64>, users: Range<u64>) -> String {
-    let mut text = format!("{name}:\n  accounts: [{{ id: acc-1, name: Bench }}]\n");
+    let mut text = format!("{name}:\n");
     let lines = |text: &mut String, list: &str, rows: Range<u64>, line: &dyn Fn(u64) -> String| {
         if !rows.is_empty() {
             let _ = writeln!(text, "  {list}:");
         }
         for number in rows {
-            let _ = writeln!(text, "    - {{ {}, account: acc-1 }}", line(number));
+            let _ = writeln!(text, "    - {{ {} }}", line(number));
         }
     };
+    let accounts = 1..callers.end.div_ceil(KEYS).max(1) + 1;
+    lines(&mut text, "accounts", accounts, &|it| {
+        format!("id: acc-{it}, name: Bench {it}")
+    });
     lines(&mut text, "users", users, &|it| {
-        format!("id: u-{it}, username: user-{it}, roles: [Communication Manager]")
+        format!("id: u-{it}, username: user-{it}, roles: [Communication Manager], account: acc-1")
     });
     lines(&mut text, "api_keys", callers, &|it| {
+        let (secret, account) = (key(it), it / KEYS + 1);
         format!(
-            "id: k-{it}, secret: {}, scopes: [\"sms:message:send\"]",
-            key(it)
+            "id: k-{it}, secret: {secret}, scopes: [\"sms:message:send\"], account: acc-{account}"
         )
     });
     text
