@@ -393,16 +393,29 @@ mod tests {
 
     #[test]
     fn names_that_look_alike_at_a_glance_are_kept_apart_and_a_repeated_one_is_not() {
-        let names: Vec<_> = (b'a'..=b'z').map(|it| [b'x', it, b'x']).collect();
-        let mut http = Http::default();
-        for name in &names {
-            http.add_mapped((name, b"1"));
+        for count in [20, FEW_HEADERS, FEW_HEADERS + 2, 60, MANY_HEADERS + 100] {
+            let names: Vec<_> = (0..count).map(|it| format!("x{it:03}x")).collect();
+            let of_each = names.iter().map(|it| (it.as_bytes(), &b"1"[..]));
+            let of_each: Vec<_> = of_each.collect();
+            for repeated in [None, Some(0), Some(count / 2), Some(count - 1)] {
+                let mut http = Http::default();
+                let again = repeated.map(|it| (names[it].as_bytes(), &b"2"[..]));
+                for header in of_each.iter().copied().chain(again) {
+                    http.add_mapped(header);
+                }
+                // Only of many it is not known yet.
+                assert!(count > FEW_HEADERS || http.may_repeat == repeated.is_some());
+                let mut want = of_each.clone();
+                if let Some((place, again)) = repeated.zip(again) {
+                    want[place] = again;
+                }
+                let mut read = http.take_mapped();
+                if repeated.is_some() {
+                    read.sort_unstable();
+                }
+                assert_eq!(read, want, "{count} {repeated:?}");
+            }
         }
-        assert!(!http.may_repeat);
-        http.add_mapped((&names[0], b"2"));
-        let headers = http.take_mapped();
-        assert_eq!(headers.len(), names.len());
-        assert!(headers.contains(&(b"xax", b"2")) && headers.contains(&(b"xbx", b"1")));
     }
 
     /// What prost makes of it, in the words of a view; `None` where it refuses.
