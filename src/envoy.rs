@@ -119,8 +119,6 @@ struct Inner {
     clock: Clock,
     /// The first id: random in each process, so that ids are unique without drawing one per request.
     first: DecisionId,
-    /// What of it names the process.
-    name: String,
     decisions: AtomicU64,
     told: Told,
     audit: Option<Audit>,
@@ -150,7 +148,6 @@ impl Door {
             metrics,
             clock,
             first: DecisionId::of(instance, 0),
-            name: format!("{instance:016x}"),
             decisions,
             told: Told::default(),
             audit,
@@ -250,7 +247,7 @@ impl Door {
         }
         let circumstances = || Circumstances {
             decision_id: id.as_str().to_owned(),
-            instance: self.0.name.clone(),
+            instance: self.0.first.process().to_owned(),
             now: self.0.clock.now(),
             number,
         };

@@ -14,7 +14,9 @@ use std::net::IpAddr;
 
 use crate::decision::{Denial, Reason};
 pub use crate::request::headers::{Authorization, Header, Headers};
-pub use crate::request::names::{fold_bit, folds_to, is_reserved_header, is_sign, is_token_byte};
+pub use crate::request::names::{
+    fold_bit, folds_to, is_reserved_header, is_sign, is_token_byte, spread,
+};
 use crate::request::query::Query;
 
 /// One request, with everything that can decide it.

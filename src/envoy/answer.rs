@@ -67,6 +67,12 @@ impl DecisionId {
         self
     }
 
+    /// Gives the name of the process, the first 16 digits of all that it decides.
+    #[must_use]
+    pub fn process(&self) -> &str {
+        str::from_utf8(&self.0[..16]).unwrap_or_default()
+    }
+
     /// Gives it in 32 hexadecimal digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -256,6 +262,7 @@ mod tests {
             let want = format!("{instance:016x}{number:016x}");
             assert_eq!(DecisionId::of(instance, number).as_str(), want);
             let other = DecisionId::of(instance, !number);
+            assert_eq!(other.process(), &want[..16]);
             assert_eq!(other.with_number(number).as_str(), want);
         }
     }

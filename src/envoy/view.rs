@@ -10,7 +10,7 @@ use crate::decision::Denial;
 use crate::envoy::MAX_MESSAGE_BYTES;
 use crate::envoy::wire::{Field, Fields, Malformed};
 use crate::request::query::Query;
-use crate::request::{Header, Headers, RequestView, fold_bit, is_token_byte};
+use crate::request::{Header, Headers, RequestView, fold_bit, is_token_byte, spread};
 
 /// Room for the headers of nearly every request, so that one allocation does.
 const USUAL_HEADERS: usize = 32;
@@ -94,14 +94,12 @@ struct Noted([u64; 16]);
 impl Noted {
     /// Adds one; tells whether it, or another of the same bit, was there.
     fn add(&mut self, name: &[u8]) -> bool {
-        /// Odd, and without a pattern: 2⁶⁴ over the golden ratio.
-        const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
         let ends = name.first_chunk().zip(name.last_chunk());
         let ends = ends.map(|(first, last)| {
             u64::from_ne_bytes(*first) ^ u64::from_ne_bytes(*last).rotate_left(29)
         });
         let whole = || name.iter().fold(0, |all, it| all << 8 | u64::from(*it));
-        let hash = (ends.unwrap_or_else(whole) ^ name.len() as u64).wrapping_mul(FACTOR);
+        let hash = spread(ends.unwrap_or_else(whole) ^ name.len() as u64);
         let (word, bit) = (&mut self.0[(hash >> 60) as usize], 1 << (hash >> 54 & 63));
         let was_there = *word & bit != 0;
         *word |= bit;

@@ -40,11 +40,16 @@ pub fn fold_bit(name: &[u8]) -> u64 {
     }
 }
 
+/// Makes of numbers that differ anywhere such as differ in their highest bits, most of them.
+#[must_use]
+pub fn spread(number: u64) -> u64 {
+    // Odd, and without a pattern: 2⁶⁴ over the golden ratio.
+    number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
 fn bit(first: u8, last: u8, length: usize) -> u64 {
-    /// Odd, and without a pattern: 2⁶⁴ over the golden ratio.
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let parts = u64::from(first) << 16 | u64::from(last) << 8 | (length as u64 & 0xff);
-    1 << (parts.wrapping_mul(FACTOR) >> 58)
+    1 << (spread(parts) >> 58)
 }
 
 /// Tells whether the byte may stand in a token (RFC 9110 §5.6.2).
