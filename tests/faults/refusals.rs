@@ -168,7 +168,7 @@ async fn with_a_password_that_changed_in_the_run_it_is_as_lost_until_it_is_right
     let server = launch(&redis, "default", "right");
     server.await_ready();
     let site = Site::before(server);
-    site.import();
+    site.fill();
     site.learn().await;
     let url = redis.url().replace("redis://", "redis://:right@");
     let mut direct = connect_to(&url).await;

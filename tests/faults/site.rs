@@ -58,7 +58,7 @@ impl Site {
     /// Starts one whose directory is filled, and which knows [`KNOWN`].
     pub(crate) async fn start(config: &str) -> Self {
         let site = Self::before(sample::start(config));
-        site.import();
+        site.fill();
         site.learn().await;
         site
     }
@@ -80,6 +80,15 @@ impl Site {
 
     pub(crate) fn import(&self) {
         self.server.command("import -", DIRECTORY);
+    }
+
+    /// Imports, and waits until the server has heard of it: word that came later would make unknown whom it knows.
+    pub(crate) fn fill(&self) {
+        self.import();
+        let told = self
+            .server
+            .command("platform revoke --platform infobip", "");
+        assert!(told.contains("refused by 1 of 1 process"), "{told}");
     }
 
     /// Makes [`KNOWN`] known, once changes are told of.

@@ -165,6 +165,10 @@ impl Shared {
         let Ok(server) = TcpStream::connect(state.to) else {
             return;
         };
+        for end in [client, &server] {
+            // Both ends send at once what they have, and so does whoever stands between.
+            end.set_nodelay(true).expect("a socket");
+        }
         let ends = || [client, &server].map(|it| it.try_clone().expect("a descriptor"));
         state.open.push(ends());
         if state.way == Way::HalfClosed {
