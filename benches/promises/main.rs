@@ -1,7 +1,7 @@
 //! The table of promises: what each is, what was measured, and whether it was kept.
 //!
 //! ```text
-//! cargo bench --bench promises              measures in some six minutes, prints the table and draws it
+//! cargo bench --bench promises              measures in a minute and a half, prints the table and draws it
 //! cargo bench --bench promises -- count     the rows that do not depend on what else the machine does
 //! cargo bench --bench promises -- misses    the rows of what stands in a Redis: misses, and memory up to a million identities
 //! cargo bench --bench promises -- growth    how a hit's cost grows with identities, headers, rules and platforms
