@@ -166,8 +166,8 @@ impl Shared {
             return;
         };
         for end in [client, &server] {
-            // Both ends send at once what they have, and so does whoever stands between.
-            end.set_nodelay(true).expect("a socket");
+            // Both ends send at once what they have, and so does whoever stands between. It may have ended already.
+            let _ = end.set_nodelay(true);
         }
         let ends = || [client, &server].map(|it| it.try_clone().expect("a descriptor"));
         state.open.push(ends());
